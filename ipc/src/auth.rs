@@ -1,0 +1,166 @@
+//! The edges `network`–`auth` and `supervisor`–`auth`: challenges and verdicts.
+
+use crate::channel::Message;
+use crate::ids::{ConnectionId, ListenerId};
+use crate::verdict::Violation;
+use serde::{Deserialize, Serialize};
+
+/// Digests that a challenge can use, by what goes over the wire (protocol: challenge digests).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the hash functions")]
+pub enum Digest {
+    HmacSha512,
+    HmacSha384,
+    HmacSha256,
+    HmacSha224,
+    HmacSha3_512,
+    HmacSha3_384,
+    HmacSha3_256,
+    HmacSha3_224,
+}
+
+/// `network` asks `auth`. No variant names a connection or an address: the channel does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NetworkToAuth {
+    /// A hello arrived. The first one starts the chain of modules; a later one that carries a
+    /// response is a [`NetworkToAuth::Response`].
+    Hello {
+        /// The user the client says it is, at most 256 bytes; may be empty.
+        username: String,
+        /// Digests it can answer with, in its order, at most 16.
+        digests: Vec<Digest>,
+        /// Digests it can mix the salts with, in its order, at most 16.
+        salt_digests: Vec<Digest>,
+        /// It sent a small hello and must be given a challenge before its full one.
+        small: bool,
+    },
+    /// The answer to the last challenge.
+    Response {
+        /// At most 1024 bytes.
+        response: Vec<u8>,
+        /// At most 1024 bytes.
+        client_salt: Vec<u8>,
+    },
+}
+
+impl Message for NetworkToAuth {
+    const NAME: &'static str = "network>auth";
+}
+
+/// `auth` answers `network`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuthToNetwork {
+    /// Ask the client for this.
+    Challenge {
+        /// 64 fresh random bytes.
+        salt: Vec<u8>,
+        /// How to answer.
+        digest: Digest,
+        /// How to mix the salts.
+        salt_digest: Digest,
+        /// Text for the person.
+        prompt: String,
+    },
+    /// The client is who it says. The supervisor has been told.
+    Accepted,
+    /// It is not; the reason is in the log only. End the connection with this text.
+    Rejected {
+        /// `authentication failed`, or what digest support is missing.
+        text: String,
+    },
+}
+
+impl Message for AuthToNetwork {
+    const NAME: &'static str = "auth>network";
+}
+
+/// Facts about the peer of a connection that the kernel told the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerFacts {
+    /// A TCP connection.
+    Tcp {
+        /// The peer's address and port.
+        address: std::net::SocketAddr,
+    },
+    /// A unix socket connection (`SO_PEERCRED`).
+    Unix {
+        /// Process id at the time of connect.
+        pid: i32,
+        /// User id.
+        uid: u32,
+        /// Group id.
+        gid: u32,
+    },
+}
+
+/// The supervisor tells `auth`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SupervisorToAuth {
+    /// A new connection. Descriptor: channel to its `network`.
+    Connection {
+        /// Which.
+        connection: ConnectionId,
+        /// Through which listener: an index into [`AuthSpec::listeners`](crate::spec::AuthSpec).
+        listener: ListenerId,
+        /// Who is at the other end.
+        peer: PeerFacts,
+    },
+    /// The connection has gone.
+    Gone(ConnectionId),
+}
+
+impl Message for SupervisorToAuth {
+    const NAME: &'static str = "supervisor>auth";
+    fn descriptors(&self) -> usize {
+        usize::from(matches!(self, Self::Connection { .. }))
+    }
+}
+
+/// Why a client was turned away: for the log and the penalties, never for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// A module said no.
+    Failed,
+    /// The response does not belong to a challenge of ours, or came out of order.
+    OutOfOrder,
+    /// No digest that both sides accept.
+    NoDigest,
+    /// Too many attempts.
+    TooMany,
+}
+
+/// `auth` tells the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuthToSupervisor {
+    /// Every module of every listener is in force; connections may be accepted.
+    Ready,
+    /// A module cannot be put in force; the session must not start.
+    Failed {
+        /// One line that says what, where and what to do; no secret in it.
+        reason: String,
+    },
+    /// The client proved who it is. Valid once, void when the connection has gone.
+    Accepted {
+        /// Which connection.
+        connection: ConnectionId,
+        /// The user it is to be treated as, at most 256 bytes.
+        username: String,
+        /// Name of the module that decided, for the log.
+        module: String,
+    },
+    /// It did not.
+    Refused {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Name of the module that decided, for the log.
+        module: String,
+        /// Why.
+        why: Refusal,
+    },
+    /// A peer broke the rules.
+    Violation(Violation),
+}
+
+impl Message for AuthToSupervisor {
+    const NAME: &'static str = "auth>supervisor";
+}

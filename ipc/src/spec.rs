@@ -1,0 +1,206 @@
+//! What the command line hands to the processes it starts: each gets one sealed memfd with its
+//! own part, and nobody gets another's.
+
+use crate::launcher::CommandId;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::io::{self, Read, Seek};
+use std::path::PathBuf;
+
+/// Largest encoded part in bytes (an environment and a list of commands).
+const MAX_SPEC: usize = 1 << 20;
+
+/// Position of a passed descriptor in the descriptor table of the process that reads the spec.
+pub type FdIndex = u16;
+
+/// Whether missing kernel features end the start or are named and done without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SandboxMode {
+    /// Every layer or no session.
+    Enforce,
+    /// What the running kernel lacks is named and done without.
+    BestEffort,
+}
+
+/// What kind of socket a listener is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ListenerKind {
+    /// `--bind`.
+    Unix,
+    /// `--bind-tcp`.
+    Tcp,
+}
+
+/// One listening socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerSpec {
+    /// Its kind.
+    pub kind: ListenerKind,
+    /// For messages, e.g. `127.0.0.1:10000`.
+    pub name: String,
+    /// The bound and listening socket.
+    pub fd: FdIndex,
+    /// Requests that this socket refuses, e.g. `stop` (`stop=no` on the bind option).
+    pub refused_requests: Vec<String>,
+}
+
+/// For the supervisor: no secret in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupervisorSpec {
+    /// Display number that was asked for, if any.
+    pub display: Option<u32>,
+    /// `--session-name`.
+    pub session_name: String,
+    /// 32 lower-case hexadecimal digits.
+    pub uuid: String,
+    /// 32 lower-case hexadecimal digits.
+    pub machine_id: String,
+    /// Host name.
+    pub hostname: String,
+    /// Listening sockets.
+    pub listeners: Vec<ListenerSpec>,
+    /// `--readonly`.
+    pub readonly: bool,
+    /// `--sharing`: yes, no, or (`None`) if all clients agree.
+    pub sharing: Option<bool>,
+    /// `--resize-display`.
+    pub resize_display: bool,
+    /// `--exit-with-children`.
+    pub exit_with_children: bool,
+    /// `--exit-with-client`.
+    pub exit_with_client: bool,
+    /// `--exit-with-windows`.
+    pub exit_with_windows: bool,
+    /// `--sandbox`.
+    pub sandbox: SandboxMode,
+    /// In a start as root: workers run as this user id plus the number of their role.
+    pub worker_uid_base: Option<u32>,
+    /// Executables of the workers, by role name.
+    pub executables: Vec<(String, FdIndex)>,
+    /// An empty directory that becomes the workers' root.
+    pub empty_root: FdIndex,
+    /// What `auth` gets: its own spec, then the secrets, never read by the supervisor.
+    pub auth_fds: Vec<FdIndex>,
+    /// Where to say that the session is ready (one line), for a start in the background.
+    pub ready: Option<FdIndex>,
+    /// Log records as JSON lines.
+    pub log_json: bool,
+    /// Log records of every level.
+    pub debug: bool,
+    /// The command with which to attach, printed when the session is ready.
+    pub attach_hint: String,
+}
+
+/// One command that the launcher may start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandSpec {
+    /// Program and arguments, already split.
+    pub argv: Vec<String>,
+    /// Counts for `--exit-with-children`.
+    pub child: bool,
+}
+
+/// For the launcher.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LauncherSpec {
+    /// Display number that was asked for, if any.
+    pub display: Option<u32>,
+    /// X server and arguments, without display, `-displayfd` and `-auth`.
+    pub xvfb: Vec<String>,
+    /// Commands of `--start` and `--start-child`, by [`CommandId`].
+    pub commands: Vec<CommandSpec>,
+    /// Environment of X server and commands; `DISPLAY` and `XAUTHORITY` are added.
+    pub env: Vec<(String, String)>,
+    /// Working directory of the commands.
+    pub chdir: Option<PathBuf>,
+    /// User and group of X server and commands, with supplementary groups, in a start as root.
+    pub user: Option<SessionUser>,
+    /// The session directory, mode 0700, exists.
+    pub session_dir: PathBuf,
+    /// Files outside of it to remove at the end (unix sockets, the pid file).
+    pub remove_at_end: Vec<PathBuf>,
+    /// The user's Xauthority file, which gets the cookie too.
+    pub xauthority: Option<PathBuf>,
+}
+
+/// Who the applications run as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionUser {
+    /// User id, never 0.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+impl LauncherSpec {
+    /// The command with this id.
+    #[must_use]
+    pub fn command(&self, id: CommandId) -> Option<&CommandSpec> {
+        self.commands.get(usize::from(id.0))
+    }
+}
+
+/// An authentication module with its options.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuthModule {
+    /// Anybody; the client is asked and any answer is right.
+    Allow,
+    /// Anybody, as the session's user; nobody is asked.
+    None,
+    /// Nobody; nobody is asked.
+    Fail,
+    /// Nobody; the client is asked in vain.
+    Reject,
+    /// The secret is the contents of a passed descriptor (`file`, `env`, `password`).
+    Secret {
+        /// `file`, `env` or `password`, for the log.
+        name: String,
+        /// Index into the descriptors that follow the spec.
+        secret: u16,
+    },
+    /// The peer's user or group id must be one of these.
+    PeerCred {
+        /// User ids.
+        uids: Vec<u32>,
+        /// Group ids.
+        gids: Vec<u32>,
+    },
+}
+
+/// For `auth`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthSpec {
+    /// For each listener, in the order of [`SupervisorSpec::listeners`]: all of these must agree.
+    /// An empty chain is refused: open sockets say `none`.
+    pub listeners: Vec<Vec<AuthModule>>,
+    /// User name of the session's owner, for prompts and for `none`.
+    pub owner: String,
+}
+
+/// Encodes a part.
+///
+/// # Errors
+/// `InvalidInput` when it is too large.
+pub fn encode<T: Serialize>(spec: &T) -> io::Result<Vec<u8>> {
+    let config = bincode::config::standard().with_limit::<MAX_SPEC>();
+    bincode::serde::encode_to_vec(spec, config)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+}
+
+/// Reads a part from the start of a passed file.
+///
+/// # Errors
+/// What reading says, or `InvalidData`.
+pub fn read<T: DeserializeOwned>(file: &mut std::fs::File) -> io::Result<T> {
+    file.rewind()?;
+    let mut bytes = Vec::new();
+    file.take(MAX_SPEC as u64 + 1).read_to_end(&mut bytes)?;
+    let config = bincode::config::standard().with_limit::<MAX_SPEC>();
+    let (spec, read) = bincode::serde::decode_from_slice(&bytes, config)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    if read != bytes.len() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "trailing bytes"));
+    }
+    Ok(spec)
+}
