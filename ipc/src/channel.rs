@@ -262,9 +262,10 @@ impl<Tx: Message, Rx: Message> Channel<Tx, Rx> {
         let received: RecvMsg<'_, '_, SockaddrStorage> = loop {
             match recvmsg(self.socket.as_raw_fd(), &mut slices, Some(&mut control), flags) {
                 Ok(received) => break received,
-                Err(Errno::EINTR) => {}
+                // A peer that ended with messages of ours unread resets the socket, once. What it
+                // said before is still there, then comes the end.
+                Err(Errno::EINTR | Errno::ECONNRESET) => {}
                 Err(Errno::EAGAIN) => return Ok(None),
-                Err(Errno::ECONNRESET) => return Err(ChannelError::Closed),
                 Err(error) => return Err(error.into()),
             }
         };
@@ -352,6 +353,16 @@ mod tests {
         assert_eq!((message, fds.len()), (Ping::WithFd, 1));
         assert!(b.receive().unwrap().is_none());
         drop(a);
+        assert!(matches!(b.receive(), Err(ChannelError::Closed)));
+    }
+
+    #[test]
+    fn last_words_of_a_peer_that_did_not_read_arrive() {
+        let (mut a, mut b) = pair();
+        b.flush().unwrap();
+        a.send(&Ping::Small(1), vec![]).unwrap();
+        drop(a);
+        assert_eq!(b.receive().unwrap().unwrap().0, Ping::Small(1));
         assert!(matches!(b.receive(), Err(ChannelError::Closed)));
     }
 

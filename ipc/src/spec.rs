@@ -80,7 +80,8 @@ pub struct SupervisorSpec {
     pub empty_root: FdIndex,
     /// What `auth` gets: its own spec, then the secrets, never read by the supervisor.
     pub auth_fds: Vec<FdIndex>,
-    /// Where to say that the session is ready (one line), for a start in the background.
+    /// Where to say what became of the start, for a start in the background: one line, either
+    /// `ready :N` or `failed REASON`, then the end of the file.
     pub ready: Option<FdIndex>,
     /// Log records as JSON lines.
     pub log_json: bool,
