@@ -1,0 +1,30 @@
+//! The Xpra wire protocol, without any input or output of its own.
+//!
+//! Bytes go in and typed packets come out, and the other way round, for both
+//! directions: a server reads what clients send, a client reads what servers
+//! send, and each can be written. Nothing here opens, reads or writes a file
+//! or a socket, keeps time, or makes random numbers.
+//!
+//! The way of a packet from a peer:
+//!
+//! 1. [`record::RecordReader`] takes bytes in any split and gives
+//!    [`record::Message`]s: one main record with its raw chunks, decompressed.
+//! 2. [`packet::Packet::decode`] turns a message into a name and arguments
+//!    ([`rencodeplus::Value`]s). Errors up to here are fatal for a connection.
+//! 3. [`packet::ClientPacket`], [`packet::ServerPacket`] or, before
+//!    authentication, [`packet::PreAuthPacket`] check every argument. An error
+//!    here concerns one packet only.
+//!
+//! Every parser is total: no bytes from a peer make it panic, loop, or
+//! allocate more than the [`limits`] allow.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod caps;
+pub mod challenge;
+pub mod hello;
+pub mod limits;
+pub mod lz4;
+pub mod packet;
+pub mod record;
+pub mod rencodeplus;

@@ -1,0 +1,64 @@
+use super::args::{Args, PacketError};
+use super::shared::Disconnect;
+use super::{MessageError, Packet};
+use crate::hello::{ClientHello, HelloError};
+use crate::limits::MAX_PACKET_NAME;
+use crate::record::Message;
+use crate::rencodeplus::{self, Budget, DecodeError};
+
+/// All that a peer without authentication can say. Nothing else is decoded,
+/// so nothing else can be reached.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PreAuthPacket {
+    /// Who it is and what it wants; also the answer to a challenge.
+    Hello(Box<ClientHello>),
+    /// It leaves.
+    Disconnect(Disconnect),
+}
+
+/// Why a first packet was refused. Fatal for the connection.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PreAuthError {
+    /// A packet type that is not allowed yet. Its arguments were not decoded.
+    #[error("{name:?} before authentication")]
+    NotAllowed {
+        /// The type.
+        name: String,
+    },
+    /// Not a packet.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    /// A bad `disconnect`, or a `hello` without a map.
+    #[error(transparent)]
+    Packet(#[from] PacketError),
+    /// A bad `hello`.
+    #[error(transparent)]
+    Hello(#[from] HelloError),
+}
+
+impl From<DecodeError> for PreAuthError {
+    fn from(error: DecodeError) -> PreAuthError {
+        PreAuthError::Message(error.into())
+    }
+}
+
+impl PreAuthPacket {
+    /// Looks at the packet type first, and decodes the rest only if it is one
+    /// of the two that exist.
+    pub fn decode(message: Message, budget: &Budget) -> Result<PreAuthPacket, PreAuthError> {
+        match rencodeplus::packet_name(&message.payload, MAX_PACKET_NAME)? {
+            "hello" => {
+                let mut args = Args::new(Packet::decode(message, budget)?);
+                let caps = args.dict()?;
+                Ok(PreAuthPacket::Hello(Box::new(ClientHello::parse(&caps)?)))
+            }
+            "disconnect" | "connection-close" => {
+                let args = Args::new(Packet::decode(message, budget)?);
+                Ok(PreAuthPacket::Disconnect(Disconnect::read(args)?))
+            }
+            name => Err(PreAuthError::NotAllowed {
+                name: name.to_owned(),
+            }),
+        }
+    }
+}
