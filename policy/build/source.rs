@@ -1,0 +1,381 @@
+//! Reading a policy file: the shape of the TOML, and its conditions.
+
+use crate::build::calls::CALLS;
+use crate::build::names::{CONSTANTS, SIGNATURES};
+use crate::types::{
+    Condition, Descriptor, Landlock, LandlockPath, Limit, Namespace, Resource, Restart, Role, Rule,
+    RulePath, Test,
+};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A policy file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    purpose: String,
+    parses: String,
+    holds: Vec<String>,
+    count: String,
+    unconfined: Option<String>,
+    dies_with_parent: bool,
+    channels: Vec<String>,
+    #[serde(default)]
+    descriptors: Vec<FileDescriptor>,
+    #[serde(default)]
+    limits: BTreeMap<String, Amount>,
+    #[serde(default)]
+    namespaces: PerMode,
+    #[serde(default)]
+    capabilities: PerMode,
+    landlock: Option<FileLandlock>,
+    restart: FileRestart,
+    seccomp: Option<Seccomp>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileDescriptor {
+    fd: i32,
+    what: String,
+    #[serde(default)]
+    optional: bool,
+    #[serde(default)]
+    onwards: bool,
+    #[serde(default)]
+    closed_at_start: bool,
+}
+
+/// A number, or text such as `64 MiB`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Amount {
+    Number(u64),
+    Text(String),
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct PerMode {
+    root: Vec<String>,
+    user: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLandlock {
+    paths: Vec<String>,
+    deny_tcp: bool,
+    scopes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileRestart {
+    enabled: bool,
+    #[serde(default)]
+    first_pause_ms: u64,
+    #[serde(default)]
+    longest_pause_ms: u64,
+    #[serde(default)]
+    give_up_after: u32,
+    #[serde(default)]
+    within_s: u64,
+    #[serde(default)]
+    give_up_after_violations: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seccomp {
+    default: String,
+    allow: Vec<Allow>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Allow {
+    call: String,
+    #[serde(default)]
+    when: Vec<String>,
+    why: String,
+    justification: Option<String>,
+    only: Option<String>,
+}
+
+/// A policy file, understood but not yet judged.
+pub struct Source {
+    pub role: Role,
+    pub purpose: String,
+    pub parses: String,
+    pub holds: Vec<String>,
+    pub count: String,
+    pub unconfined: Option<String>,
+    pub dies_with_parent: bool,
+    pub channels: Vec<Role>,
+    pub descriptors: Vec<Descriptor>,
+    pub limits: Vec<Limit>,
+    pub namespaces: [Vec<Namespace>; 2],
+    pub capabilities: [Vec<String>; 2],
+    pub landlock: Landlock,
+    pub restart: Restart,
+    pub default: Option<String>,
+    pub rules: Vec<Rule>,
+}
+
+/// Keeps text for the life of the build script (or test), so that the crate's own types, which
+/// hold static text, serve here too.
+fn keep(text: &str) -> &'static str {
+    Box::leak(text.to_owned().into_boxed_str())
+}
+
+/// Understands a policy file.
+pub fn read(role: Role, text: &str) -> Result<Source, String> {
+    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+    let channels = file
+        .channels
+        .iter()
+        .map(|name| Role::from_name(name).ok_or(format!("channels: no role is called `{name}`")))
+        .collect::<Result<_, _>>()?;
+    let limits = file
+        .limits
+        .iter()
+        .map(|(name, amount)| limit(name, amount))
+        .collect::<Result<_, _>>()?;
+    let namespaces = |names: &[String]| {
+        names
+            .iter()
+            .map(|name| namespace(name))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let (default, allow) = match file.seccomp {
+        Some(seccomp) => (Some(seccomp.default), seccomp.allow),
+        None => (None, Vec::new()),
+    };
+    let mut rules = Vec::new();
+    for (index, entry) in allow.iter().enumerate() {
+        let expanded = rule(entry)
+            .map_err(|error| format!("rule {} (`{}`): {error}", index + 1, entry.call))?;
+        rules.extend(expanded);
+    }
+    Ok(Source {
+        role,
+        purpose: file.purpose,
+        parses: file.parses,
+        holds: file.holds,
+        count: file.count,
+        unconfined: file.unconfined,
+        dies_with_parent: file.dies_with_parent,
+        channels,
+        descriptors: file
+            .descriptors
+            .iter()
+            .map(|entry| Descriptor {
+                fd: entry.fd,
+                what: keep(&entry.what),
+                optional: entry.optional,
+                onwards: entry.onwards,
+                closed_at_start: entry.closed_at_start,
+            })
+            .collect(),
+        limits,
+        namespaces: [
+            namespaces(&file.namespaces.root)?,
+            namespaces(&file.namespaces.user)?,
+        ],
+        capabilities: [file.capabilities.root, file.capabilities.user],
+        landlock: landlock(file.landlock)?,
+        restart: Restart {
+            enabled: file.restart.enabled,
+            first_pause_ms: file.restart.first_pause_ms,
+            longest_pause_ms: file.restart.longest_pause_ms,
+            give_up_after: file.restart.give_up_after,
+            within_s: file.restart.within_s,
+            give_up_after_violations: file.restart.give_up_after_violations,
+        },
+        default,
+        rules,
+    })
+}
+
+fn limit(name: &str, amount: &Amount) -> Result<Limit, String> {
+    let resource = Resource::ALL
+        .into_iter()
+        .find(|resource| resource.name() == name)
+        .ok_or(format!("limits: no limit is called `{name}`"))?;
+    let value = match amount {
+        Amount::Number(value) => *value,
+        Amount::Text(text) => {
+            let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
+            let shift = match unit {
+                "KiB" => 10,
+                "MiB" => 20,
+                "GiB" => 30,
+                _ => {
+                    return Err(format!(
+                        "limits: `{text}` is not `N KiB`, `N MiB` or `N GiB`"
+                    ));
+                }
+            };
+            number
+                .parse::<u64>()
+                .ok()
+                .and_then(|number| number.checked_mul(1 << shift))
+                .ok_or(format!("limits: `{text}` is not a size"))?
+        }
+    };
+    Ok(Limit { resource, value })
+}
+
+fn namespace(name: &str) -> Result<Namespace, String> {
+    [
+        Namespace::User,
+        Namespace::Mount,
+        Namespace::Net,
+        Namespace::Ipc,
+        Namespace::Uts,
+        Namespace::Cgroup,
+    ]
+    .into_iter()
+    .find(|namespace| namespace.name() == name)
+    .ok_or(format!("namespaces: no namespace is called `{name}`"))
+}
+
+fn landlock(file: Option<FileLandlock>) -> Result<Landlock, String> {
+    let Some(file) = file else {
+        return Ok(Landlock {
+            paths: &[],
+            deny_tcp: false,
+            scope_abstract_unix: false,
+            scope_signal: false,
+        });
+    };
+    let mut paths = Vec::new();
+    for path in &file.paths {
+        match path.as_str() {
+            "worker-executables" => paths.push(LandlockPath::WorkerExecutables),
+            _ => return Err(format!("landlock: no kind of path is called `{path}`")),
+        }
+    }
+    for scope in &file.scopes {
+        if !["abstract-unix", "signal"].contains(&scope.as_str()) {
+            return Err(format!("landlock: no scope is called `{scope}`"));
+        }
+    }
+    let scoped = |name: &str| file.scopes.iter().any(|scope| scope == name);
+    Ok(Landlock {
+        paths: paths.leak(),
+        deny_tcp: file.deny_tcp,
+        scope_abstract_unix: scoped("abstract-unix"),
+        scope_signal: scoped("signal"),
+    })
+}
+
+/// One `[[seccomp.allow]]` entry: several rules when a condition says `in`.
+fn rule(entry: &Allow) -> Result<Vec<Rule>, String> {
+    let number = CALLS
+        .iter()
+        .find(|(name, _)| *name == entry.call)
+        .map(|(_, number)| *number)
+        .ok_or("no system call has this name on x86-64")?;
+    let path = match entry.only.as_deref() {
+        None => RulePath::Always,
+        Some("error-path") => RulePath::ErrorPath,
+        Some("no-vdso") => RulePath::NoVdso,
+        Some(other) => return Err(format!("only: `{other}` is not `error-path` or `no-vdso`")),
+    };
+    let mut alternatives: Vec<Vec<Condition>> = vec![Vec::new()];
+    for text in &entry.when {
+        let choices = condition(&entry.call, text)?;
+        alternatives = alternatives
+            .iter()
+            .flat_map(|before| {
+                choices.iter().map(move |choice| {
+                    let mut all: Vec<Condition> = before.iter().map(copy).collect();
+                    all.push(copy(choice));
+                    all
+                })
+            })
+            .collect();
+    }
+    Ok(alternatives
+        .into_iter()
+        .map(|conditions| Rule {
+            call: keep(&entry.call),
+            number,
+            conditions: conditions.leak(),
+            why: keep(&entry.why),
+            justification: entry.justification.as_deref().map(keep),
+            path,
+        })
+        .collect())
+}
+
+fn copy(condition: &Condition) -> Condition {
+    Condition {
+        argument: condition.argument,
+        wide: condition.wide,
+        test: condition.test,
+        text: condition.text,
+    }
+}
+
+/// `argument OPERATOR value`, where the operator is `==`, `within` (no other bits), `includes`
+/// (all of these bits), `<=` or `in` (one of several values, separated by commas).
+fn condition(call: &str, text: &str) -> Result<Vec<Condition>, String> {
+    let wrong = || format!("`{text}` is not `ARGUMENT ==|within|includes|<=|in VALUE`");
+    let mut words = text.splitn(3, ' ');
+    let (Some(name), Some(operator), Some(value)) = (words.next(), words.next(), words.next())
+    else {
+        return Err(wrong());
+    };
+    let arguments = SIGNATURES
+        .iter()
+        .find(|(known, _)| *known == call)
+        .map(|(_, arguments)| *arguments)
+        .ok_or("the arguments of this call are not in build/names.rs")?;
+    let position = arguments
+        .iter()
+        .position(|argument| argument.name == name)
+        .ok_or(format!("the call has no argument `{name}`"))?;
+    let make = |test: Test, text: &str| Condition {
+        argument: u8::try_from(position).unwrap_or(u8::MAX),
+        wide: arguments[position].wide,
+        test,
+        text: keep(text),
+    };
+    Ok(match operator {
+        "==" => vec![make(Test::Equal(bits(value)?), text)],
+        "within" => vec![make(Test::Within(bits(value)?), text)],
+        "includes" => vec![make(Test::Includes(bits(value)?), text)],
+        "<=" => vec![make(Test::AtMost(bits(value)?), text)],
+        "in" => value
+            .split(',')
+            .map(|one| {
+                let one = one.trim();
+                Ok(make(Test::Equal(bits(one)?), &format!("{name} == {one}")))
+            })
+            .collect::<Result<_, String>>()?,
+        _ => return Err(wrong()),
+    })
+}
+
+/// Constants and numbers joined by `|`.
+fn bits(text: &str) -> Result<u64, String> {
+    text.split('|').try_fold(0, |all, part| {
+        let part = part.trim();
+        let value = if let Some(hex) = part.strip_prefix("0x") {
+            u64::from_str_radix(hex, 16).ok()
+        } else if part.starts_with(|first: char| first.is_ascii_digit()) {
+            part.parse().ok()
+        } else {
+            CONSTANTS
+                .iter()
+                .find(|(name, _)| *name == part)
+                .map(|(_, value)| *value)
+        };
+        value.map(|value| all | value).ok_or(format!(
+            "`{part}` is neither a number nor a constant of build/names.rs"
+        ))
+    })
+}

@@ -1,0 +1,158 @@
+//! The names of the processes.
+
+use std::fmt;
+
+/// One kind of process. The name is the same everywhere: the crate, the executable
+/// (`bulkhead-<name>`), the policy file, the log field, the security domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Accepts, starts, wires, watches and restarts the others.
+    Supervisor,
+    /// Starts the X server and the user's commands; deliberately unconfined.
+    Launcher,
+    /// One per connection: reads the client's bytes.
+    Network,
+    /// One per session: knows the passwords.
+    Auth,
+    /// One per session: owns the X11 connection.
+    Display,
+    /// One per connection: turns pixels into pictures.
+    Encoder,
+    /// One-shot client of a running session (`info`, `stop`, `screenshot` …).
+    Ctl,
+}
+
+impl Role {
+    /// Every role, in the order of the policy files' table.
+    pub const ALL: [Role; 7] = [
+        Role::Supervisor,
+        Role::Launcher,
+        Role::Network,
+        Role::Auth,
+        Role::Display,
+        Role::Encoder,
+        Role::Ctl,
+    ];
+
+    /// The roles that the supervisor starts and that end with it.
+    pub const WORKERS: [Role; 4] = [Role::Network, Role::Auth, Role::Display, Role::Encoder];
+
+    /// The role's name, as in `policy/roles/<name>.toml`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Supervisor => "supervisor",
+            Role::Launcher => "launcher",
+            Role::Network => "network",
+            Role::Auth => "auth",
+            Role::Display => "display",
+            Role::Encoder => "encoder",
+            Role::Ctl => "ctl",
+        }
+    }
+
+    /// The file name of the role's executable.
+    #[must_use]
+    pub const fn executable(self) -> &'static str {
+        match self {
+            Role::Supervisor => "bulkhead-supervisor",
+            Role::Launcher => "bulkhead-launcher",
+            Role::Network => "bulkhead-network",
+            Role::Auth => "bulkhead-auth",
+            Role::Display => "bulkhead-display",
+            Role::Encoder => "bulkhead-encoder",
+            Role::Ctl => "bulkhead-ctl",
+        }
+    }
+
+    /// The role with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.name() == name)
+    }
+
+    /// Whether this is one of [`Role::WORKERS`].
+    #[must_use]
+    pub fn is_worker(self) -> bool {
+        Role::WORKERS.contains(&self)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// How the session was started, which decides what separates a worker from the
+/// applications of the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StartMode {
+    /// As root (the system service): one uid per role, none of them the session's.
+    Root,
+    /// By the user: the applications share our uid.
+    User,
+}
+
+impl StartMode {
+    /// Both modes.
+    pub const ALL: [StartMode; 2] = [StartMode::Root, StartMode::User];
+
+    /// `root` or `user`, as in `--mode=`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            StartMode::Root => "root",
+            StartMode::User => "user",
+        }
+    }
+
+    /// The mode with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<StartMode> {
+        StartMode::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+}
+
+impl fmt::Display for StartMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What happens when the running kernel lacks a layer. There is no mode without a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SandboxMode {
+    /// A missing layer (no Landlock, no user namespaces) refuses the start.
+    Enforce,
+    /// Drops only what the running kernel lacks, never what it has, and names it.
+    BestEffort,
+}
+
+impl SandboxMode {
+    /// Both modes.
+    pub const ALL: [SandboxMode; 2] = [SandboxMode::Enforce, SandboxMode::BestEffort];
+
+    /// `enforce` or `best-effort`, as in `--sandbox=`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            SandboxMode::Enforce => "enforce",
+            SandboxMode::BestEffort => "best-effort",
+        }
+    }
+
+    /// The mode with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<SandboxMode> {
+        SandboxMode::ALL
+            .into_iter()
+            .find(|mode| mode.name() == name)
+    }
+}
+
+impl fmt::Display for SandboxMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

@@ -1,0 +1,91 @@
+//! What a process finds when it is executed: its descriptors and its start parameters.
+
+use crate::{Enforced, Error, Options, sys};
+use policy::{Resource, Role};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+/// Descriptors below this number belong to the standard streams.
+const FIRST: i32 = 3;
+
+/// Where a role sits: its descriptors, its start parameters, and what confines it.
+#[derive(Debug)]
+pub struct Seat {
+    role: Role,
+    options: Options,
+    descriptors: BTreeMap<i32, OwnedFd>,
+    pub(crate) enforced: Enforced,
+}
+
+impl Seat {
+    /// Takes the descriptors of the role's table. What is missing, or open and not declared, is an
+    /// error: somebody else's descriptor must not come along.
+    pub(crate) fn take(role: Role, options: Options) -> Result<Self, Error> {
+        let policy = policy::of(role);
+        let mut descriptors = BTreeMap::new();
+        let limit = sys::descriptor_limit();
+        for fd in 0..limit {
+            match (sys::is_open(fd), policy.descriptor(fd)) {
+                (true, Some(_)) if fd >= FIRST => {
+                    descriptors.insert(fd, sys::adopt(fd));
+                }
+                (true, None) => return Err(Error::UndeclaredDescriptor(fd)),
+                (false, Some(entry)) if !entry.optional && !entry.onwards => {
+                    return Err(Error::MissingDescriptor(fd));
+                }
+                _ => {}
+            }
+        }
+        sys::log_without_waiting();
+        Ok(Self {
+            role,
+            options,
+            descriptors,
+            enforced: Enforced::default(),
+        })
+    }
+
+    /// The role.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The start parameters.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
+    /// What confines the process. Complete when `work` runs.
+    #[must_use]
+    pub fn enforced(&self) -> &Enforced {
+        &self.enforced
+    }
+
+    /// Takes the descriptor with this number of the role's table, once: 3 is the channel to the
+    /// supervisor. `None` for one that is optional and was not passed, or that was taken before.
+    pub fn descriptor(&mut self, fd: i32) -> Option<OwnedFd> {
+        self.descriptors.remove(&fd)
+    }
+
+    /// Takes the channel to the supervisor (descriptor 3).
+    ///
+    /// # Panics
+    /// When it was taken before: the runtime has seen to it that it is there.
+    pub fn supervisor(&mut self) -> OwnedFd {
+        self.descriptor(3)
+            .expect("descriptor 3 is declared, and taken once")
+    }
+
+    /// Takes all descriptors from this number on, in order.
+    pub fn descriptors_from(&mut self, first: i32) -> Vec<OwnedFd> {
+        self.descriptors.split_off(&first).into_values().collect()
+    }
+
+    /// How many descriptors the role may hold at a time.
+    #[must_use]
+    pub fn descriptor_limit(&self) -> Option<u64> {
+        policy::of(self.role).limit(Resource::Descriptors)
+    }
+}
