@@ -1,0 +1,85 @@
+//! Where the programs under test are, and whom they run as.
+
+use nix::unistd::{Uid, User};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The user that sessions run as when the tests run as root (made by `install-packages test`).
+pub const TEST_USER: &str = "bulkhead-test";
+
+const EXECUTABLES: [&str; 8] = [
+    "bulkhead",
+    "bulkhead-supervisor",
+    "bulkhead-launcher",
+    "bulkhead-network",
+    "bulkhead-auth",
+    "bulkhead-display",
+    "bulkhead-encoder",
+    "bulkhead-ctl",
+];
+
+/// A directory with all our executables that every user can reach: a copy of what cargo built
+/// beside this test, with the modes of `make install`. One per test process; those of processes
+/// that have ended are removed.
+///
+/// # Panics
+/// When one has not been built.
+pub fn bin_dir() -> &'static Path {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
+        remove_old_copies();
+        let test = std::env::current_exe().unwrap();
+        let built = test.parent().and_then(Path::parent).unwrap();
+        let dir = PathBuf::from(format!("{COPY_PREFIX}{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        chmod(&dir, 0o755);
+        for name in EXECUTABLES {
+            let to = dir.join(name);
+            std::fs::copy(built.join(name), &to)
+                .unwrap_or_else(|error| panic!("{name} is not built (make test does): {error}"));
+            chmod(&to, if name == "bulkhead" { 0o755 } else { 0o711 });
+        }
+        dir
+    })
+}
+
+const COPY_PREFIX: &str = "/tmp/bulkhead-bin-";
+
+fn remove_old_copies() {
+    for entry in std::fs::read_dir("/tmp").into_iter().flatten().flatten() {
+        let path = entry.path();
+        let pid = path.to_str().and_then(|path| path.strip_prefix(COPY_PREFIX));
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = std::fs::remove_dir_all(path);
+        }
+    }
+}
+
+/// Sets a mode.
+///
+/// # Panics
+/// When the kernel refuses.
+pub fn chmod(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// The unprivileged user of the tests: [`TEST_USER`] when we are root, else ourselves.
+///
+/// # Panics
+/// When there is no such user.
+pub fn test_user() -> User {
+    let user = if Uid::effective().is_root() {
+        User::from_name(TEST_USER).unwrap()
+    } else {
+        User::from_uid(Uid::effective()).unwrap()
+    };
+    user.expect("the test user exists: tests/tools/install-packages test")
+}
+
+/// The stock client's command.
+pub fn stock_xpra() -> PathBuf {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or(home.join(".cache"), PathBuf::from);
+    cache.join("bulkhead/xpra-6.5.5/bin/xpra")
+}

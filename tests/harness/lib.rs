@@ -1,0 +1,25 @@
+//! What the tests stand on: real sessions, real X servers, the real stock client. Everything a
+//! test starts ends with it.
+
+pub mod commands;
+pub mod process;
+pub mod screen;
+pub mod session;
+pub mod stock;
+
+use std::time::{Duration, Instant};
+
+/// Waits until `condition` gives a value, looking every 10 ms.
+///
+/// # Panics
+/// With `what` when `limit` has passed.
+pub fn eventually<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < end, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,163 @@
+//! A Bulkhead session of a test's own.
+
+use crate::commands::{bin_dir, chmod, test_user};
+use crate::process::Process;
+use crate::screen::Screen;
+use crate::eventually;
+use nix::sys::signal::Signal;
+use nix::unistd::{Uid, chown};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// How the session is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// By an ordinary user.
+    User,
+    /// By root, for that user (the system service's way).
+    Root,
+}
+
+/// A running session with a TCP port and a password, and directories of its own.
+pub struct Session {
+    process: Process,
+    directory: tempfile::TempDir,
+    /// Display number.
+    pub display: u32,
+    /// TCP port on 127.0.0.1.
+    pub port: u16,
+    /// How it was started.
+    pub start: Start,
+}
+
+/// The password of every test session.
+pub const PASSWORD: &str = "the password";
+
+impl Session {
+    /// Starts one as an ordinary user with more options, and waits until it is ready.
+    pub fn start(options: &[&str]) -> Self {
+        Self::start_as(Start::User, options)
+    }
+
+    /// Starts one with more options, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    pub fn start_as(start: Start, options: &[&str]) -> Self {
+        let directory = tempfile::Builder::new().prefix("bulkhead-test-").tempdir_in("/tmp").unwrap();
+        let (runtime, home) = (directory.path().join("runtime"), directory.path().join("home"));
+        chmod(directory.path(), 0o755);
+        let user = test_user();
+        for path in [&runtime, &home] {
+            std::fs::create_dir(path).unwrap();
+            chmod(path, 0o700);
+            if Uid::effective().is_root() && !(start == Start::Root && *path == runtime) {
+                chown(path, Some(user.uid), Some(user.gid)).unwrap();
+            }
+        }
+        let password = home.join("password.txt");
+        std::fs::write(&password, PASSWORD).unwrap();
+        chmod(&password, 0o600);
+        if Uid::effective().is_root() && start == Start::User {
+            chown(&password, Some(user.uid), Some(user.gid)).unwrap();
+        }
+        let port = free_port();
+        let bind = format!("--bind-tcp=127.0.0.1:{port},auth=file(filename={})", password.display());
+        let mut command = command_as(start, &runtime, &home);
+        command.args(["seamless", "--daemon=no", &bind]).args(options);
+        if start == Start::Root {
+            command.arg(format!("--uid={}", user.name));
+        }
+        let process = Process::start(&mut command);
+        let ready = process.wait_for_line(Duration::from_secs(20), |line| line.contains(" is ready"));
+        let display = ready
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(':')?.parse().ok())
+            .unwrap_or_else(|| panic!("no display in {ready:?}"));
+        Self { process, directory, display, port, start }
+    }
+
+    /// `XDG_RUNTIME_DIR` of the session.
+    pub fn runtime_dir(&self) -> PathBuf {
+        self.directory.path().join("runtime")
+    }
+
+    /// A directory that the session's applications can write to.
+    pub fn home(&self) -> PathBuf {
+        self.directory.path().join("home")
+    }
+
+    /// The session directory.
+    pub fn session_dir(&self) -> PathBuf {
+        self.runtime_dir().join("xpra").join(self.display.to_string())
+    }
+
+    /// A file with the password.
+    pub fn password_file(&self) -> PathBuf {
+        self.home().join("password.txt")
+    }
+
+    /// The supervisor.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The supervisor, to wait for.
+    pub fn process_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// A look at the session's X server, with its cookie.
+    pub fn screen(&self) -> Screen {
+        let xauthority = self.session_dir().join("xauthority");
+        eventually("connect to the session's X server", Duration::from_secs(10), || {
+            Screen::connect(self.display, Some(&xauthority))
+        })
+    }
+
+    /// A `bulkhead` command by the session's owner.
+    pub fn bulkhead(&self, args: &[&str]) -> std::process::Output {
+        command_as(self.start, &self.runtime_dir(), &self.home()).args(args).output().unwrap()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.process.ended().is_none() {
+            self.process.signal(Signal::SIGTERM);
+            let end = std::time::Instant::now() + Duration::from_secs(10);
+            while self.process.ended().is_none() && std::time::Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+}
+
+/// `bulkhead`, with directories of its own, as an ordinary user or as root.
+pub fn command_as(start: Start, runtime: &Path, home: &Path) -> Command {
+    let user = test_user();
+    let mut command = Command::new(bin_dir().join("bulkhead"));
+    command
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("LANG", "C.UTF-8")
+        .env("HOME", home)
+        .env("XDG_RUNTIME_DIR", runtime)
+        .current_dir(home);
+    if start == Start::User && Uid::effective().is_root() {
+        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+    }
+    command
+}
+
+/// A TCP port on 127.0.0.1 that nobody uses now.
+///
+/// # Panics
+/// When there is none.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}

@@ -1,0 +1,88 @@
+//! The stock Xpra client, unmodified.
+
+use crate::commands::stock_xpra;
+use crate::process::Process;
+use crate::screen::ClientScreen;
+use crate::session::Session;
+use std::process::{Command, Output};
+
+/// A stock client with its own screen and home directory.
+pub struct StockClient {
+    process: Process,
+    _home: tempfile::TempDir,
+}
+
+/// How to reach a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// `tcp://127.0.0.1:PORT/`.
+    Tcp,
+    /// `:N`, through the unix socket.
+    UnixSocket,
+}
+
+impl StockClient {
+    /// `xpra attach` with the right password.
+    pub fn attach(session: &Session, screen: &ClientScreen, via: Via) -> Self {
+        Self::attach_with(session, screen, via, &[])
+    }
+
+    /// `xpra attach` with the right password and more options.
+    pub fn attach_with(session: &Session, screen: &ClientScreen, via: Via, more: &[&str]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let password = home.path().join("password");
+        std::fs::copy(session.password_file(), &password).unwrap();
+        let mut command = stock(session, home.path(), &["attach", &target(session, via)]);
+        command
+            .args(["--opengl=no", "--splash=no", "--tray=no", "--audio=no", "--mdns=no"])
+            .args(["--notifications=no", "--reconnect=no"])
+            .args(more)
+            .env("DISPLAY", screen.display());
+        if via == Via::Tcp {
+            command.arg(format!("--challenge-handlers=file:filename={}", password.display()));
+        }
+        Self { process: Process::start(&mut command), _home: home }
+    }
+
+    /// The client's process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The client's process, to wait for.
+    pub fn process_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+/// What the stock client calls the session.
+pub fn target(session: &Session, via: Via) -> String {
+    match via {
+        Via::Tcp => format!("tcp://127.0.0.1:{}/", session.port),
+        Via::UnixSocket => format!(":{}", session.display),
+    }
+}
+
+/// Runs a one-shot command of the stock client to its end, as the session's owner would.
+pub fn run(session: &Session, via: Via, words: &[&str]) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    let password = home.path().join("password");
+    std::fs::copy(session.password_file(), &password).unwrap();
+    let mut command = stock(session, home.path(), words);
+    command.arg(target(session, via));
+    if via == Via::Tcp {
+        command.arg(format!("--challenge-handlers=file:filename={}", password.display()));
+    }
+    command.output().unwrap()
+}
+
+fn stock(session: &Session, home: &std::path::Path, words: &[&str]) -> Command {
+    let mut command = Command::new(stock_xpra());
+    command
+        .args(words)
+        .env("HOME", home)
+        .env("XDG_RUNTIME_DIR", session.runtime_dir())
+        .env("NO_AT_BRIDGE", "1")
+        .env_remove("DISPLAY");
+    command
+}
