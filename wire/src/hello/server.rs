@@ -105,7 +105,6 @@ impl ServerHello {
             ("elapsed_time", elapsed.into()),
             // Who may do what.
             ("readonly", self.readonly.into()),
-            ("readonly-server", true.into()),
             ("sharing", self.sharing.into()),
             ("sharing-toggle", self.sharing_toggle.into()),
             ("lock", self.lock.into()),
@@ -215,4 +214,148 @@ fn modifiers(all: ModifierKeycodes) -> (Value, Value) {
         }
     }
     (Value::dict(keycodes), Value::dict(names))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caps::Caps;
+
+    fn sample() -> ServerHello {
+        ServerHello {
+            version: "6.5".into(),
+            display: ":10".into(),
+            session_name: "xterm".into(),
+            uuid: "00".into(),
+            machine_id: "11".into(),
+            hostname: "host".into(),
+            start_time: 1000,
+            current_time: 1060,
+            desktop_size: Size::new(1920, 1080).unwrap(),
+            max_desktop_size: Size::new(8192, 4096).unwrap(),
+            resize: true,
+            readonly: false,
+            sharing: false,
+            sharing_toggle: false,
+            lock: false,
+            lock_toggle: false,
+            client_shutdown: false,
+            bell: true,
+            cursors: true,
+            cursor_size: 24,
+            key_repeat: (500, 30),
+            modifier_keycodes: vec![(
+                Modifiers::from_mask(1),
+                vec![(50, "Shift_L".into()), (62, "Shift_R".into())],
+            )],
+            ping: 5,
+            lz4: true,
+        }
+    }
+
+    #[test]
+    fn what_clients_cannot_do_without() {
+        let map = sample().into_map();
+        let caps = Caps::new(&map);
+        // The desktop client reads these at the top level only if this is text.
+        assert!(matches!(caps.get("display"), Some(Value::Text(_))));
+        for key in [
+            "desktop_size",
+            "actual_desktop_size",
+            "root_window_size",
+            "max_desktop_size",
+            "key_repeat",
+        ] {
+            assert!(caps.pair::<u16>(key).is_some(), "{key}");
+        }
+        for key in [
+            "rencodeplus",
+            "lz4",
+            "bell",
+            "windows",
+            "cursors",
+            "keyboard",
+        ] {
+            assert_eq!(caps.get(key), Some(&Value::Bool(true)), "{key}");
+        }
+        assert_eq!(caps.texts("encoders", 9, 99).unwrap(), ["rencodeplus"]);
+        assert_eq!(caps.int("elapsed_time"), Some(60));
+        // The HTML5 client reads the dotted key, the desktop client the map.
+        for key in ["wheel.precise", "client-shutdown", "start-new-commands"] {
+            assert_eq!(caps.get(key), Some(&Value::Bool(false)), "{key}");
+        }
+        assert_eq!(caps.map("wheel").get("precise"), Some(&Value::Bool(false)));
+        let names = caps.texts("packet-types", 999, 99).unwrap();
+        for name in [
+            "pointer",
+            "pointer-button",
+            "configure-display",
+            "window-ack",
+        ] {
+            assert!(names.iter().any(|n| n == name), "{name}");
+        }
+        assert!(!names.iter().any(|n| n == "keyboard-config"));
+        assert_eq!(
+            caps.get("modifier_keycodes.shift"),
+            Some(&Value::List(vec![
+                Value::List(vec![50.into(), "Shift_L".into()]),
+                Value::List(vec![62.into(), "Shift_R".into()]),
+            ]))
+        );
+        assert_eq!(
+            caps.texts("modifiers-keynames.shift", 9, 99).unwrap(),
+            ["Shift_L", "Shift_R"]
+        );
+    }
+
+    #[test]
+    fn features_that_do_not_exist() {
+        let map = sample().into_map();
+        let caps = Caps::new(&map);
+        // Absent: a false `clipboard` is no map, an empty one is a server
+        // without selections, for clients.
+        for key in [
+            "clipboard",
+            "notifications",
+            "file",
+            "printer",
+            "webcam",
+            "shell",
+            "encryption",
+            "av-sync",
+            "xdg-menu",
+        ] {
+            assert!(!caps.has(key), "{key}");
+        }
+        for key in ["audio", "mmap"] {
+            assert_eq!(caps.get(key), Some(&Value::Dict(Vec::new())), "{key}");
+        }
+    }
+
+    /// The HTML5 client can read neither floats nor none, nor integers above
+    /// 2^53.
+    #[test]
+    fn the_browser_can_read_it() {
+        fn check(value: &Value) {
+            match value {
+                Value::Float(_) | Value::None | Value::Big(_) => panic!("{value:?}"),
+                Value::Int(n) => assert!(n.unsigned_abs() <= 1 << 53),
+                Value::List(items) => items.iter().for_each(check),
+                Value::Dict(pairs) => pairs.iter().for_each(|(k, v)| {
+                    check(k);
+                    check(v);
+                }),
+                _ => {}
+            }
+        }
+        check(&Value::Dict(sample().into_map()));
+    }
+
+    #[test]
+    fn no_key_twice() {
+        let map = sample().into_map();
+        for (at, (key, _)) in map.iter().enumerate() {
+            assert!(!map[..at].iter().any(|(k, _)| k == key), "{key:?}");
+        }
+    }
 }

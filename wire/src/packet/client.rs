@@ -605,3 +605,336 @@ impl InfoRequest {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::{Position, RgbFormat, Size};
+
+    fn parse(name: &str, args: Vec<Value>) -> Result<ClientPacket, PacketError> {
+        ClientPacket::parse(Packet::new(name, args))
+    }
+
+    fn ints(numbers: &[i64]) -> Value {
+        Value::list(numbers.iter().copied())
+    }
+
+    #[test]
+    fn both_layouts_of_configure_window() {
+        let state = || Value::dict([("focused", Value::Bool(true))]);
+        let props = || Value::dict([("encodings.rgb_formats", Value::list(["RGB", "new"]))]);
+        let legacy = parse(
+            "configure-window",
+            vec![
+                7.into(),
+                1.into(),
+                (-2).into(),
+                30.into(),
+                40.into(),
+                props(),
+                9.into(),
+                state(),
+                false.into(),
+                7.into(),
+                ints(&[5, 6]),
+                Value::list(["shift", "strange"]),
+            ],
+        )
+        .unwrap();
+        let modern = parse(
+            "window-configure",
+            vec![
+                7.into(),
+                Value::dict([
+                    ("geometry", ints(&[1, -2, 30, 40])),
+                    ("resize-counter", 9.into()),
+                    ("properties", props()),
+                    ("state", state()),
+                    (
+                        "pointer",
+                        Value::dict([
+                            ("wid", Value::from(7)),
+                            ("position", ints(&[5, 6])),
+                            ("modifiers", Value::list(["shift"])),
+                        ]),
+                    ),
+                ]),
+            ],
+        )
+        .unwrap();
+        assert_eq!(legacy, modern);
+        let ClientPacket::ConfigureWindow(configure) = legacy else {
+            panic!("{legacy:?}");
+        };
+        assert_eq!(configure.resize_counter, Some(9));
+        assert_eq!(configure.properties.rgb_formats, Some(vec![RgbFormat::Rgb]));
+        assert_eq!(configure.geometry.unwrap().size, Size::new(30, 40).unwrap());
+        // HTML5 moves its tray with the first arguments only.
+        let short = [7, 1, 2, 30, 40].map(Value::from).to_vec();
+        assert!(parse("configure-window", [short, vec![props()]].concat()).is_ok());
+    }
+
+    #[test]
+    fn both_layouts_of_keys() {
+        let legacy = parse(
+            "key-action",
+            vec![
+                7.into(),
+                "a".into(),
+                true.into(),
+                Value::list(["control"]),
+                97.into(),
+                "a".into(),
+                38.into(),
+                1.into(),
+            ],
+        );
+        let modern = parse(
+            "keyboard-event",
+            vec![
+                7.into(),
+                "a".into(),
+                true.into(),
+                Value::dict([
+                    ("modifiers", Value::list(["control"])),
+                    ("keyval", 97.into()),
+                    ("string", "a".into()),
+                    ("keycode", 38.into()),
+                    ("group", 1.into()),
+                ]),
+            ],
+        );
+        assert_eq!(legacy, modern);
+        assert!(matches!(legacy, Ok(ClientPacket::Key(_))));
+    }
+
+    #[test]
+    fn both_layouts_of_acknowledgements() {
+        let tail = [77.into(), "oops".into()];
+        let legacy = [[3, 7, 20, 10].map(Value::from).to_vec(), tail.to_vec()].concat();
+        let master = [[7, 20, 10, 3].map(Value::from).to_vec(), tail.to_vec()].concat();
+        let ack = ClientPacket::DrawAck(DrawAck {
+            sequence: 3,
+            window: WindowId::new(7),
+            width: 20,
+            height: 10,
+            decode_time: 77,
+            message: "oops".into(),
+        });
+        assert_eq!(parse("damage-sequence", legacy.clone()).unwrap(), ack);
+        assert_eq!(parse("window-draw-ack", legacy).unwrap(), ack);
+        assert_eq!(parse("window-ack", master).unwrap(), ack);
+    }
+
+    #[test]
+    fn old_and_new_pointer_packets() {
+        let held = [Value::list(["mod1"]), ints(&[1])];
+        let map = Value::dict([("modifiers", held[0].clone()), ("buttons", held[1].clone())]);
+        let position = ints(&[5, 6, 1, 2]);
+        let old = [vec![7.into(), position.clone()], held.to_vec()].concat();
+        let new = vec![
+            (-1).into(),
+            0.into(),
+            7.into(),
+            position.clone(),
+            map.clone(),
+        ];
+        let motion = parse("pointer-position", old).unwrap();
+        assert_eq!(motion, parse("pointer", new).unwrap());
+        let ClientPacket::PointerMotion(motion) = motion else {
+            panic!("{motion:?}");
+        };
+        assert_eq!(
+            motion.position,
+            Position {
+                x: 5,
+                y: 6,
+                relative: Some((1, 2))
+            }
+        );
+        assert_eq!((motion.modifiers.mask(), motion.buttons), (8, vec![1]));
+
+        let press = [Value::from(3), true.into(), position];
+        let old = [vec![7.into()], press.to_vec(), held.to_vec()].concat();
+        let new = [
+            vec![(-1).into(), 0.into(), 7.into()],
+            press.to_vec(),
+            vec![map],
+        ]
+        .concat();
+        assert_eq!(
+            parse("button-action", old).unwrap(),
+            parse("pointer-button", new).unwrap()
+        );
+    }
+
+    #[test]
+    fn numbers_out_of_range_drop_the_packet() {
+        let problem = |name: &str, args: Vec<Value>| parse(name, args).unwrap_err().problem;
+        for id in [0, -1, -2, 1 << 48, i64::MAX] {
+            assert_eq!(
+                problem("close-window", vec![id.into()]),
+                ArgError::Range(id)
+            );
+        }
+        assert_eq!(problem("focus", vec![(-2).into()]), ArgError::Range(-2));
+        for (width, height) in [(0, 5), (5, 0), (32_768, 5), (5, -1), (5, 65_536)] {
+            let args = [7, 0, 0, width, height].map(Value::from).to_vec();
+            assert!(matches!(problem("map-window", args), ArgError::Range(_)));
+        }
+        for button in [0, 256, -1] {
+            let args = vec![7.into(), button.into(), true.into(), ints(&[1, 2])];
+            assert_eq!(
+                problem("button-action", args),
+                ArgError::Range(button.into())
+            );
+        }
+        assert_eq!(problem("quality", vec![101.into()]), ArgError::Range(101));
+        assert_eq!(problem("close-window", vec![]), ArgError::Missing);
+        assert!(matches!(
+            problem("close-window", vec![Value::None]),
+            ArgError::Type { .. }
+        ));
+        let error = parse("map-window", vec![7.into(), 0.into()]).unwrap_err();
+        assert_eq!((error.packet.as_str(), error.index), ("map-window", 3));
+        assert_eq!(error.to_string(), "map-window: argument 3: missing");
+    }
+
+    #[test]
+    fn none_and_all_windows() {
+        for id in [0, -1] {
+            assert_eq!(
+                parse("focus", vec![id.into(), Value::List(vec![])]).unwrap(),
+                ClientPacket::Focus {
+                    window: None,
+                    modifiers: Modifiers::NONE
+                }
+            );
+            let refresh = vec![id.into(), 0.into(), 80.into()];
+            let ClientPacket::BufferRefresh(refresh) = parse("buffer-refresh", refresh).unwrap()
+            else {
+                panic!();
+            };
+            assert_eq!((refresh.window, refresh.quality), (None, Some(80)));
+            assert!(refresh.refresh_now);
+        }
+    }
+
+    #[test]
+    fn loose_types() {
+        // Bytes for text, text for numbers, numbers for bools, whole floats.
+        let key = vec![
+            Value::Float(7.0),
+            Value::Bytes(b"eacute".to_vec()),
+            1.into(),
+            Value::List(vec![Value::Bytes(b"shift".to_vec())]),
+            "233".into(),
+            Value::Bytes(vec![0xe9]),
+        ];
+        let ClientPacket::Key(key) = parse("key-action", key).unwrap() else {
+            panic!();
+        };
+        assert_eq!(key.window, WindowId::new(7));
+        assert_eq!((key.keysym.as_str(), key.text.as_str()), ("eacute", "é"));
+        assert!(key.pressed);
+        assert_eq!((key.modifiers.mask(), key.keyval, key.keycode), (1, 233, 0));
+    }
+
+    #[test]
+    fn the_forms_of_keymaps() {
+        let keymap = Value::dict([
+            ("layout", Value::from("de")),
+            ("options", Value::list(["a", "b"])),
+            (
+                "x11_keycodes",
+                Value::dict([("38", Value::list(["a", "A"])), ("999", Value::list(["b"]))]),
+            ),
+        ]);
+        let nested = Value::dict([("keymap", keymap.clone())]);
+        let a = parse("keymap-changed", vec![nested, true.into()]).unwrap();
+        let b = parse("keymap-changed", vec![keymap.clone(), true.into()]).unwrap();
+        let Value::Dict(mut pairs) = keymap else {
+            panic!();
+        };
+        pairs.push(("force".into(), true.into()));
+        let c = parse("keyboard-config", vec![Value::Dict(pairs)]).unwrap();
+        assert_eq!(a, b);
+        assert_eq!(b, c);
+        let ClientPacket::KeymapChanged { keymap, force } = a else {
+            panic!();
+        };
+        assert!(force);
+        assert_eq!(keymap.layout, "de");
+        assert_eq!(keymap.options, "a,b");
+        assert_eq!(keymap.x11_keycodes, [(38, vec!["a".into(), "A".into()])]);
+    }
+
+    #[test]
+    fn quality_one_by_one_or_as_a_map() {
+        let tuning = |what, value| Tuning { what, value };
+        assert_eq!(
+            parse("min-speed", vec![(-1).into()]).unwrap(),
+            ClientPacket::Tuning(vec![tuning(Tunable::MinSpeed, None)])
+        );
+        let map = Value::dict([("speed", Value::from(50)), ("quality", (-1).into())]);
+        assert_eq!(
+            parse("encoding-options", vec![map]).unwrap(),
+            ClientPacket::Tuning(vec![
+                tuning(Tunable::Quality, None),
+                tuning(Tunable::Speed, Some(50))
+            ])
+        );
+        let bad = Value::dict([("speed", Value::from(101))]);
+        assert!(parse("encoding-options", vec![bad]).is_err());
+        assert!(matches!(
+            parse("encoding-set", vec!["png".into(), ints(&[7])]).unwrap(),
+            ClientPacket::Encoding { .. }
+        ));
+    }
+
+    #[test]
+    fn shutdown_and_exit() {
+        assert_eq!(
+            parse("shutdown-server", vec![]).unwrap(),
+            ClientPacket::ShutdownServer
+        );
+        let exit = ClientPacket::ExitServer { reason: "x".into() };
+        assert_eq!(
+            parse("shutdown-server", vec![true.into(), "x".into()]).unwrap(),
+            exit
+        );
+        assert_eq!(parse("exit-server", vec!["x".into()]).unwrap(), exit);
+    }
+
+    #[test]
+    fn what_does_not_exist_is_ignored_unread() {
+        for name in [
+            "clipboard-token",
+            "start-command",
+            "webcam-frame",
+            "hello",
+            "?",
+        ] {
+            assert_eq!(
+                parse(name, vec![Value::Float(f64::NAN); 9]).unwrap(),
+                ClientPacket::Ignored { name: name.into() }
+            );
+        }
+    }
+
+    #[test]
+    fn lists_are_bounded() {
+        let many = Value::List(vec![7.into(); MAX_WINDOW_LIST + 1]);
+        assert_eq!(
+            parse("suspend", vec![true.into(), many])
+                .unwrap_err()
+                .problem,
+            ArgError::TooLong(MAX_WINDOW_LIST)
+        );
+        let long = "x".repeat(MAX_NAME + 1);
+        assert_eq!(
+            parse("encoding", vec![long.into()]).unwrap_err().problem,
+            ArgError::TooLong(MAX_NAME)
+        );
+    }
+}

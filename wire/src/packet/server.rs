@@ -519,3 +519,97 @@ impl Bell {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(name: &str, args: Vec<Value>) -> ServerPacket {
+        ServerPacket::parse(Packet::new(name, args)).unwrap()
+    }
+
+    #[test]
+    fn modern_names() {
+        let new = |extra: bool| {
+            let mut metadata = vec![("title", Value::from("x"))];
+            if extra {
+                metadata.push(("override-redirect", true.into()));
+            }
+            let mut args = [7, 0, 0, 5, 5].map(Value::from).to_vec();
+            args.extend([Value::dict(metadata), Value::Dict(vec![])]);
+            args
+        };
+        assert_eq!(
+            parse("window-create", new(false)),
+            parse("new-window", new(false))
+        );
+        assert_eq!(
+            parse("window-create", new(true)),
+            parse("new-override-redirect", new(true))
+        );
+        assert_eq!(
+            parse("window-destroy", vec![7.into()]),
+            parse("lost-window", vec![7.into()])
+        );
+        assert_eq!(
+            parse("cursor-default", vec![]),
+            parse("cursor", vec!["".into()])
+        );
+        assert_eq!(
+            parse("connection-close", vec!["done".into()]),
+            ServerPacket::Disconnect(Disconnect::new("done"))
+        );
+    }
+
+    #[test]
+    fn unknown_metadata_is_left_out_and_bad_metadata_refused() {
+        let metadata = |key: &str, value: Value| {
+            ServerPacket::parse(Packet::new(
+                "window-metadata",
+                vec![7.into(), Value::dict([(key, value)])],
+            ))
+        };
+        assert_eq!(
+            metadata("x11-property", Value::None).unwrap(),
+            ServerPacket::WindowMetadata {
+                window: WindowId::new(7).unwrap(),
+                metadata: vec![]
+            }
+        );
+        assert!(metadata("title", Value::None).is_err());
+        assert!(metadata("class-instance", Value::list(["x"])).is_err());
+        assert!(metadata("shape", 1.into()).is_err());
+    }
+
+    #[test]
+    fn a_coding_that_is_not_known_is_refused() {
+        let mut args = [7, 0, 0, 5, 5].map(Value::from).to_vec();
+        args.extend(["exe".into(), Value::Bytes(vec![]), 1.into(), 0.into()]);
+        assert!(ServerPacket::parse(Packet::new("draw", args)).is_err());
+    }
+
+    #[test]
+    fn a_scroll_may_have_its_list_as_data() {
+        let mut args = [7, 0, 0, 5, 5].map(Value::from).to_vec();
+        let areas = Value::list([Value::list([0, 1, 2, 3, 0, -4])]);
+        args.extend(["scroll".into(), areas.clone(), 1.into(), 0.into()]);
+        args.push(Value::dict([("scroll", areas)]));
+        let ServerPacket::Draw(draw) = parse("draw", args) else {
+            panic!();
+        };
+        assert_eq!(draw.options.scroll, Some(vec![[0, 1, 2, 3, 0, -4]]));
+        assert!(draw.data.is_empty());
+    }
+
+    #[test]
+    fn secrets_and_pixels_are_not_shown() {
+        let challenge = Challenge {
+            salt: b"0123456789".to_vec(),
+            auth_caps: vec![],
+            digest: "hmac+sha512".into(),
+            salt_digest: "hmac+sha512".into(),
+            prompt: String::new(),
+        };
+        assert!(format!("{challenge:?}").contains("salt: 10"));
+    }
+}

@@ -2,7 +2,6 @@ use super::{ChunkIndex, Compression, Header, Kind};
 use crate::limits::{HEADER_SIZE, MIN_COMPRESS_SIZE};
 use crate::lz4;
 use crate::packet::Packet;
-use crate::rencodeplus;
 
 /// A payload whose size does not fit a header (or is zero, for a chunk).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,17 +30,6 @@ impl RecordWriter {
     pub fn record(&self, packet: &Packet, flush: bool) -> Result<Vec<u8>, TooLarge> {
         let mut out = vec![0; HEADER_SIZE];
         packet.encode_into(&mut out);
-        self.finish(out, flush)
-    }
-
-    /// One value as a main record, for what is already a packet's list.
-    pub fn record_value(
-        &self,
-        value: &rencodeplus::Value,
-        flush: bool,
-    ) -> Result<Vec<u8>, TooLarge> {
-        let mut out = vec![0; HEADER_SIZE];
-        rencodeplus::encode_into(value, &mut out);
         self.finish(out, flush)
     }
 
