@@ -1,2 +1,53 @@
-//! To be written.
-fn main() {}
+//! The worker that knows the passwords.
+#![forbid(unsafe_code)]
+
+use bulkhead_auth::modules::Modules;
+use bulkhead_auth::service::{self, Supervisor};
+use ipc::Channel;
+use ipc::auth::AuthToSupervisor;
+use ipc::spec::{self, AuthSpec};
+use std::fs::File;
+use std::process::ExitCode;
+
+/// The spec in the descriptor table; the secrets follow.
+const SPEC: i32 = 5;
+
+fn main() -> ExitCode {
+    runtime::run(
+        runtime::Role::Auth,
+        |seat| {
+            let spec = seat.descriptor(SPEC).ok_or("the spec was not passed")?;
+            let spec: AuthSpec =
+                spec::read(&mut File::from(spec)).map_err(|error| error.to_string())?;
+            let secrets = seat
+                .descriptors_from(SPEC + 1)
+                .into_iter()
+                .map(File::from)
+                .collect();
+            Ok::<_, String>((spec, secrets))
+        },
+        |mut seat, (spec, secrets)| work(Channel::new(seat.supervisor()), spec, secrets),
+    )
+}
+
+fn work(mut supervisor: Supervisor, spec: AuthSpec, secrets: Vec<File>) -> ExitCode {
+    let modules = match Modules::new(spec, secrets) {
+        Ok(modules) => modules,
+        Err(error) => {
+            let failed = AuthToSupervisor::Failed {
+                reason: error.to_string(),
+            };
+            if let Err(error) = supervisor.send(&failed, Vec::new()) {
+                tracing::error!(%error, "the supervisor cannot be told");
+            }
+            return ExitCode::FAILURE;
+        }
+    };
+    match service::serve(supervisor, &modules) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the channel to the supervisor");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,2 +1,30 @@
-//! To be written.
-fn main() {}
+//! The worker that reads one client's bytes.
+#![forbid(unsafe_code)]
+
+use bulkhead_network::worker::{READ, Worker};
+use nix::sys::socket::{setsockopt, sockopt};
+use std::process::ExitCode;
+
+/// The client's socket in the descriptor table.
+const CLIENT: i32 = 5;
+
+fn main() -> ExitCode {
+    runtime::run(
+        runtime::Role::Network,
+        |seat| {
+            let client = seat
+                .descriptor(CLIENT)
+                .ok_or("the client's socket was not passed")?;
+            // A unix socket has no delay to be switched off.
+            let _ = setsockopt(&client, sockopt::TcpNoDelay, &true);
+            Ok::<_, &str>((client, vec![0; READ]))
+        },
+        |mut seat, (client, buffer)| match Worker::new(client, seat.supervisor(), buffer).run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!(%error, "the connection ends");
+                ExitCode::FAILURE
+            }
+        },
+    )
+}

@@ -1,0 +1,148 @@
+//! One challenge: fresh random bytes, answered at most once.
+
+use ipc::auth::{AuthToNetwork, Digest};
+use std::collections::{BTreeSet, VecDeque};
+use subtle::ConstantTimeEq;
+use wire::challenge::{self as maths, Hash};
+use zeroize::Zeroizing;
+
+/// Bytes of a salt of ours.
+const SALT: usize = 64;
+/// Bytes of a client's salt that we accept (protocol "Exact computation").
+const CLIENT_SALT: std::ops::RangeInclusive<usize> = 16..=256;
+/// The digests that we use, best first (protocol "Digest lists"; those of SHA-3 after those that
+/// every client has).
+const PREFERENCE: [Digest; 8] = [
+    Digest::HmacSha512,
+    Digest::HmacSha384,
+    Digest::HmacSha256,
+    Digest::HmacSha224,
+    Digest::HmacSha3_512,
+    Digest::HmacSha3_384,
+    Digest::HmacSha3_256,
+    Digest::HmacSha3_224,
+];
+
+/// Why no challenge can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChallengeError {
+    /// The client has no digest that we accept.
+    #[error("no common digest")]
+    NoDigest,
+    /// The kernel gives no random bytes.
+    #[error("no random bytes: {0}")]
+    Random(getrandom::Error),
+}
+
+/// A challenge that waits for its answer. Answering consumes it.
+#[derive(Debug)]
+pub struct Challenge {
+    salt: [u8; SALT],
+    digest: Digest,
+    salt_digest: Digest,
+}
+
+fn best(offered: &[Digest]) -> Result<Digest, ChallengeError> {
+    let known = PREFERENCE
+        .into_iter()
+        .find(|digest| offered.contains(digest));
+    known.ok_or(ChallengeError::NoDigest)
+}
+
+impl Challenge {
+    /// A new one, with the best digests that the client offers.
+    ///
+    /// # Errors
+    /// [`ChallengeError`].
+    pub fn new(digests: &[Digest], salt_digests: &[Digest]) -> Result<Self, ChallengeError> {
+        let mut salt = [0; SALT];
+        getrandom::fill(&mut salt).map_err(ChallengeError::Random)?;
+        Ok(Self {
+            salt,
+            digest: best(digests)?,
+            salt_digest: best(salt_digests)?,
+        })
+    }
+
+    /// What to ask the client.
+    #[must_use]
+    pub fn message(&self, prompt: String) -> AuthToNetwork {
+        AuthToNetwork::Challenge {
+            salt: self.salt.to_vec(),
+            digest: self.digest,
+            salt_digest: self.salt_digest,
+            prompt,
+        }
+    }
+
+    /// Mixes in the client's salt. `None` when that is not acceptable, or when the mixture has
+    /// been used before.
+    #[must_use]
+    pub fn combine(self, client_salt: &[u8], used: &mut UsedSalts) -> Option<Combined> {
+        if !CLIENT_SALT.contains(&client_salt.len()) {
+            return None;
+        }
+        let mix = maths::Digest::Hmac(hash(self.salt_digest));
+        let salt = maths::combined_salt(mix, &self.salt, client_salt).ok()?;
+        used.insert(&salt).then_some(Combined {
+            salt,
+            digest: self.digest,
+        })
+    }
+}
+
+/// A challenge with both salts: good for one check.
+#[derive(Debug)]
+pub struct Combined {
+    salt: String,
+    digest: Digest,
+}
+
+impl Combined {
+    /// Is this the response of somebody who knows the secret?
+    #[must_use]
+    pub fn check(self, secret: &[u8], response: &[u8]) -> bool {
+        let expected = Zeroizing::new(maths::hmac_response(hash(self.digest), secret, &self.salt));
+        expected.ct_eq(response).into()
+    }
+}
+
+fn hash(digest: Digest) -> Hash {
+    match digest {
+        Digest::HmacSha512 => Hash::Sha512,
+        Digest::HmacSha384 => Hash::Sha384,
+        Digest::HmacSha256 => Hash::Sha256,
+        Digest::HmacSha224 => Hash::Sha224,
+        Digest::HmacSha3_512 => Hash::Sha3_512,
+        Digest::HmacSha3_384 => Hash::Sha3_384,
+        Digest::HmacSha3_256 => Hash::Sha3_256,
+        Digest::HmacSha3_224 => Hash::Sha3_224,
+    }
+}
+
+/// The mixed salts of the last checks. Each of our own salts is random and consumed by its
+/// answer, so that a repetition is a sign of broken random numbers rather than of a replay.
+#[derive(Debug, Default)]
+pub struct UsedSalts {
+    set: BTreeSet<String>,
+    order: VecDeque<String>,
+}
+
+impl UsedSalts {
+    /// How many are remembered.
+    const CAPACITY: usize = 4096;
+
+    /// Remembers a mixed salt; false when it was there.
+    fn insert(&mut self, salt: &str) -> bool {
+        if !self.set.insert(salt.to_owned()) {
+            return false;
+        }
+        self.order.push_back(salt.to_owned());
+        if self.order.len() > Self::CAPACITY
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.set.remove(&oldest);
+        }
+        true
+    }
+}

@@ -1,0 +1,15 @@
+//! The worker that knows the passwords. It never sees a byte of the network protocol: it answers
+//! small typed questions of `network` workers and gives its verdicts to the supervisor.
+//!
+//! * [`modules`]: the chains of modules that guard the listeners.
+//! * [`secret`]: the secrets they compare with.
+//! * [`challenge`]: fresh random bytes, answered once.
+//! * [`conversation`]: what one connection may say, and in which order.
+//! * [`service`]: the process around them.
+#![forbid(unsafe_code)]
+
+pub mod challenge;
+pub mod conversation;
+pub mod modules;
+pub mod secret;
+pub mod service;

@@ -1,0 +1,211 @@
+//! The chains of modules that guard the listeners, checked before anybody may connect.
+
+use crate::secret::{SecretError, SecretFile};
+use ipc::ListenerId;
+use ipc::auth::PeerFacts;
+use ipc::spec::{AuthModule, AuthSpec};
+use std::fs::File;
+
+/// Most modules in one chain.
+const MAX_CHAIN: usize = 8;
+
+/// What a module says before the client is asked anything.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// The client passes.
+    Pass,
+    /// It does not.
+    Refuse,
+    /// Its answer to a challenge decides.
+    Ask,
+}
+
+/// All chains and the secrets they refer to.
+#[derive(Debug)]
+pub struct Modules {
+    chains: Vec<Vec<AuthModule>>,
+    secrets: Vec<SecretFile>,
+    owner: String,
+}
+
+/// Why the modules cannot be put in force, in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum ModulesError {
+    /// Open sockets must say so.
+    #[error("listener {0} has no auth module: give it one, `auth=none` for an open socket")]
+    EmptyChain(usize),
+    /// Too many modules.
+    #[error("listener {0} has more than 8 auth modules: remove some")]
+    LongChain(usize),
+    /// A module that refers to a descriptor that was not passed.
+    #[error("auth module {module} of listener {listener}: its secret was not passed")]
+    Missing {
+        /// Its name.
+        module: String,
+        /// Index of the listener.
+        listener: usize,
+    },
+    /// A secret that cannot be used.
+    #[error("auth module {module} of listener {listener}: its secret {error}")]
+    Secret {
+        /// Its name.
+        module: String,
+        /// Index of the listener.
+        listener: usize,
+        /// What is wrong with it.
+        error: SecretError,
+    },
+}
+
+impl Modules {
+    /// Checks every module of every chain.
+    ///
+    /// # Errors
+    /// The first one that cannot be put in force.
+    pub fn new(spec: AuthSpec, secrets: Vec<File>) -> Result<Self, ModulesError> {
+        let secrets: Vec<_> = secrets.into_iter().map(SecretFile::new).collect();
+        for (listener, chain) in spec.listeners.iter().enumerate() {
+            match chain.len() {
+                0 => return Err(ModulesError::EmptyChain(listener)),
+                1..=MAX_CHAIN => {}
+                _ => return Err(ModulesError::LongChain(listener)),
+            }
+            for module in chain {
+                let AuthModule::Secret { name, secret } = module else {
+                    continue;
+                };
+                let Some(file) = secrets.get(usize::from(*secret)) else {
+                    return Err(ModulesError::Missing {
+                        module: name.clone(),
+                        listener,
+                    });
+                };
+                if let Err(error) = file.read() {
+                    return Err(ModulesError::Secret {
+                        module: name.clone(),
+                        listener,
+                        error,
+                    });
+                }
+            }
+        }
+        Ok(Self {
+            chains: spec.listeners,
+            secrets,
+            owner: spec.owner,
+        })
+    }
+
+    /// The modules of a listener, or `None` when there is no such listener.
+    #[must_use]
+    pub fn chain(&self, listener: ListenerId) -> Option<&[AuthModule]> {
+        self.chains.get(usize::from(listener.0)).map(Vec::as_slice)
+    }
+
+    /// The secret of a module.
+    #[must_use]
+    pub fn secret(&self, index: u16) -> Option<&SecretFile> {
+        self.secrets.get(usize::from(index))
+    }
+
+    /// The user whose session this is.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+}
+
+/// The module's name, for the log.
+#[must_use]
+pub fn name(module: &AuthModule) -> &str {
+    match module {
+        AuthModule::Allow => "allow",
+        AuthModule::None => "none",
+        AuthModule::Fail => "fail",
+        AuthModule::Reject => "reject",
+        AuthModule::Secret { name, .. } => name,
+        AuthModule::PeerCred { .. } => "peercred",
+    }
+}
+
+/// What the module says before the client is asked anything.
+#[must_use]
+pub fn open(module: &AuthModule, peer: &PeerFacts) -> Opening {
+    let passes = match module {
+        AuthModule::Allow | AuthModule::Reject | AuthModule::Secret { .. } => return Opening::Ask,
+        AuthModule::None => true,
+        AuthModule::Fail => false,
+        AuthModule::PeerCred { uids, gids } => match peer {
+            PeerFacts::Unix { uid, gid, .. } => uids.contains(uid) || gids.contains(gid),
+            PeerFacts::Tcp { .. } => false,
+        },
+    };
+    if passes {
+        Opening::Pass
+    } else {
+        Opening::Refuse
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(listeners: Vec<Vec<AuthModule>>) -> AuthSpec {
+        AuthSpec {
+            listeners,
+            owner: "owner".into(),
+        }
+    }
+
+    fn unix(uid: u32, gid: u32) -> PeerFacts {
+        PeerFacts::Unix { pid: 1, uid, gid }
+    }
+
+    #[test]
+    fn what_cannot_be_put_in_force_is_an_error_in_one_line() {
+        let secret = |secret| AuthModule::Secret {
+            name: "file".into(),
+            secret,
+        };
+        let empty = File::open("/dev/null").unwrap();
+        let cases = [
+            (
+                spec(vec![vec![AuthModule::None], vec![]]),
+                vec![],
+                "listener 1 has no auth module",
+            ),
+            (spec(vec![vec![AuthModule::None; 9]]), vec![], "more than 8"),
+            (spec(vec![vec![secret(0)]]), vec![], "was not passed"),
+            (
+                spec(vec![vec![secret(0)]]),
+                vec![empty],
+                "is empty: write a password into it",
+            ),
+        ];
+        for (spec, files, text) in cases {
+            let error = Modules::new(spec, files).unwrap_err().to_string();
+            assert!(error.contains(text) && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn peercred_compares_what_the_kernel_said() {
+        let module = |uids: &[u32], gids: &[u32]| AuthModule::PeerCred {
+            uids: uids.to_vec(),
+            gids: gids.to_vec(),
+        };
+        assert_eq!(open(&module(&[0], &[]), &unix(0, 5)), Opening::Pass);
+        assert_eq!(open(&module(&[1000], &[]), &unix(0, 0)), Opening::Refuse);
+        assert_eq!(open(&module(&[], &[20]), &unix(7, 20)), Opening::Pass);
+        assert_eq!(open(&module(&[], &[]), &unix(0, 0)), Opening::Refuse);
+        assert_eq!(
+            open(&module(&[u32::MAX], &[]), &unix(0, 0)),
+            Opening::Refuse
+        );
+        let tcp = PeerFacts::Tcp {
+            address: "127.0.0.1:1".parse().unwrap(),
+        };
+        assert_eq!(open(&module(&[0], &[0]), &tcp), Opening::Refuse);
+    }
+}

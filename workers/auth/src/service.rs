@@ -1,0 +1,256 @@
+//! The process: one channel to the supervisor, one to each connection's `network`.
+
+use crate::challenge::UsedSalts;
+use crate::conversation::{Conversation, Step};
+use crate::modules::Modules;
+use ipc::auth::{
+    AuthToNetwork, AuthToSupervisor, NetworkToAuth, PeerFacts, Refusal, SupervisorToAuth,
+};
+use ipc::verdict::{Peer, Violation};
+use ipc::{Channel, ChannelError, ConnectionId, ListenerId};
+use runtime::{Interest, PollSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Most connections at a time. The supervisor caps them lower.
+const MAX_CONNECTIONS: usize = 256;
+
+/// The channel to the supervisor.
+pub type Supervisor = Channel<AuthToSupervisor, SupervisorToAuth>;
+
+struct Connection {
+    channel: Channel<AuthToNetwork, NetworkToAuth>,
+    conversation: Conversation,
+    /// Waits until the supervisor has been told.
+    answer: Option<AuthToNetwork>,
+}
+
+/// What one message led to.
+enum Outcome {
+    Nothing,
+    Answered,
+    Gone,
+    Broken(String),
+}
+
+impl From<ChannelError> for Outcome {
+    fn from(error: ChannelError) -> Self {
+        if error.is_violation() {
+            Self::Broken(error.to_string())
+        } else {
+            Self::Gone
+        }
+    }
+}
+
+/// Answers until the supervisor has gone.
+///
+/// # Errors
+/// What made the channel to the supervisor unusable, or poll(2) fail.
+pub fn serve(mut supervisor: Supervisor, modules: &Modules) -> Result<(), ChannelError> {
+    let mut service = Service {
+        modules,
+        connections: BTreeMap::new(),
+        used: UsedSalts::default(),
+    };
+    supervisor.send(&AuthToSupervisor::Ready, Vec::new())?;
+    match service.run(&mut supervisor) {
+        Err(ChannelError::Closed) => Ok(()),
+        result => result,
+    }
+}
+
+struct Service<'m> {
+    modules: &'m Modules,
+    connections: BTreeMap<ConnectionId, Connection>,
+    used: UsedSalts,
+}
+
+impl Service<'_> {
+    fn run(&mut self, supervisor: &mut Supervisor) -> Result<(), ChannelError> {
+        loop {
+            let ready = self.wait(supervisor)?;
+            supervisor.flush()?;
+            while let Some((message, fds)) = supervisor.receive()? {
+                self.supervisor_says(message, fds);
+            }
+            for connection in ready {
+                self.connection_says(connection, supervisor)?;
+            }
+            if !supervisor.wants_write() {
+                self.deliver(supervisor)?;
+            }
+        }
+    }
+
+    /// Waits for something to do; the connections that have something to say.
+    fn wait(&self, supervisor: &Supervisor) -> Result<Vec<ConnectionId>, ChannelError> {
+        let mut set = PollSet::new();
+        set.add(
+            supervisor.as_fd(),
+            Interest::read_and(supervisor.wants_write()),
+        );
+        let mut slots = Vec::with_capacity(self.connections.len());
+        for (id, connection) in &self.connections {
+            let channel = &connection.channel;
+            slots.push((
+                *id,
+                set.add(channel.as_fd(), Interest::read_and(channel.wants_write())),
+            ));
+        }
+        set.wait(None)?;
+        slots.retain(|(_, slot)| set.ready(*slot).any());
+        Ok(slots.into_iter().map(|(id, _)| id).collect())
+    }
+
+    fn supervisor_says(&mut self, message: SupervisorToAuth, fds: Vec<OwnedFd>) {
+        match message {
+            SupervisorToAuth::Connection {
+                connection,
+                listener,
+                peer,
+            } => {
+                // The channel has checked that there is exactly one.
+                if let Some(fd) = fds.into_iter().next() {
+                    self.admit(connection, listener, peer, fd);
+                }
+            }
+            SupervisorToAuth::Gone(connection) => {
+                self.connections.remove(&connection);
+            }
+        }
+    }
+
+    fn admit(&mut self, id: ConnectionId, listener: ListenerId, peer: PeerFacts, fd: OwnedFd) {
+        if self.connections.len() >= MAX_CONNECTIONS {
+            tracing::warn!(
+                connection = id.0,
+                "too many connections at a time, dropped this one"
+            );
+            return;
+        }
+        match self.connections.entry(id) {
+            Entry::Vacant(entry) => {
+                entry.insert(Connection {
+                    channel: Channel::new(fd),
+                    conversation: Conversation::new(listener, peer),
+                    answer: None,
+                });
+            }
+            Entry::Occupied(_) => tracing::error!(connection = id.0, "a connection told twice"),
+        }
+    }
+
+    /// Takes one message of a connection: nobody can keep the others waiting.
+    fn connection_says(
+        &mut self,
+        id: ConnectionId,
+        supervisor: &mut Supervisor,
+    ) -> Result<(), ChannelError> {
+        let outcome = match self.connections.get_mut(&id) {
+            Some(connection) => connection.hear(id, supervisor, self.modules, &mut self.used)?,
+            None => Outcome::Nothing,
+        };
+        match outcome {
+            Outcome::Nothing | Outcome::Answered => {}
+            Outcome::Gone => {
+                self.connections.remove(&id);
+            }
+            Outcome::Broken(what) => {
+                self.connections.remove(&id);
+                let violation = Violation {
+                    peer: Peer::Network(id),
+                    what: shorten(what),
+                };
+                supervisor.send(&AuthToSupervisor::Violation(violation), Vec::new())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes on the answers whose verdicts have left for the supervisor.
+    fn deliver(&mut self, supervisor: &mut Supervisor) -> Result<(), ChannelError> {
+        let mut lost = Vec::new();
+        for (id, connection) in &mut self.connections {
+            let Some(answer) = connection.answer.take() else {
+                continue;
+            };
+            if let Err(error) = connection.channel.send(&answer, Vec::new()) {
+                lost.push((*id, error));
+            }
+        }
+        for (id, error) in lost {
+            self.connections.remove(&id);
+            if let Outcome::Broken(what) = Outcome::from(error) {
+                let violation = Violation {
+                    peer: Peer::Network(id),
+                    what: shorten(what),
+                };
+                supervisor.send(&AuthToSupervisor::Violation(violation), Vec::new())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Connection {
+    fn hear(
+        &mut self,
+        id: ConnectionId,
+        supervisor: &mut Supervisor,
+        modules: &Modules,
+        used: &mut UsedSalts,
+    ) -> Result<Outcome, ChannelError> {
+        if let Err(error) = self.channel.flush() {
+            return Ok(error.into());
+        }
+        let message = match self.channel.receive() {
+            Ok(Some((message, _))) => message,
+            Ok(None) => return Ok(Outcome::Nothing),
+            Err(error) => return Ok(error.into()),
+        };
+        match self.conversation.receive(message, modules, used) {
+            Step::Ask(question) => self.answer = Some(question),
+            Step::Accept { module } => {
+                tracing::info!(connection = id.0, module, "accepted");
+                let username = modules.owner().to_owned();
+                let verdict = AuthToSupervisor::Accepted {
+                    connection: id,
+                    username,
+                    module,
+                };
+                supervisor.send(&verdict, Vec::new())?;
+                self.answer = Some(AuthToNetwork::Accepted);
+            }
+            Step::Refuse { module, why, text } => {
+                tracing::warn!(connection = id.0, module, why = describe(why), "refused");
+                let verdict = AuthToSupervisor::Refused {
+                    connection: id,
+                    module,
+                    why,
+                };
+                supervisor.send(&verdict, Vec::new())?;
+                self.answer = Some(AuthToNetwork::Rejected { text });
+            }
+            Step::Violation(what) => return Ok(Outcome::Broken(what.to_owned())),
+        }
+        Ok(Outcome::Answered)
+    }
+}
+
+fn describe(why: Refusal) -> &'static str {
+    match why {
+        Refusal::Failed => "a module said no",
+        Refusal::OutOfOrder => "out of order",
+        Refusal::NoDigest => "no common digest",
+        Refusal::TooMany => "too many attempts",
+    }
+}
+
+/// At most 256 bytes, as a report may have.
+fn shorten(mut what: String) -> String {
+    let end = (0..=256).rev().find(|end| what.is_char_boundary(*end));
+    what.truncate(end.unwrap_or(0));
+    what
+}

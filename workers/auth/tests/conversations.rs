@@ -1,0 +1,463 @@
+//! What one connection may say to `auth`, and what comes of it.
+
+use bulkhead_auth::challenge::UsedSalts;
+use bulkhead_auth::conversation::{Conversation, Step};
+use bulkhead_auth::modules::Modules;
+use ipc::ListenerId;
+use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
+use ipc::spec::{AuthModule, AuthSpec};
+use proptest::prelude::*;
+use std::fs::File;
+use std::io::Write;
+use wire::challenge::{self as maths, Hash};
+
+const ALL: [(Digest, Hash); 8] = [
+    (Digest::HmacSha512, Hash::Sha512),
+    (Digest::HmacSha384, Hash::Sha384),
+    (Digest::HmacSha256, Hash::Sha256),
+    (Digest::HmacSha224, Hash::Sha224),
+    (Digest::HmacSha3_512, Hash::Sha3_512),
+    (Digest::HmacSha3_384, Hash::Sha3_384),
+    (Digest::HmacSha3_256, Hash::Sha3_256),
+    (Digest::HmacSha3_224, Hash::Sha3_224),
+];
+
+fn secret_file(content: &[u8]) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(content).unwrap();
+    file
+}
+
+fn secret(index: u16) -> AuthModule {
+    AuthModule::Secret {
+        name: "file".into(),
+        secret: index,
+    }
+}
+
+fn modules(chain: Vec<AuthModule>) -> Modules {
+    let spec = AuthSpec {
+        listeners: vec![chain],
+        owner: "me".into(),
+    };
+    Modules::new(spec, vec![secret_file(b"one\n"), secret_file(b"two")]).unwrap()
+}
+
+fn tcp() -> PeerFacts {
+    PeerFacts::Tcp {
+        address: "127.0.0.1:1".parse().unwrap(),
+    }
+}
+
+fn unix(uid: u32) -> PeerFacts {
+    PeerFacts::Unix {
+        pid: 1,
+        uid,
+        gid: uid,
+    }
+}
+
+fn hello(small: bool) -> NetworkToAuth {
+    NetworkToAuth::Hello {
+        username: "me".into(),
+        digests: vec![Digest::HmacSha512],
+        salt_digests: vec![Digest::HmacSha512],
+        small,
+    }
+}
+
+/// The client's side.
+fn respond(question: &Step, password: &[u8], client_salt: &[u8]) -> NetworkToAuth {
+    let Step::Ask(AuthToNetwork::Challenge {
+        salt,
+        digest,
+        salt_digest,
+        ..
+    }) = question
+    else {
+        panic!("not a challenge: {question:?}");
+    };
+    let hash = |digest: &Digest| ALL.iter().find(|(name, _)| name == digest).unwrap().1;
+    let mix = maths::Digest::Hmac(hash(salt_digest));
+    let combined = maths::combined_salt(mix, salt, client_salt).unwrap();
+    NetworkToAuth::Response {
+        response: maths::hmac_response(hash(digest), password, &combined),
+        client_salt: client_salt.to_vec(),
+    }
+}
+
+struct Talk {
+    modules: Modules,
+    used: UsedSalts,
+    conversation: Conversation,
+}
+
+impl Talk {
+    fn new(chain: Vec<AuthModule>, peer: PeerFacts) -> Self {
+        Self {
+            modules: modules(chain),
+            used: UsedSalts::default(),
+            conversation: Conversation::new(ListenerId(0), peer),
+        }
+    }
+
+    fn say(&mut self, message: NetworkToAuth) -> Step {
+        self.conversation
+            .receive(message, &self.modules, &mut self.used)
+    }
+}
+
+fn is_accepted(step: &Step) -> bool {
+    matches!(step, Step::Accept { .. })
+}
+
+fn is_refused(step: &Step) -> bool {
+    matches!(step, Step::Refuse { why: Refusal::Failed, text, .. } if text == "authentication failed")
+}
+
+const SALT: &[u8] = &[7; 32];
+
+#[test]
+fn the_right_password_is_accepted_with_every_digest() {
+    for (digest, _) in ALL {
+        for (salt_digest, _) in ALL {
+            let mut talk = Talk::new(vec![secret(0)], tcp());
+            let question = talk.say(NetworkToAuth::Hello {
+                username: String::new(),
+                digests: vec![digest],
+                salt_digests: vec![salt_digest],
+                small: false,
+            });
+            let answer = respond(&question, b"one\n", SALT);
+            assert_eq!(
+                talk.say(answer),
+                Step::Accept {
+                    module: "file".into()
+                }
+            );
+        }
+    }
+}
+
+#[test]
+fn the_best_common_digest_is_chosen() {
+    let mut talk = Talk::new(vec![secret(0)], tcp());
+    let question = talk.say(NetworkToAuth::Hello {
+        username: String::new(),
+        digests: vec![Digest::HmacSha3_512, Digest::HmacSha224, Digest::HmacSha256],
+        salt_digests: vec![Digest::HmacSha3_224, Digest::HmacSha3_384],
+        small: false,
+    });
+    let Step::Ask(AuthToNetwork::Challenge {
+        salt,
+        digest,
+        salt_digest,
+        prompt,
+    }) = question
+    else {
+        panic!("{question:?}");
+    };
+    assert_eq!(
+        (digest, salt_digest),
+        (Digest::HmacSha256, Digest::HmacSha3_384)
+    );
+    assert_eq!(
+        (salt.len(), prompt.as_str()),
+        (64, "password for user 'me'")
+    );
+}
+
+#[test]
+fn a_wrong_password_is_refused_without_a_hint() {
+    for wrong in [&b"two"[..], b"one", b"one\n\n", b"", b"ONE\n"] {
+        let mut talk = Talk::new(vec![secret(0)], tcp());
+        let question = talk.say(hello(false));
+        let step = talk.say(respond(&question, wrong, SALT));
+        assert!(is_refused(&step), "{step:?}");
+    }
+}
+
+#[test]
+fn modules_that_ask_nobody() {
+    for (module, peer, accepted) in [
+        (AuthModule::None, tcp(), true),
+        (AuthModule::Fail, tcp(), false),
+        (
+            AuthModule::PeerCred {
+                uids: vec![5],
+                gids: vec![],
+            },
+            unix(5),
+            true,
+        ),
+        (
+            AuthModule::PeerCred {
+                uids: vec![5],
+                gids: vec![],
+            },
+            unix(6),
+            false,
+        ),
+        (
+            AuthModule::PeerCred {
+                uids: vec![5, 0],
+                gids: vec![0],
+            },
+            tcp(),
+            false,
+        ),
+    ] {
+        let mut talk = Talk::new(vec![module.clone()], peer);
+        let step = talk.say(hello(false));
+        assert_eq!(
+            (is_accepted(&step), is_refused(&step)),
+            (accepted, !accepted),
+            "{module:?}"
+        );
+    }
+}
+
+#[test]
+fn allow_takes_any_answer_and_reject_none() {
+    let mut talk = Talk::new(vec![AuthModule::Allow], tcp());
+    let question = talk.say(hello(false));
+    assert!(is_accepted(&talk.say(respond(
+        &question,
+        b"whatever",
+        SALT
+    ))));
+    let mut talk = Talk::new(vec![AuthModule::Reject], tcp());
+    let question = talk.say(hello(false));
+    assert!(is_refused(&talk.say(respond(&question, b"whatever", SALT))));
+}
+
+#[test]
+fn every_module_of_a_chain_must_agree() {
+    let chain = || {
+        vec![
+            AuthModule::PeerCred {
+                uids: vec![5],
+                gids: vec![],
+            },
+            secret(0),
+            AuthModule::None,
+            secret(1),
+        ]
+    };
+    let mut talk = Talk::new(chain(), unix(5));
+    let first = talk.say(hello(true));
+    let second = talk.say(respond(&first, b"one\n", SALT));
+    assert!(matches!(second, Step::Ask(_)) && first != second);
+    assert!(is_accepted(&talk.say(respond(&second, b"two", SALT))));
+
+    let mut talk = Talk::new(chain(), unix(5));
+    let first = talk.say(hello(true));
+    let second = talk.say(respond(&first, b"one\n", SALT));
+    assert!(is_refused(&talk.say(respond(&second, b"one\n", SALT))));
+    assert!(is_refused(&Talk::new(chain(), unix(6)).say(hello(true))));
+}
+
+#[test]
+fn a_small_hello_gets_a_challenge_that_decides_nothing() {
+    let mut talk = Talk::new(vec![AuthModule::None], tcp());
+    let question = talk.say(hello(true));
+    assert!(is_accepted(&talk.say(respond(
+        &question,
+        b"anything",
+        SALT
+    ))));
+}
+
+#[test]
+fn without_a_common_digest_the_client_is_told() {
+    for (digests, salt_digests) in [
+        (vec![], vec![Digest::HmacSha512]),
+        (vec![Digest::HmacSha512], vec![]),
+    ] {
+        let mut talk = Talk::new(vec![secret(0)], tcp());
+        let username = String::new();
+        let step = talk.say(NetworkToAuth::Hello {
+            username,
+            digests,
+            salt_digests,
+            small: false,
+        });
+        let Step::Refuse {
+            why: Refusal::NoDigest,
+            text,
+            ..
+        } = step
+        else {
+            panic!("{step:?}")
+        };
+        assert_eq!(text, "cannot proceed without 'hmac+sha512' digest support");
+    }
+}
+
+#[test]
+fn an_answer_counts_once_and_for_its_own_challenge() {
+    // The same answer again.
+    let mut talk = Talk::new(vec![secret(0)], tcp());
+    let question = talk.say(hello(false));
+    let answer = respond(&question, b"one\n", SALT);
+    assert!(is_accepted(&talk.say(answer.clone())));
+    assert!(matches!(talk.say(answer.clone()), Step::Violation(_)));
+    // On another connection.
+    talk.conversation = Conversation::new(ListenerId(0), tcp());
+    assert!(matches!(talk.say(hello(false)), Step::Ask(_)));
+    assert!(is_refused(&talk.say(answer)));
+    // Two challenges are never the same.
+    talk.conversation = Conversation::new(ListenerId(0), tcp());
+    assert!(talk.say(hello(false)) != question);
+}
+
+#[test]
+fn what_is_out_of_order_ends_it() {
+    let answer = |question: &Step| respond(question, b"one\n", SALT);
+    let mut talk = Talk::new(vec![secret(0)], tcp());
+    let question = talk.say(hello(false));
+    let step = talk.say(hello(false));
+    assert!(
+        matches!(
+            step,
+            Step::Refuse {
+                why: Refusal::OutOfOrder,
+                ..
+            }
+        ),
+        "{step:?}"
+    );
+    assert!(matches!(talk.say(answer(&question)), Step::Violation(_)));
+    let mut fresh = Talk::new(vec![secret(0)], tcp());
+    assert!(matches!(fresh.say(answer(&question)), Step::Violation(_)));
+}
+
+#[test]
+fn client_salts_and_responses_have_bounds() {
+    for (salt, accepted) in [(15, false), (16, true), (256, true), (257, false)] {
+        let mut talk = Talk::new(vec![secret(0)], tcp());
+        let question = talk.say(hello(false));
+        let step = talk.say(respond(&question, b"one\n", &vec![1; salt]));
+        assert_eq!(is_accepted(&step), accepted, "{salt}");
+    }
+    let mut talk = Talk::new(vec![secret(0)], tcp());
+    talk.say(hello(false));
+    let long = NetworkToAuth::Response {
+        response: vec![0; 1025],
+        client_salt: SALT.to_vec(),
+    };
+    assert!(matches!(talk.say(long), Step::Violation(_)));
+    let mut talk = Talk::new(vec![secret(0)], tcp());
+    let many = NetworkToAuth::Hello {
+        username: String::new(),
+        digests: vec![Digest::HmacSha512; 17],
+        salt_digests: vec![],
+        small: false,
+    };
+    assert!(matches!(talk.say(many), Step::Violation(_)));
+}
+
+#[test]
+fn a_listener_that_does_not_exist_lets_nobody_in() {
+    let mut talk = Talk::new(vec![AuthModule::None], tcp());
+    talk.conversation = Conversation::new(ListenerId(1), tcp());
+    assert!(is_refused(&talk.say(hello(false))));
+}
+
+#[test]
+fn a_password_file_that_becomes_unusable_lets_nobody_in() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"one\n").unwrap();
+    let spec = AuthSpec {
+        listeners: vec![vec![secret(0)]],
+        owner: "me".into(),
+    };
+    let modules = Modules::new(spec, vec![file.reopen().unwrap()]).unwrap();
+    let mut used = UsedSalts::default();
+    file.as_file().set_len(0).unwrap();
+    let mut conversation = Conversation::new(ListenerId(0), tcp());
+    let question = conversation.receive(hello(false), &modules, &mut used);
+    let step = conversation.receive(respond(&question, b"", SALT), &modules, &mut used);
+    assert!(is_refused(&step), "{step:?}");
+}
+
+/// One message of a peer that tries everything but knowing the password.
+#[derive(Clone, Debug)]
+enum Attempt {
+    Hello {
+        small: bool,
+        digests: usize,
+    },
+    Guess {
+        password: Vec<u8>,
+        salt: usize,
+    },
+    Noise {
+        response: Vec<u8>,
+        client_salt: Vec<u8>,
+    },
+    Replay(usize),
+}
+
+fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
+    let bytes = |max| proptest::collection::vec(any::<u8>(), 0..max);
+    let attempt = prop_oneof![
+        (any::<bool>(), 0..4usize).prop_map(|(small, digests)| Attempt::Hello { small, digests }),
+        (bytes(6), 0..300usize).prop_map(|(password, salt)| Attempt::Guess { password, salt }),
+        (bytes(1100), bytes(1100)).prop_map(|(response, client_salt)| Attempt::Noise {
+            response,
+            client_salt
+        }),
+        (0..8usize).prop_map(Attempt::Replay),
+    ];
+    proptest::collection::vec(attempt, 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// 1,000 random sequences over several connections: nobody gets in without the password,
+    /// also not with the right answers of somebody else.
+    #[test]
+    fn nobody_gets_in_without_the_password(
+        connections in proptest::collection::vec(attempts(), 1..4),
+        chain in 0..3usize,
+    ) {
+        let chain = [vec![secret(0)], vec![AuthModule::None, secret(1)], vec![secret(1), secret(0)]]
+            .into_iter().nth(chain).unwrap();
+        let mut talk = Talk::new(chain, tcp());
+        // What an honest client was seen to say.
+        let first = talk.say(hello(false));
+        let mut seen = vec![respond(&first, b"one\n", SALT), respond(&first, b"two", SALT)];
+        for attempts in connections {
+            talk.conversation = Conversation::new(ListenerId(0), tcp());
+            let mut question = None;
+            for attempt in attempts {
+                let message = match attempt {
+                    Attempt::Hello { small, digests } => NetworkToAuth::Hello {
+                        username: "me".into(),
+                        digests: ALL.iter().map(|(digest, _)| *digest).take(digests).collect(),
+                        salt_digests: vec![Digest::HmacSha256],
+                        small,
+                    },
+                    Attempt::Guess { password, salt } => match &question {
+                        Some(question) if password != b"one\n" && password != b"two" => {
+                            respond(question, &password, &vec![3; salt])
+                        }
+                        _ => continue,
+                    },
+                    Attempt::Noise { response, client_salt } => {
+                        NetworkToAuth::Response { response, client_salt }
+                    }
+                    Attempt::Replay(index) => seen[index % seen.len()].clone(),
+                };
+                if seen.len() < 8 {
+                    seen.push(message.clone());
+                }
+                let step = talk.say(message);
+                prop_assert!(!is_accepted(&step));
+                question = matches!(step, Step::Ask(_)).then_some(step);
+            }
+        }
+    }
+}

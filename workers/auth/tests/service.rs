@@ -1,0 +1,215 @@
+//! The process of `auth` with fake neighbours: verdicts, order, bounds.
+
+use bulkhead_auth::modules::Modules;
+use bulkhead_auth::service;
+use ipc::auth::{
+    AuthToNetwork, AuthToSupervisor, Digest, NetworkToAuth, PeerFacts, Refusal, SupervisorToAuth,
+};
+use ipc::channel::socketpair;
+use ipc::spec::{AuthModule, AuthSpec};
+use ipc::verdict::Peer;
+use ipc::{Channel, ChannelError, ConnectionId, ListenerId, Message};
+use std::io::Write;
+use std::time::Duration;
+
+type Supervisor = Channel<SupervisorToAuth, AuthToSupervisor>;
+type Network = Channel<NetworkToAuth, AuthToNetwork>;
+
+fn next<Tx: Message, Rx: Message>(channel: &mut Channel<Tx, Rx>) -> Result<Rx, ChannelError> {
+    for _ in 0..1000 {
+        channel.flush()?;
+        if let Some((message, _)) = channel.receive()? {
+            return Ok(message);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    panic!("no message within two seconds");
+}
+
+/// Runs the service with one listener for each chain.
+fn with_service(listeners: Vec<Vec<AuthModule>>, test: impl FnOnce(&mut Supervisor)) {
+    let (ours, theirs) = socketpair().unwrap();
+    let service = std::thread::spawn(move || {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"secret").unwrap();
+        let spec = AuthSpec {
+            listeners,
+            owner: "me".into(),
+        };
+        let modules = Modules::new(spec, vec![file]).unwrap();
+        service::serve(Channel::new(theirs), &modules)
+    });
+    let mut supervisor = Channel::new(ours);
+    assert_eq!(next(&mut supervisor).unwrap(), AuthToSupervisor::Ready);
+    test(&mut supervisor);
+    drop(supervisor);
+    service.join().unwrap().unwrap();
+}
+
+fn connect(supervisor: &mut Supervisor, id: u64) -> Network {
+    let (ours, theirs) = socketpair().unwrap();
+    let message = SupervisorToAuth::Connection {
+        connection: ConnectionId(id),
+        listener: ListenerId(0),
+        peer: PeerFacts::Unix {
+            pid: 1,
+            uid: 1000,
+            gid: 1000,
+        },
+    };
+    supervisor.send(&message, vec![theirs]).unwrap();
+    Channel::new(ours)
+}
+
+fn hello() -> NetworkToAuth {
+    NetworkToAuth::Hello {
+        username: "someone else".into(),
+        digests: vec![Digest::HmacSha512],
+        salt_digests: vec![Digest::HmacSha512],
+        small: false,
+    }
+}
+
+fn wrong() -> NetworkToAuth {
+    NetworkToAuth::Response {
+        response: vec![b'0'; 128],
+        client_salt: vec![1; 32],
+    }
+}
+
+fn secret() -> Vec<AuthModule> {
+    vec![AuthModule::Secret {
+        name: "password".into(),
+        secret: 0,
+    }]
+}
+
+#[test]
+fn verdicts_go_to_the_supervisor_and_to_the_client() {
+    with_service(vec![vec![AuthModule::None]], |supervisor| {
+        let mut network = connect(supervisor, 7);
+        network.send(&hello(), vec![]).unwrap();
+        let accepted = AuthToSupervisor::Accepted {
+            connection: ConnectionId(7),
+            username: "me".into(),
+            module: "none".into(),
+        };
+        assert_eq!(next(supervisor).unwrap(), accepted);
+        assert_eq!(next(&mut network).unwrap(), AuthToNetwork::Accepted);
+    });
+    with_service(vec![secret()], |supervisor| {
+        let mut network = connect(supervisor, 8);
+        network.send(&hello(), vec![]).unwrap();
+        assert!(matches!(
+            next(&mut network).unwrap(),
+            AuthToNetwork::Challenge { .. }
+        ));
+        network.send(&wrong(), vec![]).unwrap();
+        let refused = AuthToSupervisor::Refused {
+            connection: ConnectionId(8),
+            module: "password".into(),
+            why: Refusal::Failed,
+        };
+        assert_eq!(next(supervisor).unwrap(), refused);
+        let text = "authentication failed".to_owned();
+        assert_eq!(
+            next(&mut network).unwrap(),
+            AuthToNetwork::Rejected { text }
+        );
+    });
+}
+
+#[test]
+fn a_network_that_breaks_rules_is_reported_and_dropped() {
+    with_service(vec![secret()], |supervisor| {
+        // A response to nothing; a message after the verdict; not a message at all.
+        let mut first = connect(supervisor, 1);
+        first.send(&wrong(), vec![]).unwrap();
+        let mut second = connect(supervisor, 2);
+        second.send(&hello(), vec![]).unwrap();
+        second.send(&wrong(), vec![]).unwrap();
+        second.send(&wrong(), vec![]).unwrap();
+        let (ours, theirs) = socketpair().unwrap();
+        let third = SupervisorToAuth::Connection {
+            connection: ConnectionId(3),
+            listener: ListenerId(0),
+            peer: PeerFacts::Unix {
+                pid: 1,
+                uid: 1,
+                gid: 1,
+            },
+        };
+        supervisor.send(&third, vec![theirs]).unwrap();
+        let mut third: Channel<AuthToNetwork, AuthToNetwork> = Channel::new(ours);
+        third.send(&AuthToNetwork::Accepted, vec![]).unwrap();
+        let mut reported = Vec::new();
+        while reported.len() < 3 {
+            if let AuthToSupervisor::Violation(violation) = next(supervisor).unwrap() {
+                reported.push(violation.peer);
+            }
+        }
+        reported.sort_by_key(|peer| format!("{peer:?}"));
+        let expected = [1, 2, 3].map(|id| Peer::Network(ConnectionId(id)));
+        assert_eq!(reported, expected);
+        // The others are served.
+        let mut fourth = connect(supervisor, 4);
+        fourth.send(&hello(), vec![]).unwrap();
+        assert!(matches!(
+            next(&mut fourth).unwrap(),
+            AuthToNetwork::Challenge { .. }
+        ));
+    });
+}
+
+/// Security A28: no answer is no. Connections that say nothing, leave, or never answer their
+/// challenge get no verdict, and the others are served.
+#[test]
+fn no_answer_is_no() {
+    with_service(vec![secret()], |supervisor| {
+        let mut silent = Vec::new();
+        for id in 0..1000 {
+            let mut network = connect(supervisor, id);
+            match id % 3 {
+                0 => {}
+                1 => network.send(&hello(), vec![]).unwrap(),
+                _ => {
+                    network.send(&hello(), vec![]).unwrap();
+                    supervisor
+                        .send(&SupervisorToAuth::Gone(ConnectionId(id)), vec![])
+                        .unwrap();
+                }
+            }
+            if id % 20 == 0 {
+                silent.push(network);
+            }
+            // The service may have a bounded number at a time: let it forget those that left.
+            if id % 50 == 0 {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        supervisor.flush().unwrap();
+        assert!(supervisor.receive().unwrap().is_none());
+        let mut honest = connect(supervisor, 5000);
+        honest.send(&hello(), vec![]).unwrap();
+        assert!(matches!(
+            next(&mut honest).unwrap(),
+            AuthToNetwork::Challenge { .. }
+        ));
+    });
+}
+
+#[test]
+fn more_connections_than_there_may_be_are_dropped() {
+    with_service(vec![secret()], |supervisor| {
+        let mut all: Vec<_> = (0..257).map(|id| connect(supervisor, id)).collect();
+        let mut last = all.pop().unwrap();
+        assert!(matches!(next(&mut last), Err(ChannelError::Closed)));
+        let mut first = all.swap_remove(0);
+        first.send(&hello(), vec![]).unwrap();
+        assert!(matches!(
+            next(&mut first).unwrap(),
+            AuthToNetwork::Challenge { .. }
+        ));
+    });
+}

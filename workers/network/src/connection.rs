@@ -1,0 +1,477 @@
+//! One connection from its first byte to its last, without any input or output of its own.
+//!
+//! Bytes of the client and messages of our own processes go in; what is to be written to the
+//! client waits in the [`Outbox`], what is to be told to our own processes in
+//! [`Connection::take_effects`]. The phases are types: before authentication there is no value
+//! that could hold any packet but `hello` and `disconnect`.
+
+use crate::accepted::Accepted;
+use crate::attached::Attached;
+use crate::outbox::{Outbox, Release};
+use crate::pre_auth::PreAuth;
+use ipc::ConnectionId;
+use ipc::auth::{AuthToNetwork, NetworkToAuth};
+use ipc::display::{DisplayToNetwork, NetworkToDisplay};
+use ipc::frames::{EncoderToNetwork, NetworkToEncoder};
+use ipc::network::{NetworkToSupervisor, SessionFacts, SupervisorToNetwork};
+use ipc::shared::Reader;
+use ipc::verdict::{Peer, Violation};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use wire::hello::ClientHello;
+use wire::limits::{INLINE_SIZE, Limits};
+use wire::packet::{ClientPacket, Disconnect, Packet, PreAuthPacket, ServerPacket, reason};
+use wire::record::{ChunkIndex, RecordReader, RecordWriter};
+
+/// Time for a client to read its last packet and to leave.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// What is to be told to our own processes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// To `auth`.
+    Auth(NetworkToAuth),
+    /// To the supervisor.
+    Supervisor(NetworkToSupervisor),
+    /// To `display`.
+    Display(NetworkToDisplay),
+    /// To `encoder`.
+    Encoder(NetworkToEncoder),
+    /// Close the channel to `auth`: it has done its work.
+    CloseAuth,
+    /// Close the channel to `display`: it broke a rule.
+    CloseDisplay,
+    /// Close the channel to `encoder`: it broke a rule, or is not needed any more.
+    CloseEncoder,
+}
+
+/// What a phase writes to: the client's outbox and the messages to our own processes.
+#[derive(Debug)]
+pub struct Output {
+    /// What waits for the client.
+    pub outbox: Outbox,
+    /// How the client wants its records.
+    pub writer: RecordWriter,
+    effects: Vec<Effect>,
+}
+
+impl Output {
+    /// Queues a packet.
+    pub fn packet(&mut self, packet: ServerPacket) {
+        self.raw(&packet.into_packet());
+    }
+
+    /// Queues a packet of any kind.
+    pub fn raw(&mut self, packet: &Packet) {
+        match self.writer.record(packet, true) {
+            Ok(record) => self.outbox.push(record, None),
+            Err(error) => tracing::error!(packet = %packet.name, %error, "a packet not sent"),
+        }
+    }
+
+    /// Queues a packet that carries a picture: in a raw chunk, written from its buffer, when it
+    /// is large and the client takes chunks. Pictures are compressed already.
+    pub fn picture(
+        &mut self,
+        index: ChunkIndex,
+        (reader, len, release): (Rc<Reader>, usize, Release),
+        chunks: bool,
+        packet: impl FnOnce(Vec<u8>) -> Packet,
+    ) {
+        let plain = RecordWriter::new(false);
+        let queued = if chunks && len > INLINE_SIZE {
+            let header = plain.chunk_header(index, len);
+            let record = plain.record(&packet(Vec::new()), true);
+            header.and_then(|header| {
+                self.outbox
+                    .push_with_chunk(&header, (reader, len), record?, release);
+                Ok(())
+            })
+        } else {
+            let data = reader.bytes().get(..len).unwrap_or_default().to_vec();
+            let record = plain.record(&packet(data), true);
+            record.map(|record| self.outbox.push(record, Some(release)))
+        };
+        if let Err(error) = queued {
+            tracing::error!(%error, "a picture not sent");
+        }
+    }
+
+    /// Queues a message to one of our own processes.
+    pub fn tell(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// Reports a process that broke a rule, which ends in the supervisor killing it. The number
+    /// of the connection is not ours to say: the supervisor knows whose report it is.
+    pub fn report(&mut self, peer: Rule, what: &str) {
+        let (peer, close) = match peer {
+            Rule::Encoder => (Peer::Encoder(ConnectionId(0)), Effect::CloseEncoder),
+            Rule::Display => (Peer::Display, Effect::CloseDisplay),
+            Rule::Auth => (Peer::Auth, Effect::CloseAuth),
+        };
+        tracing::error!(?peer, what, "a process broke a rule");
+        let what = crate::translate::shorten(what, 256);
+        let report = NetworkToSupervisor::Violation(Violation { peer, what });
+        self.effects.extend([Effect::Supervisor(report), close]);
+    }
+}
+
+/// Which process broke a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The connection's `encoder`.
+    Encoder,
+    /// The session's `display`.
+    Display,
+    /// The session's `auth`.
+    Auth,
+}
+
+/// How a phase goes on after something happened.
+#[derive(Debug)]
+pub enum Next {
+    /// As before.
+    Stay,
+    /// The client has proved who it is.
+    Accept(Box<ClientHello>),
+    /// The session is granted.
+    Attach(Box<Attached>),
+    /// Tell the client why, then end.
+    Disconnect(Disconnect),
+    /// The last packet is queued; the client leaves.
+    Finish,
+    /// End at once: there is nobody to tell.
+    Close,
+}
+
+impl Next {
+    /// Ends the connection with one of the protocol's reasons and a text.
+    pub fn disconnect(reason: &str, detail: &str) -> Self {
+        let mut disconnect = Disconnect::new(reason);
+        if !detail.is_empty() {
+            disconnect.details.push(detail.to_owned());
+        }
+        Self::Disconnect(disconnect)
+    }
+}
+
+#[derive(Debug)]
+enum Phase {
+    PreAuth(Box<PreAuth>),
+    Accepted(Box<Accepted>),
+    Attached(Box<Attached>),
+    /// The last packet is on its way; what the client says is not looked at any more.
+    Closing {
+        deadline: Instant,
+    },
+    Closed,
+}
+
+/// One client's connection.
+#[derive(Debug)]
+pub struct Connection {
+    reader: RecordReader,
+    phase: Phase,
+    out: Output,
+}
+
+impl Connection {
+    /// A connection of which nothing has been read. `id`: what the `id` request may tell without
+    /// authentication. `login_timeout`: seconds.
+    #[must_use]
+    pub fn new(now: Instant, id: Option<Box<SessionFacts>>, login_timeout: u16) -> Self {
+        let deadline = now + Duration::from_secs(login_timeout.into());
+        Self {
+            reader: RecordReader::new(Limits::PRE_AUTH),
+            phase: Phase::PreAuth(Box::new(PreAuth::new(id, deadline))),
+            out: Output {
+                outbox: Outbox::default(),
+                writer: RecordWriter::new(false),
+                effects: Vec::new(),
+            },
+        }
+    }
+
+    /// What is to be told to our own processes, in order.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.out.effects)
+    }
+
+    /// What is to be written to the client.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.out.outbox
+    }
+
+    /// `count` bytes of the outbox have been written.
+    pub fn written(&mut self, now: Instant, count: usize) {
+        let mut released = Vec::new();
+        self.out
+            .outbox
+            .advance(count, |release| released.push(release));
+        for release in released {
+            match &mut self.phase {
+                Phase::Attached(attached) => attached.released(release, &mut self.out),
+                Phase::PreAuth(_) | Phase::Accepted(_) | Phase::Closing { .. } | Phase::Closed => {}
+            }
+        }
+        self.follow(now, Next::Stay);
+    }
+
+    /// Is there nothing left to do?
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
+    /// May the encoder be heard? Not before the client has had its hello.
+    #[must_use]
+    pub fn hears_encoder(&self) -> bool {
+        match &self.phase {
+            Phase::Attached(attached) => attached.is_greeted(),
+            Phase::Accepted(accepted) => accepted.awaits_screenshot(),
+            Phase::PreAuth(_) | Phase::Closing { .. } | Phase::Closed => false,
+        }
+    }
+
+    /// Does this message concern a window that `display` has not told of yet?
+    #[must_use]
+    pub fn is_early(&self, message: &EncoderToNetwork) -> bool {
+        let window = match message {
+            EncoderToNetwork::Draw { window, .. } | EncoderToNetwork::Icon { window, .. } => window,
+            _ => return false,
+        };
+        matches!(&self.phase, Phase::Attached(attached) if !attached.knows(*window))
+    }
+
+    /// When something is to be done although nothing happens.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::PreAuth(phase) => Some(phase.deadline()),
+            Phase::Accepted(_) => None,
+            Phase::Attached(phase) => Some(phase.deadline()),
+            Phase::Closing { deadline } => Some(*deadline),
+            Phase::Closed => None,
+        }
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Instant) {
+        let next = match &mut self.phase {
+            Phase::PreAuth(phase) => phase.tick(now),
+            Phase::Accepted(_) => Next::Stay,
+            Phase::Attached(phase) => phase.tick(now, &mut self.out),
+            Phase::Closing { deadline } if now >= *deadline => Next::Close,
+            Phase::Closing { .. } | Phase::Closed => Next::Stay,
+        };
+        self.follow(now, next);
+    }
+
+    /// Bytes came from the client.
+    pub fn client_says(&mut self, now: Instant, bytes: &[u8]) {
+        if matches!(self.phase, Phase::Closing { .. } | Phase::Closed) {
+            return;
+        }
+        self.reader.push(bytes);
+        loop {
+            if matches!(self.phase, Phase::Closing { .. } | Phase::Closed) {
+                return;
+            }
+            let message = match self.reader.next_message() {
+                Ok(Some(message)) => message,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the client sends no valid records");
+                    return self.follow(
+                        now,
+                        Next::disconnect(reason::PROTOCOL_ERROR, "invalid record"),
+                    );
+                }
+            };
+            let budget = self.reader.limits().budget;
+            let next = match &mut self.phase {
+                Phase::PreAuth(phase) => match PreAuthPacket::decode(message, &budget) {
+                    Ok(packet) => phase.packet(packet, &mut self.out),
+                    Err(error) => {
+                        tracing::warn!(%error, "an unacceptable packet before authentication");
+                        Next::disconnect(reason::PROTOCOL_ERROR, "unacceptable packet")
+                    }
+                },
+                Phase::Accepted(_) | Phase::Attached(_) => match Packet::decode(message, &budget) {
+                    Ok(packet) => self.packet(now, packet),
+                    Err(error) => {
+                        tracing::warn!(%error, "an undecodable packet");
+                        Next::disconnect(reason::PROTOCOL_ERROR, "undecodable packet")
+                    }
+                },
+                Phase::Closing { .. } | Phase::Closed => Next::Stay,
+            };
+            self.follow(now, next);
+        }
+    }
+
+    /// A packet of a client that has proved who it is.
+    fn packet(&mut self, now: Instant, packet: Packet) -> Next {
+        let packet = match ClientPacket::parse(packet) {
+            Ok(packet) => packet,
+            // One bad argument costs one packet (protocol "Loose typing to tolerate").
+            Err(error) => {
+                tracing::debug!(%error, "a packet ignored");
+                return Next::Stay;
+            }
+        };
+        if let ClientPacket::Disconnect(disconnect) = &packet {
+            tracing::info!(reason = %disconnect.reason, "the client disconnects");
+            return Next::Close;
+        }
+        match &mut self.phase {
+            Phase::Accepted(_) => {
+                tracing::debug!("a packet before our hello ignored");
+                Next::Stay
+            }
+            Phase::Attached(phase) => {
+                phase.packet(now, packet, &mut self.out);
+                Next::Stay
+            }
+            Phase::PreAuth(_) | Phase::Closing { .. } | Phase::Closed => Next::Stay,
+        }
+    }
+
+    /// The client closed its side.
+    pub fn client_closed(&mut self) {
+        match &self.phase {
+            Phase::PreAuth(phase) if phase.is_untouched() && self.reader.pending() == 0 => {
+                // A probe: `xpra list` connects and closes (protocol "Unix sockets and discovery").
+            }
+            Phase::PreAuth(_) => tracing::info!("the client left before it had proved who it is"),
+            Phase::Accepted(_) | Phase::Attached(_) => {
+                tracing::info!("the client closed the connection")
+            }
+            Phase::Closing { .. } | Phase::Closed => {}
+        }
+        self.phase = Phase::Closed;
+    }
+
+    /// `auth` says something.
+    pub fn auth_says(&mut self, now: Instant, message: AuthToNetwork) {
+        let next = match &mut self.phase {
+            Phase::PreAuth(phase) => phase.auth(now, message, &mut self.out),
+            _ => {
+                self.out.report(Rule::Auth, "a message after the verdict");
+                Next::Stay
+            }
+        };
+        self.follow(now, next);
+    }
+
+    /// The channel to `auth` has ended.
+    pub fn auth_lost(&mut self, now: Instant) {
+        if let Phase::PreAuth(phase) = &self.phase
+            && !phase.is_refused()
+        {
+            let detail = "authentication is being restarted, try again";
+            self.follow(now, Next::disconnect(reason::SERVER_ERROR, detail));
+        }
+    }
+
+    /// The supervisor says something. Channels that come with it are the caller's business.
+    pub fn supervisor_says(&mut self, now: Instant, message: SupervisorToNetwork) {
+        let next = match (&mut self.phase, message) {
+            (Phase::Closing { .. } | Phase::Closed, _) => Next::Stay,
+            (_, SupervisorToNetwork::Disconnect { reason }) => {
+                let mut reason = reason.into_iter();
+                let first = reason.next().unwrap_or_default();
+                Next::Disconnect(Disconnect {
+                    reason: first,
+                    details: reason.collect(),
+                })
+            }
+            (Phase::Accepted(phase), message) => phase.supervisor(now, message, &mut self.out),
+            (Phase::Attached(phase), SupervisorToNetwork::Display) => {
+                phase.display_restarted(&mut self.out);
+                Next::Stay
+            }
+            (Phase::Attached(phase), SupervisorToNetwork::Encoder) => {
+                phase.encoder_restarted(&mut self.out);
+                Next::Stay
+            }
+            (_, message) => {
+                tracing::error!(?message, "an untimely message of the supervisor");
+                Next::Stay
+            }
+        };
+        self.follow(now, next);
+    }
+
+    /// `display` says something.
+    pub fn display_says(&mut self, now: Instant, message: DisplayToNetwork) {
+        let result = match &mut self.phase {
+            Phase::Attached(phase) => phase.display(now, message, &mut self.out),
+            _ => Ok(()),
+        };
+        if let Err(what) = result {
+            self.out.report(Rule::Display, what);
+        }
+        self.follow(now, Next::Stay);
+    }
+
+    /// `encoder` says something; `fds` came with it.
+    pub fn encoder_says(&mut self, now: Instant, message: EncoderToNetwork, fds: &[OwnedFd]) {
+        let result = match &mut self.phase {
+            Phase::Attached(phase) => phase
+                .encoder(message, fds, &mut self.out)
+                .map(|()| Next::Stay),
+            Phase::Accepted(phase) => phase.encoder(message, fds, &mut self.out),
+            _ => Ok(Next::Stay),
+        };
+        let next = result.unwrap_or_else(|what| {
+            self.out.report(Rule::Encoder, what);
+            Next::Stay
+        });
+        self.follow(now, next);
+    }
+
+    /// One of our own processes broke a rule of its channel.
+    pub fn channel_broken(&mut self, peer: Rule, what: &str) {
+        self.out.report(peer, what);
+    }
+
+    /// Goes on as a phase says, and cuts off a client that does not read.
+    fn follow(&mut self, now: Instant, next: Next) {
+        match next {
+            Next::Stay => {}
+            Next::Accept(hello) => {
+                self.reader.set_limits(Limits::CLIENT_TO_SERVER);
+                self.out.tell(Effect::CloseAuth);
+                let (phase, next) = Accepted::new(hello, &mut self.out);
+                self.phase = Phase::Accepted(Box::new(phase));
+                return self.follow(now, next);
+            }
+            Next::Attach(attached) => self.phase = Phase::Attached(attached),
+            Next::Disconnect(disconnect) => {
+                let text = disconnect.details.join(", ");
+                tracing::info!(reason = %disconnect.reason, text, "ending the connection");
+                self.out.packet(ServerPacket::Disconnect(disconnect));
+                self.phase = Phase::Closing {
+                    deadline: now + CLOSING,
+                };
+            }
+            Next::Finish => {
+                self.phase = Phase::Closing {
+                    deadline: now + CLOSING,
+                }
+            }
+            Next::Close => self.phase = Phase::Closed,
+        }
+        let closing = matches!(self.phase, Phase::Closing { .. } | Phase::Closed);
+        if !closing && self.out.outbox.is_overfull() {
+            tracing::warn!("the client does not read: more than 8 MiB wait for it");
+            self.out.outbox.cut();
+            let text = "the client does not read what it is sent";
+            self.follow(now, Next::disconnect(reason::CONNECTION_ERROR, text));
+        }
+    }
+}

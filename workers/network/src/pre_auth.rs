@@ -1,0 +1,190 @@
+//! Before authentication: `hello` and `disconnect`, nothing else.
+
+use crate::VERSION;
+use crate::connection::{Effect, Next, Output, Rule};
+use crate::translate;
+use ipc::auth::{AuthToNetwork, NetworkToAuth};
+use ipc::network::SessionFacts;
+use std::time::{Duration, Instant};
+use wire::hello::{ClientHello, Request, connect_test_reply, id_reply, version_reply};
+use wire::packet::{Challenge, Disconnect, PreAuthPacket, ServerPacket, reason};
+use wire::record::RecordWriter;
+
+/// How long a client that failed waits for its answer (protocol "Failure").
+const REFUSAL_DELAY: Duration = Duration::from_secs(1);
+/// Longest text of the client that is given back to it.
+const MAX_ECHO: usize = 256;
+
+#[derive(Debug)]
+enum State {
+    /// Nothing was read yet.
+    Untouched,
+    /// `auth` thinks.
+    Asked(Box<ClientHello>),
+    /// The client has a challenge to answer.
+    Challenged,
+    /// The client is told at this time.
+    Refused { at: Instant, text: String },
+}
+
+/// The phase.
+#[derive(Debug)]
+pub struct PreAuth {
+    id: Option<Box<SessionFacts>>,
+    deadline: Instant,
+    state: State,
+}
+
+impl PreAuth {
+    /// `id`: what the `id` request may tell.
+    pub fn new(id: Option<Box<SessionFacts>>, deadline: Instant) -> Self {
+        Self {
+            id,
+            deadline,
+            state: State::Untouched,
+        }
+    }
+
+    /// Was no packet read?
+    pub fn is_untouched(&self) -> bool {
+        matches!(self.state, State::Untouched)
+    }
+
+    /// Is there a verdict that the client has not been told?
+    pub fn is_refused(&self) -> bool {
+        matches!(self.state, State::Refused { .. })
+    }
+
+    /// When [`PreAuth::tick`] has something to do.
+    pub fn deadline(&self) -> Instant {
+        match &self.state {
+            State::Refused { at, .. } => *at,
+            _ => self.deadline,
+        }
+    }
+
+    /// Ends what has taken too long: no answer is no.
+    pub fn tick(&mut self, now: Instant) -> Next {
+        match &self.state {
+            State::Refused { at, text } if now >= *at => Next::Disconnect(Disconnect::new(text)),
+            State::Refused { .. } => Next::Stay,
+            _ if now >= self.deadline => Next::disconnect(reason::LOGIN_TIMEOUT, ""),
+            _ => Next::Stay,
+        }
+    }
+
+    /// The client sent one of the two packets that it may send.
+    pub fn packet(&mut self, packet: PreAuthPacket, out: &mut Output) -> Next {
+        let hello = match packet {
+            PreAuthPacket::Disconnect(disconnect) => {
+                tracing::info!(reason = %disconnect.reason, "the client leaves before authentication");
+                return Next::Close;
+            }
+            PreAuthPacket::Hello(hello) => hello,
+        };
+        match std::mem::replace(&mut self.state, State::Untouched) {
+            State::Untouched => self.first(hello, out),
+            State::Challenged => self.next(hello, out),
+            State::Asked(_) => {
+                tracing::warn!("a hello before the last one was answered");
+                Next::disconnect(reason::PROTOCOL_ERROR, "a hello out of order")
+            }
+            refused @ State::Refused { .. } => {
+                self.state = refused;
+                Next::Stay
+            }
+        }
+    }
+
+    fn first(&mut self, hello: Box<ClientHello>, out: &mut Output) -> Next {
+        if !hello.network.rencodeplus {
+            return Next::disconnect(
+                reason::PROTOCOL_ERROR,
+                "the client does not offer rencodeplus",
+            );
+        }
+        out.writer = RecordWriter::new(hello.network.lz4);
+        let answer = match (&hello.request, &self.id) {
+            (Some(Request::Version), _) => version_reply(VERSION),
+            (Some(Request::Id), Some(facts)) => id_reply(
+                &facts.session_name,
+                &facts.uuid,
+                &facts.machine_id,
+                &format!(":{}", facts.display),
+                facts.pid,
+                VERSION,
+            ),
+            (Some(Request::ConnectTest(text)), _) => {
+                connect_test_reply(&translate::shorten(text, MAX_ECHO))
+            }
+            _ => {
+                out.tell(Effect::Auth(NetworkToAuth::Hello {
+                    username: hello.identity.username.clone(),
+                    digests: translate::digests(&hello.auth.digests),
+                    salt_digests: translate::digests(&hello.auth.salt_digests),
+                    small: hello.auth.wants_challenge,
+                }));
+                self.state = State::Asked(hello);
+                return Next::Stay;
+            }
+        };
+        out.packet(ServerPacket::Hello(answer));
+        Next::Finish
+    }
+
+    /// A hello that answers a challenge.
+    fn next(&mut self, mut hello: Box<ClientHello>, out: &mut Output) -> Next {
+        let auth = &mut hello.auth;
+        let (Some(response), Some(client_salt)) = (auth.response.take(), auth.client_salt.take())
+        else {
+            tracing::warn!("a hello that does not answer the challenge");
+            return Next::disconnect(
+                reason::AUTHENTICATION_ERROR,
+                "the challenge was not answered",
+            );
+        };
+        if response.len() > 1024 || client_salt.len() > 1024 {
+            tracing::warn!("an answer to the challenge that is too long");
+            return Next::disconnect(reason::PROTOCOL_ERROR, "a too long answer");
+        }
+        out.tell(Effect::Auth(NetworkToAuth::Response {
+            response,
+            client_salt,
+        }));
+        self.state = State::Asked(hello);
+        Next::Stay
+    }
+
+    /// `auth` has decided something.
+    pub fn auth(&mut self, now: Instant, message: AuthToNetwork, out: &mut Output) -> Next {
+        let State::Asked(hello) = std::mem::replace(&mut self.state, State::Challenged) else {
+            out.report(Rule::Auth, "an answer to nothing");
+            return Next::disconnect(reason::SERVER_ERROR, "");
+        };
+        match message {
+            AuthToNetwork::Challenge {
+                salt,
+                digest,
+                salt_digest,
+                prompt,
+            } => {
+                out.packet(ServerPacket::Challenge(Challenge {
+                    salt,
+                    auth_caps: Vec::new(),
+                    digest: translate::digest_name(digest).to_owned(),
+                    salt_digest: translate::digest_name(salt_digest).to_owned(),
+                    prompt,
+                }));
+                Next::Stay
+            }
+            AuthToNetwork::Accepted => Next::Accept(hello),
+            AuthToNetwork::Rejected { text } => {
+                self.state = State::Refused {
+                    at: now + REFUSAL_DELAY,
+                    text,
+                };
+                Next::Stay
+            }
+        }
+    }
+}
