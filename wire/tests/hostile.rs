@@ -101,6 +101,15 @@ fn rencode_codes_that_looped() {
     assert_eq!(decode(&[193, 127]), Err(DecodeError::UnexpectedEnd));
     assert_eq!(decode(&[103, 1, 127]), Err(DecodeError::UnexpectedEnd));
     assert_eq!(decode(&[60, 1, 127]), Err(DecodeError::UnexpectedEnd));
+    // Keys that are no scalars, empty or not.
+    for key in [&[192u8][..], &[193, 1], &[59, 127]] {
+        let bytes = [&[103][..], key, &[1]].concat();
+        assert_eq!(decode(&bytes), Err(DecodeError::BadKey("list")));
+    }
+    for key in [&[102u8][..], &[103, 1, 1], &[60, 127]] {
+        let bytes = [&[103][..], key, &[1]].concat();
+        assert_eq!(decode(&bytes), Err(DecodeError::BadKey("dict")));
+    }
     // Lengths beyond the end, beyond a word, of no digits.
     assert_eq!(decode(b"99999999:x"), Err(DecodeError::Truncated));
     assert_eq!(

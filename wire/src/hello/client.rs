@@ -4,7 +4,7 @@ use crate::challenge::Digest;
 use crate::limits::{
     MAX_IDENTITY, MAX_NAME, MAX_NAMES, MAX_REQUEST_ARGS, MAX_RESPONSE, MAX_SALT, MAX_TEXT,
 };
-use crate::packet::{Coding, Map, Modifiers, Packet, RgbFormat};
+use crate::packet::{Coding, Map, Metadata, Modifiers, Packet, RgbFormat};
 use crate::rencodeplus::Value;
 
 /// What a client says of itself (protocol "What the clients send"). What it
@@ -238,6 +238,15 @@ impl ClientHello {
                     .any(|w| w.is_key("events")),
             wants: caps.texts("wants", MAX_NAMES, MAX_NAME)?,
         })
+    }
+
+    /// Whether the client takes this property of a window. The HTML5 client
+    /// lists `size-constraints` by its old name.
+    pub fn takes_metadata(&self, metadata: &Metadata) -> bool {
+        let key = metadata.key();
+        self.metadata_supported
+            .iter()
+            .any(|name| name == key || (key == "size-constraints" && name == "size-hints"))
     }
 
     /// A hello that offers nothing: a command line tool before it says what
@@ -597,5 +606,151 @@ impl CursorCaps {
             put(&mut cursor, "max", Value::list([width, height]));
         }
         put(map, "cursor", Value::Dict(cursor));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::challenge::Hash;
+    use crate::packet::{Size, SizeConstraints};
+
+    fn list(names: &[&str]) -> Value {
+        Value::list(names.iter().copied())
+    }
+
+    /// The keys of the HTML5 client, as it writes them.
+    #[test]
+    fn the_browsers_hello() {
+        let Value::Dict(map) = Value::dict([
+            ("version", Value::from("22")),
+            ("client_type", "HTML5".into()),
+            ("rencodeplus", true.into()),
+            ("lz4", true.into()),
+            (
+                "digest",
+                list(&["xor", "keycloak", "hmac+sha256", "hmac+sha1"]),
+            ),
+            ("salt-digest", list(&["xor", "keycloak", "hmac+sha256"])),
+            ("challenge_client_salt", "\u{e9}\u{ff}x".into()),
+            ("challenge_response", "0123".into()),
+            (
+                "display",
+                Value::dict([
+                    ("refresh-rate", Value::from(60)),
+                    ("desktop_size", Value::list([800, 600])),
+                    (
+                        "monitors",
+                        Value::Dict(vec![(
+                            0.into(),
+                            Value::dict([("geometry", Value::list([0, 0, 800, 600]))]),
+                        )]),
+                    ),
+                ]),
+            ),
+            (
+                "dpi",
+                Value::dict([("x", Value::from(96)), ("y", 96.into())]),
+            ),
+            ("windows", true.into()),
+            ("window.pre-map", true.into()),
+            ("metadata.supported", list(&["title", "size-hints"])),
+            (
+                "encodings",
+                Value::dict([
+                    ("", list(&["jpeg", "rgb"])),
+                    ("core", list(&["jpeg", "rgb", "rgb24", "new"])),
+                    ("rgb_formats", list(&["RGBX", "RGBA", "RGB"])),
+                    ("window-icon", list(&["png"])),
+                    ("cursor", list(&["png"])),
+                ]),
+            ),
+            ("encoding", Value::dict([("rgb_lz4", Value::Bool(true))])),
+            ("cursors", true.into()),
+            ("wants", list(&["audio", "packet-types"])),
+        ]) else {
+            panic!();
+        };
+        let hello = ClientHello::parse(&map).unwrap();
+        assert!(hello.network.rencodeplus && hello.network.lz4 && hello.network.chunks);
+        assert_eq!(
+            hello.auth.digests,
+            [Digest::Xor, Digest::Hmac(Hash::Sha256)]
+        );
+        // Text is latin1.
+        assert_eq!(
+            hello.auth.client_salt.as_deref(),
+            Some(&[0xe9, 0xff, b'x'][..])
+        );
+        assert_eq!(hello.auth.response.as_deref(), Some(&b"0123"[..]));
+        assert_eq!(hello.display.desktop_size, Size::new(800, 600));
+        assert_eq!(hello.display.dpi, Some((96, 96)));
+        assert_eq!(hello.display.refresh_rate, Some(60));
+        assert_eq!(hello.display.monitors.len(), 1);
+        assert!(hello.ui_client && hello.windows && hello.steal && !hello.events);
+        assert_eq!(
+            hello.encoding.core,
+            [Coding::Jpeg, Coding::Rgb24, Coding::Rgb32]
+        );
+        assert_eq!(hello.encoding.rgb_formats.len(), 3);
+        assert!(hello.encoding.rgb_lz4);
+        assert_eq!(hello.encoding.icon_encodings, ["png"]);
+        assert_eq!(hello.cursor.encodings, ["png"]);
+        assert!(hello.cursor.enabled && hello.cursor.legacy);
+        let constraints = Metadata::SizeConstraints(SizeConstraints::default());
+        assert!(hello.takes_metadata(&constraints));
+        assert!(hello.takes_metadata(&Metadata::Title(String::new())));
+        assert!(!hello.takes_metadata(&Metadata::Modal(true)));
+    }
+
+    #[test]
+    fn nothing_said_is_nothing_wanted() {
+        let hello = ClientHello::parse(&[]).unwrap();
+        assert!(!hello.network.rencodeplus && !hello.network.lz4 && !hello.network.encryption);
+        assert!(hello.auth.digests.is_empty() && hello.auth.response.is_none());
+        assert!(!hello.share && !hello.lock && !hello.bell && !hello.cursor.enabled);
+        assert!(hello.encoding.core.is_empty() && hello.metadata_supported.is_empty());
+        assert_eq!(hello.request, None);
+    }
+
+    #[test]
+    fn windows_are_wanted_or_not() {
+        let wanted = |pairs: &[(&str, Value)]| {
+            let map: Map = pairs
+                .iter()
+                .map(|(key, value)| ((*key).into(), value.clone()))
+                .collect();
+            ClientHello::parse(&map).unwrap().windows
+        };
+        let window = |on: bool| ("window", Value::dict([("enabled", Value::Bool(on))]));
+        assert!(wanted(&[]));
+        assert!(!wanted(&[("ui_client", false.into())]));
+        assert!(!wanted(&[("windows", false.into())]));
+        assert!(!wanted(&[("windows", true.into()), window(false)]));
+        assert!(wanted(&[window(true)]));
+    }
+
+    #[test]
+    fn encryption_is_noticed() {
+        for value in [
+            Value::dict([("cipher", Value::from("AES"))]),
+            Value::dict([("", Value::from("AES"))]),
+        ] {
+            let hello = ClientHello::parse(&[("encryption".into(), value)]).unwrap();
+            assert!(hello.network.encryption);
+        }
+        let none = ClientHello::parse(&[("encryption".into(), Value::Dict(vec![]))]).unwrap();
+        assert!(!none.network.encryption);
+    }
+
+    #[test]
+    fn responses_are_not_shown() {
+        let mut hello = ClientHello::command_line(Identity::default(), Some(Request::Id));
+        hello.auth.response = Some(b"hunter2".to_vec());
+        let shown = format!("{hello:?}");
+        assert!(
+            !shown.contains("104, 117") && shown.contains("Some(7)"),
+            "{shown}"
+        );
     }
 }

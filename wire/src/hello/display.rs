@@ -60,15 +60,21 @@ pub struct Monitor {
 }
 
 impl DisplayCaps {
-    /// From a hello: nested under `display`, or flat.
+    /// From a hello: each key nested under `display`, else flat. The HTML5
+    /// client sends some in one place and some in the other.
     pub fn parse_hello(caps: &Caps<'_>) -> Result<DisplayCaps, CapsError> {
-        let inner = caps.get("display").and_then(Caps::of);
-        match inner {
-            Some(inner) if inner.has("desktop_size") || inner.has("monitors") => {
-                DisplayCaps::parse(&inner, "desktop_size")
-            }
-            _ => DisplayCaps::parse(caps, "desktop_size"),
-        }
+        let flat = DisplayCaps::parse(caps, "desktop_size")?;
+        let Some(inner) = caps.get("display").and_then(Caps::of) else {
+            return Ok(flat);
+        };
+        let nested = DisplayCaps::parse(&inner, "desktop_size")?;
+        Ok(DisplayCaps {
+            desktop_size: nested.desktop_size.or(flat.desktop_size),
+            screens: either(nested.screens, flat.screens),
+            monitors: either(nested.monitors, flat.monitors),
+            dpi: nested.dpi.or(flat.dpi),
+            refresh_rate: nested.refresh_rate.or(flat.refresh_rate),
+        })
     }
 
     /// From the map of `configure-display`.
@@ -86,7 +92,9 @@ impl DisplayCaps {
                 .collect(),
             monitors: monitors(&caps.map("monitors"))?,
             dpi: dpi(caps),
-            refresh_rate: caps.int("vrefresh").filter(|rate| *rate > 0),
+            refresh_rate: ["vrefresh", "refresh-rate"]
+                .into_iter()
+                .find_map(|key| caps.int(key).filter(|rate| *rate > 0)),
         })
     }
 
@@ -131,6 +139,10 @@ impl DisplayCaps {
         }
         map
     }
+}
+
+fn either<T>(first: Vec<T>, other: Vec<T>) -> Vec<T> {
+    if first.is_empty() { other } else { first }
 }
 
 fn size(caps: &Caps<'_>, key: &str) -> Option<Size> {
