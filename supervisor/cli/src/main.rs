@@ -1,2 +1,8 @@
-//! To be written.
-fn main() {}
+//! The command `bulkhead`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bulkhead_cli::main()
+}

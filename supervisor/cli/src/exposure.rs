@@ -1,0 +1,231 @@
+//! Which sockets may be opened: a network socket that anybody can use, or whose traffic anybody
+//! on the way can read, is refused unless `--insecure` is given, and the refusal shows the same
+//! command line made safe.
+
+use crate::auth::Module;
+use crate::bind::{UnixAddress, masked};
+use crate::error::{Error, Result};
+use crate::syntax::RawBind;
+use std::net::IpAddr;
+
+/// The command line as it was typed, for the lines that a refusal shows.
+#[derive(Clone, Debug, Default)]
+pub struct Typed(pub Vec<String>);
+
+impl Typed {
+    /// The line with the value of an option replaced, for a shell, without passwords. An option
+    /// that comes from a configuration file is added.
+    fn with(&self, option: &str, old: &str, new: &str) -> String {
+        let joined = format!("--{option}={old}");
+        let mut replaced = false;
+        let mut words: Vec<String> = Vec::with_capacity(self.0.len() + 1);
+        for word in &self.0 {
+            let after_option = words.last().is_some_and(|last| *last == format!("--{option}"));
+            let word = if *word == joined {
+                replaced = true;
+                format!("--{option}={new}")
+            } else if after_option && word == old {
+                replaced = true;
+                new.to_owned()
+            } else {
+                word.clone()
+            };
+            words.push(word);
+        }
+        if !replaced {
+            words.push(format!("--{option}={new}"));
+        }
+        words.iter().map(|word| quoted(&masked(word))).collect::<Vec<_>>().join(" ")
+    }
+
+    fn insecure(&self, option: &str, old: &str, new: &str) -> String {
+        let line = self.with(option, old, new);
+        match self.0.iter().any(|word| word == "--insecure") {
+            true => line,
+            false => line + " --insecure",
+        }
+    }
+}
+
+/// Quotes a word for a shell where it needs it.
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+:,./@%[]*".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// The same bind string with an authentication that keeps people out and keeps its secret.
+fn with_password_file(text: &str, chain: &[Module]) -> String {
+    let kept = chain.iter().any(Module::authenticates)
+        && !chain.iter().any(|m| matches!(m, Module::Password { .. } | Module::PeerCred { .. }));
+    let Ok(mut raw) = RawBind::parse(text) else { return text.to_owned() };
+    if !kept {
+        raw.options.retain(|(key, _)| {
+            key != "auth" && !crate::auth::OPTION_NAMES.contains(&key.as_str())
+        });
+        raw.options.insert(0, ("auth".into(), "file(filename=password.txt)".into()));
+    }
+    raw.to_string()
+}
+
+/// The same bind string on the loopback interface.
+fn on_loopback(text: &str, address: IpAddr) -> String {
+    let Ok(mut raw) = RawBind::parse(text) else { return text.to_owned() };
+    let port = raw.address.rsplit_once(':').map_or("", |(_, port)| port).to_owned();
+    let host = if address.is_ipv6() && raw.address.starts_with('[') { "[::1]" } else { "127.0.0.1" };
+    raw.address = format!("{host}:{port}");
+    raw.to_string()
+}
+
+/// A network socket that was asked for.
+#[derive(Debug)]
+pub struct TcpSocket<'a> {
+    /// As it was written.
+    pub text: &'a str,
+    /// Where it will listen.
+    pub address: IpAddr,
+    /// Its modules, its own or those of `--tcp-auth`; `None`: nothing was said.
+    pub chain: Option<&'a [Module]>,
+}
+
+/// Decides about a network socket.
+///
+/// # Errors
+/// Why not, with the same line made safe, and the line for those who want it anyway.
+pub fn tcp(socket: &TcpSocket<'_>, insecure: bool, typed: &Typed) -> Result<()> {
+    let shown = masked(socket.text);
+    let chain = socket.chain.unwrap_or_default();
+    if chain.iter().any(|module| matches!(module, Module::PeerCred { .. })) {
+        return Err(Error::usage(format!(
+            "--bind-tcp={shown}: auth=peercred works on unix sockets only: the kernel does not say who is at the other end of a network"
+        )));
+    }
+    let local = socket.address.is_loopback();
+    let authenticated = chain.iter().any(Module::authenticates);
+    let mut safe = with_password_file(socket.text, chain);
+    if !local {
+        safe = on_loopback(&safe, socket.address);
+    }
+    let safe = typed.with("bind-tcp", socket.text, &safe);
+    let refuse = |why: &str, anyway: &str| {
+        let anyway = typed.insecure("bind-tcp", socket.text, anyway);
+        let tunnel = if local { "" } else { " (other machines come through ssh -L)" };
+        Err(Error::usage(format!(
+            "--bind-tcp={shown}: refused: {why}; safe: `{safe}`{tunnel}; as it is: `{anyway}`"
+        )))
+    };
+    if socket.chain.is_none() {
+        let separator = if socket.text.contains(',') { "" } else { ",auth=none" };
+        let anyway = match separator {
+            "" => socket.text.replacen(',', ",auth=none,", 1),
+            _ => format!("{}{separator}", socket.text),
+        };
+        return refuse("it has no authentication", &anyway);
+    }
+    if insecure {
+        return Ok(());
+    }
+    match (authenticated, local) {
+        (false, true) => refuse("every user of this machine could use it (no authentication)", socket.text),
+        (false, false) => refuse("everybody could use it (no authentication)", socket.text),
+        (true, false) => refuse(
+            "other machines can reach it, and there is no encryption yet: who is on the way could read along and take it over",
+            socket.text,
+        ),
+        (true, true) => Ok(()),
+    }
+}
+
+/// Decides about a unix socket, whose mode says who can reach it.
+///
+/// # Errors
+/// Others than the owner could use it without authentication.
+pub fn unix(text: &str, address: &UnixAddress, mode: u32, chain: &[Module], insecure: bool) -> Result<()> {
+    if insecure || chain.iter().any(Module::authenticates) {
+        return Ok(());
+    }
+    let shown = masked(text);
+    if let UnixAddress::Abstract(name) = address {
+        return Err(Error::usage(format!(
+            "--bind={shown}: refused: every user of this machine can reach @{name}, and it has no authentication; use auth=peercred, or add --insecure"
+        )));
+    }
+    if mode & 0o077 != 0 {
+        return Err(Error::usage(format!(
+            "--bind={shown}: refused: with --socket-permissions={mode:o} others can reach it, and it has no authentication; use --socket-permissions=600 or auth=peercred(uid=USER), or add --insecure"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bind::TcpBind;
+
+    fn decide(text: &str, address: &str, insecure: bool) -> Result<()> {
+        let bind = TcpBind::parse(text, 1024).unwrap();
+        let typed = Typed(["bulkhead", "start", "--bind-tcp", text].map(str::to_owned).to_vec());
+        let socket = TcpSocket {
+            text,
+            address: address.parse().unwrap(),
+            chain: bind.options.auth.as_deref(),
+        };
+        tcp(&socket, insecure, &typed)
+    }
+
+    #[test]
+    fn the_whole_table_of_network_sockets() {
+        let auth = [("", None), (",auth=none", Some(false)), (",auth=allow", Some(false)),
+            (",auth=fail", Some(true)), (",auth=reject", Some(true)), (",auth=env", Some(true)),
+            (",auth=password,value=x", Some(true)), (",auth=file,filename=x", Some(true)),
+            (",auth=none,auth=env", Some(true))];
+        for (text, authenticates) in auth {
+            for (address, local) in [("127.0.0.1", true), ("127.9.9.9", true), ("::1", true),
+                ("0.0.0.0", false), ("::", false), ("192.168.1.2", false), ("::ffff:127.0.0.1", false)] {
+                for insecure in [false, true] {
+                    let open = match authenticates {
+                        None => false,
+                        Some(_) if insecure => true,
+                        Some(authenticates) => authenticates && local,
+                    };
+                    let outcome = decide(&format!("x:10000{text}"), address, insecure);
+                    assert_eq!(outcome.is_ok(), open, "{text} {address} {insecure}: {outcome:?}");
+                }
+            }
+        }
+        assert!(decide(":10000,auth=peercred", "127.0.0.1", true).is_err());
+    }
+
+    #[test]
+    fn the_line_made_safe_is_accepted_and_tells_no_password() {
+        for text in ["0.0.0.0:10000,auth=password,value=hunter2,stop=no", "*:10000", "0.0.0.0:10000,auth=none",
+            "0.0.0.0:10000,auth=file(filename=a b)", "127.0.0.1:10000,stop=no"] {
+            let local = text.starts_with("127");
+            let message = decide(text, if local { "127.0.0.1" } else { "0.0.0.0" }, false).unwrap_err().to_string();
+            assert!(!message.contains("hunter2"), "{message}");
+            let line = message.split('`').nth(1).unwrap();
+            let words = crate::syntax::words(line).unwrap();
+            let safe = words.last().unwrap();
+            decide(safe, "127.0.0.1", false).unwrap_or_else(|e| panic!("{text}: {safe}: {e}"));
+            let line = message.split('`').nth(3).unwrap();
+            assert!(line.ends_with(" --insecure"), "{line}");
+            let words = crate::syntax::words(line).unwrap();
+            decide(&words[words.len() - 2], "0.0.0.0", true).unwrap();
+        }
+    }
+
+    #[test]
+    fn unix_sockets_are_held_by_their_mode() {
+        let path = UnixAddress::Path("/x".into());
+        let name = UnixAddress::Abstract("x".into());
+        assert!(unix("/x", &path, 0o600, &[Module::None], false).is_ok());
+        assert!(unix("/x", &path, 0o660, &[Module::None], false).is_err());
+        assert!(unix("/x", &path, 0o666, &[Module::Reject], false).is_ok());
+        assert!(unix("@x", &name, 0o600, &[Module::None], false).is_err());
+        assert!(unix("@x", &name, 0o600, &[Module::None], true).is_ok());
+    }
+}

@@ -1,0 +1,112 @@
+//! The command `bulkhead`: the command line, the environment and the configuration are read,
+//! everything is opened and checked, secrets go into sealed memory, and this process becomes
+//! another one that knows none of that. See `docs/architecture.md`.
+
+pub mod auth;
+pub mod bind;
+pub mod claim;
+pub mod error;
+pub mod exposure;
+pub mod listen;
+pub mod names;
+pub mod options;
+pub mod places;
+pub mod process;
+pub mod secrets;
+pub mod session;
+pub mod start;
+pub mod syntax;
+pub mod undo;
+pub mod users;
+
+use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use error::{Error, Result, one_line};
+use exposure::Typed;
+use options::{Cli, Command};
+use std::process::ExitCode;
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    match run(std::env::args_os().collect()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("bulkhead: {error}");
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn run(args: Vec<std::ffi::OsString>) -> Result<ExitCode> {
+    let args: Vec<String> = args
+        .into_iter()
+        .map(|arg| {
+            arg.into_string().map_err(|arg| {
+                Error::usage(format!("the argument `{}` is not UTF-8", arg.to_string_lossy()))
+            })
+        })
+        .collect::<Result<_>>()?;
+    let typed = Typed(args.clone());
+    let cli = match parse(args)? {
+        Parsed::Command(cli) => cli,
+        Parsed::Text(text) => {
+            print!("{text}");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    match cli.command {
+        Command::Seamless(args) => start::run(&args, &typed).map(|()| ExitCode::SUCCESS),
+        _ => Err(Error::new("not built")),
+    }
+}
+
+/// A command line that was understood.
+#[derive(Debug)]
+pub enum Parsed {
+    /// A command.
+    Command(Cli),
+    /// A help text or version to print.
+    Text(String),
+}
+
+/// Reads a command line.
+///
+/// # Errors
+/// What is wrong, by name, in one line.
+pub fn parse(args: Vec<String>) -> Result<Parsed> {
+    let args = names::translate(args)?;
+    match Cli::try_parse_from(&args) {
+        Ok(cli) => Ok(Parsed::Command(cli)),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Parsed::Text(error.render().to_string())),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                Err(Error::usage("no command: try `bulkhead --help`"))
+            }
+            _ => Err(usage_error(&error, args.get(1).map(String::as_str))),
+        },
+    }
+}
+
+/// One line of what clap says in several.
+fn usage_error(error: &clap::Error, command: Option<&str>) -> Error {
+    let text = error.render().to_string();
+    let mut message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    if message.ends_with(':') {
+        let rest: Vec<_> = text.lines().skip(1).take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+        message = format!("{message} {}", rest.join(" "));
+    }
+    if let Some(ContextValue::Strings(names)) = error.get(ContextKind::SuggestedArg).cloned().map(|v| match v {
+        ContextValue::String(name) => ContextValue::Strings(vec![name]),
+        other => other,
+    }) {
+        message = format!("{message}; did you mean {}?", names.join(" or "));
+    }
+    let help = match command {
+        Some(command) if !command.starts_with('-') && error.kind() != ErrorKind::InvalidSubcommand => {
+            format!("bulkhead {command} --help")
+        }
+        _ => "bulkhead --help".to_owned(),
+    };
+    Error::usage(one_line(&format!("{message}; try `{help}`")))
+}

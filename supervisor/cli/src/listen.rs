@@ -1,0 +1,200 @@
+//! Opens listening sockets.
+
+use crate::error::{Error, Result, reason};
+use crate::undo::Undo;
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+use nix::sys::stat::{Mode, fchmod};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{self, UnixListener, UnixStream};
+use std::path::Path;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// What a connection attempt says about a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Somebody accepts.
+    Live,
+    /// Nothing is there.
+    Dead,
+    /// This user may not ask.
+    Inaccessible,
+    /// Something is there that does not answer.
+    Unknown,
+}
+
+impl State {
+    /// As a stock client prints it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Live => "LIVE",
+            Self::Dead => "DEAD",
+            Self::Inaccessible => "INACCESSIBLE",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+/// Connects to a unix socket and says nothing.
+#[must_use]
+pub fn probe(path: &Path) -> State {
+    match UnixStream::connect(path) {
+        Ok(_) => State::Live,
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound => State::Dead,
+            ErrorKind::PermissionDenied => State::Inaccessible,
+            _ => State::Unknown,
+        },
+    }
+}
+
+/// Connects to an abstract unix socket and says nothing.
+#[must_use]
+pub fn probe_abstract(name: &str) -> State {
+    let address = net::SocketAddr::from_abstract_name(name);
+    match address.and_then(|address| UnixStream::connect_addr(&address)) {
+        Ok(_) => State::Live,
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => State::Dead,
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => State::Inaccessible,
+        Err(_) => State::Unknown,
+    }
+}
+
+fn listening(socket: OwnedFd) -> io::Result<OwnedFd> {
+    listen(&socket.as_fd(), Backlog::new(BACKLOG)?)?;
+    Ok(socket)
+}
+
+/// Listens at a path with this mode; a dead socket that lies there is replaced.
+///
+/// # Errors
+/// Somebody listens there already, something else is there, or what the kernel says.
+pub fn unix(path: &Path, mode: u32, owner: Option<(u32, u32)>, undo: &mut Undo) -> Result<OwnedFd> {
+    let fail = |why: String| Error::new(format!("unix socket {}: {why}", path.display()));
+    if let Ok(meta) = path.symlink_metadata() {
+        if !meta.file_type().is_socket() {
+            return Err(fail("something else is there".into()));
+        }
+        if probe(path) == State::Live {
+            return Err(fail("another server listens there".into()));
+        }
+        std::fs::remove_file(path).map_err(|error| fail(reason(&error)))?;
+    }
+    let bind_private = || -> nix::Result<OwnedFd> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        // The socket in the file system is born with the mode of the unbound one (unix(7)).
+        fchmod(&socket, Mode::from_bits_truncate(0o600))?;
+        bind(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+        Ok(socket)
+    };
+    let socket = bind_private().map_err(|error| {
+        fail(match error {
+            Errno::ENAMETOOLONG => "the path is too long for a socket (107 bytes)".into(),
+            error => reason(&error.into()),
+        })
+    })?;
+    undo.file(path);
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(|error| fail(reason(&error)))?;
+    if let Some((uid, gid)) = owner {
+        std::os::unix::fs::lchown(path, Some(uid), Some(gid)).map_err(|error| fail(reason(&error)))?;
+    }
+    listening(socket).map_err(|error| fail(reason(&error)))
+}
+
+/// Listens at an abstract name.
+///
+/// # Errors
+/// Somebody listens there already, or what the kernel says.
+pub fn abstract_unix(name: &str) -> Result<OwnedFd> {
+    let fail = |error: &io::Error| {
+        Error::new(match error.kind() {
+            ErrorKind::AddrInUse => format!(
+                "abstract socket @{name}: somebody else listens there, and clients that are given only the display would talk to them; choose another display"
+            ),
+            _ => format!("abstract socket @{name}: {}", reason(error)),
+        })
+    };
+    let address = net::SocketAddr::from_abstract_name(name).map_err(|error| fail(&error))?;
+    let listener = UnixListener::bind_addr(&address).map_err(|error| fail(&error))?;
+    listener.set_nonblocking(true).map_err(|error| fail(&error))?;
+    listening(OwnedFd::from(listener)).map_err(|error| fail(&error))
+}
+
+/// Listens on a network address. `any`: on all interfaces, of both families where there are two.
+///
+/// # Errors
+/// The port is in use, or what the kernel says.
+pub fn tcp(address: SocketAddr, any: bool) -> Result<(OwnedFd, SocketAddr)> {
+    let fail = |error: &io::Error| {
+        Error::new(match error.kind() {
+            ErrorKind::AddrInUse => format!("tcp {address}: the port is in use; choose another, or end what listens there (ss -ltnp)"),
+            ErrorKind::AddrNotAvailable => format!("tcp {address}: this machine does not have that address"),
+            _ => format!("tcp {address}: {}", reason(error)),
+        })
+    };
+    let listener = match TcpListener::bind(address) {
+        Err(error) if any && error.kind() != ErrorKind::AddrInUse => {
+            TcpListener::bind((IpAddr::from(Ipv4Addr::UNSPECIFIED), address.port()))
+        }
+        result => result,
+    }
+    .map_err(|error| fail(&error))?;
+    let local = listener.local_addr().map_err(|error| fail(&error))?;
+    listener.set_nonblocking(true).map_err(|error| fail(&error))?;
+    let socket = listening(OwnedFd::from(listener)).map_err(|error| fail(&error))?;
+    Ok((socket, local))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn sockets_are_private_and_dead_ones_are_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let mut undo = Undo::default();
+        let first = unix(&path, 0o600, None, &mut undo).unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+        assert_eq!(probe(&path), State::Live);
+        let error = unix(&path, 0o600, None, &mut Undo::default()).unwrap_err().to_string();
+        assert!(error.contains("another server listens"), "{error}");
+        drop(first);
+        assert_eq!(probe(&path), State::Unknown);
+        let again = unix(&path, 0o660, None, &mut undo).unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o660);
+        drop((again, undo));
+        assert!(!path.exists());
+        assert_eq!(probe(&path), State::Dead);
+        std::fs::write(&path, "").unwrap();
+        assert!(unix(&path, 0o600, None, &mut Undo::default()).is_err());
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn ports_in_use_are_named() {
+        let (_socket, local) = tcp("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let error = tcp(local, false).unwrap_err().to_string();
+        assert!(error.contains(&format!("tcp {local}: the port is in use")), "{error}");
+        let error = tcp("192.0.2.1:2000".parse().unwrap(), false).unwrap_err().to_string();
+        assert!(error.contains("does not have that address"), "{error}");
+    }
+
+    #[test]
+    fn abstract_names_are_taken_once() {
+        let name = format!("bulkhead-test/{}", std::process::id());
+        assert_eq!(probe_abstract(&name), State::Dead);
+        let _socket = abstract_unix(&name).unwrap();
+        assert_eq!(probe_abstract(&name), State::Live);
+        assert!(abstract_unix(&name).unwrap_err().to_string().contains("somebody else"));
+    }
+}

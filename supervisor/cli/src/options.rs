@@ -1,0 +1,438 @@
+//! The command line.
+
+use crate::error::{Error, Result};
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use std::path::PathBuf;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Yellow.on_default().bold())
+    .usage(AnsiColor::Yellow.on_default().bold())
+    .literal(AnsiColor::Green.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Serves X11 applications to Xpra clients, each job in its own sandboxed process.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bulkhead",
+    bin_name = "bulkhead",
+    version,
+    styles = STYLES,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    infer_long_args = false,
+    after_help = "Examples:
+  bulkhead seamless :100 --start=xterm
+      a session with a terminal; `xpra attach :100` on this machine shows it
+  bulkhead seamless --start=xterm --bind-tcp=127.0.0.1:10000,auth=file(filename=password.txt)
+      the same on a TCP port of this machine, with a password
+  bulkhead list
+  bulkhead audit :100
+  bulkhead stop :100
+
+Options of a command: bulkhead COMMAND --help"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a session whose windows appear one by one on the client
+    #[command(visible_alias = "start", alias = "start-seamless")]
+    Seamless(Box<StartArgs>),
+    /// Show the sessions of this user
+    #[command(visible_alias = "list-sessions")]
+    List(ListArgs),
+    /// Print what a session tells about itself
+    Info(TargetArgs),
+    /// Print the version of a session's server
+    Version(TargetArgs),
+    /// Print the lines that name a session
+    Id(TargetArgs),
+    /// Save the session's screen as a PNG file
+    Screenshot(ScreenshotArgs),
+    /// Disconnect a session's clients
+    Detach(TargetArgs),
+    /// End a session with its applications
+    Stop(TargetArgs),
+    /// End a session's server; the next start of that display takes its applications over
+    Exit(TargetArgs),
+    /// Compare every process of a session with its policy, as the kernel enforces it
+    Audit(AuditArgs),
+    /// Say in words what the processes of a role may do
+    Policy(PolicyArgs),
+    /// Write man pages or shell completions
+    #[command(hide = true)]
+    Generate(GenerateArgs),
+}
+
+const LISTEN: &str = "Where it listens";
+const AUTH: &str = "Who may connect";
+const RUN: &str = "What runs";
+const LIFE: &str = "How long it lives";
+const CLIENTS: &str = "What clients may do";
+const PLACE: &str = "Where it runs";
+const LOGS: &str = "Safety and logs";
+
+/// Options of `bulkhead seamless`. What is `None` or empty was not said.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "\
+Booleans are --X, --X=yes|no|on|off|true|false|1|0 or --no-X.
+The same names, without the dashes, are keys in /etc/bulkhead/bulkhead.toml and
+~/.config/bulkhead/bulkhead.toml; the command line wins.
+
+Examples:
+  bulkhead seamless :100 --start=xterm --exit-with-children
+  bulkhead seamless --start=xterm --bind-tcp=127.0.0.1:10000,auth=file(filename=password.txt)
+  XPRA_PASSWORD=secret bulkhead start :7 --start=xterm --bind-tcp=:10000,auth=env --daemon=no")]
+pub struct StartArgs {
+    /// The display's number; without it a free one from :100 on is chosen
+    #[arg(value_name = ":N", value_parser = display)]
+    pub display: Option<u32>,
+
+    /// Start this command in the session (may be repeated)
+    #[arg(long, value_name = "COMMAND", help_heading = RUN, value_hint = ValueHint::CommandString)]
+    pub start: Vec<String>,
+    /// The same, and --exit-with-children waits for its end (may be repeated)
+    #[arg(long, value_name = "COMMAND", help_heading = RUN, value_hint = ValueHint::CommandString)]
+    pub start_child: Vec<String>,
+    /// Variable for the X server and the commands (may be repeated)
+    #[arg(long, value_name = "NAME=VALUE", help_heading = RUN)]
+    pub env: Vec<String>,
+    /// Directory in which the commands start
+    #[arg(long, value_name = "DIR", help_heading = RUN, value_hint = ValueHint::DirPath)]
+    pub chdir: Option<PathBuf>,
+    /// The X server and its options [default: Xvfb with a screen of 8192x4096]
+    #[arg(long, value_name = "COMMAND", help_heading = RUN, value_hint = ValueHint::CommandString)]
+    pub xvfb: Option<String>,
+    /// What clients call the session
+    #[arg(long, value_name = "TEXT", help_heading = RUN)]
+    pub session_name: Option<String>,
+
+    /// End when the last command of --start-child has ended [default: no]
+    #[arg(long, value_name = "BOOL", help_heading = LIFE, value_parser = flag, num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub exit_with_children: Option<bool>,
+    /// End when the last client has gone [default: no]
+    #[arg(long, value_name = "BOOL", help_heading = LIFE, value_parser = flag, num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub exit_with_client: Option<bool>,
+    /// End when the last window has gone [default: no]
+    #[arg(long, value_name = "BOOL", help_heading = LIFE, value_parser = flag, num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub exit_with_windows: Option<bool>,
+    /// Go to the background when the session is ready [default: yes]
+    #[arg(long, value_name = "BOOL", help_heading = LIFE, value_parser = flag, num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub daemon: Option<bool>,
+    /// File for the process id [default: server.pid in the session directory]
+    #[arg(long, value_name = "FILE", help_heading = LIFE, value_hint = ValueHint::FilePath)]
+    pub pidfile: Option<PathBuf>,
+
+    /// Unix socket: auto, noabstract, none, /PATH, /DIR/ or @NAME, then ,OPTION=VALUE… (may be
+    /// repeated) [default: auto]
+    #[arg(long, value_name = "WHERE", help_heading = LISTEN)]
+    pub bind: Vec<String>,
+    /// TCP socket: [HOST]:PORT, then ,auth=MODULE… and ,OPTION=VALUE… (may be repeated)
+    #[arg(long, value_name = "HOST:PORT", help_heading = LISTEN)]
+    pub bind_tcp: Vec<String>,
+    /// Lowest port that may be used [default: 1024]
+    #[arg(long, value_name = "PORT", help_heading = LISTEN)]
+    pub min_port: Option<u16>,
+    /// Directory for the socket HOSTNAME-N of --bind=auto (may be repeated)
+    #[arg(long, alias = "socket-dirs", value_name = "DIR", help_heading = LISTEN, value_hint = ValueHint::DirPath)]
+    pub socket_dir: Vec<PathBuf>,
+    /// Directory in which the session directory N is made
+    #[arg(long, value_name = "DIR", help_heading = LISTEN, value_hint = ValueHint::DirPath)]
+    pub sessions_dir: Option<PathBuf>,
+    /// Mode of unix sockets, octal [default: 600]
+    #[arg(long, value_name = "MODE", help_heading = LISTEN)]
+    pub socket_permissions: Option<String>,
+
+    /// Authentication of unix sockets without their own auth=: MODULE or MODULE(option=value,…)
+    /// (repeat for a chain) [default: peercred: the owner]
+    #[arg(long, value_name = "MODULE", help_heading = AUTH)]
+    pub auth: Vec<String>,
+    /// Authentication of TCP sockets without their own auth= (repeat for a chain)
+    #[arg(long, value_name = "MODULE", help_heading = AUTH)]
+    pub tcp_auth: Vec<String>,
+    /// Open network sockets that anybody can use or read along, and say so
+    #[arg(long, value_name = "BOOL", help_heading = AUTH, value_parser = flag, num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub insecure: Option<bool>,
+
+    /// Clients see and cannot touch [default: no]
+    #[arg(long, value_name = "BOOL", help_heading = CLIENTS, value_parser = flag, num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub readonly: Option<bool>,
+    /// Several clients at a time: yes, no, or auto: if all agree [default: auto]
+    #[arg(long, value_name = "BOOL|auto", help_heading = CLIENTS, value_parser = sharing, num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub sharing: Option<Sharing>,
+    /// The screen takes the client's size [default: yes]
+    #[arg(long, value_name = "BOOL", help_heading = CLIENTS, value_parser = resize, num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub resize_display: Option<bool>,
+
+    /// User for the X server and the commands (start as root only; never root)
+    #[arg(long, value_name = "USER", help_heading = PLACE, value_hint = ValueHint::Username)]
+    pub uid: Option<String>,
+    /// Their group [default: the user's own]
+    #[arg(long, value_name = "GROUP", help_heading = PLACE)]
+    pub gid: Option<String>,
+    /// First of the 16 user ids of the workers (start as root only)
+    /// [default: 1900000000 + 16 * display]
+    #[arg(long, value_name = "UID", help_heading = PLACE)]
+    pub worker_uid_base: Option<u32>,
+
+    /// enforce: every layer or no session; best-effort: do without what the kernel lacks, and
+    /// name it [default: enforce]
+    #[arg(long, value_name = "MODE", help_heading = LOGS)]
+    pub sandbox: Option<Sandbox>,
+    /// File for the log in the background [default: server.log in the session directory]
+    #[arg(long, value_name = "FILE", help_heading = LOGS, value_hint = ValueHint::FilePath)]
+    pub log_file: Option<PathBuf>,
+    /// How records look [default: auto: human on a terminal, else json]
+    #[arg(long, value_name = "FORMAT", help_heading = LOGS)]
+    pub log_format: Option<LogFormat>,
+    /// Log everything; categories of Xpra's are accepted, and turn everything on too
+    #[arg(short, long, value_name = "BOOL|CATEGORIES", help_heading = LOGS, value_parser = debug, num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub debug: Option<bool>,
+}
+
+/// `--sandbox=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Sandbox {
+    /// Every layer or no session.
+    Enforce,
+    /// What the running kernel lacks is named and done without.
+    BestEffort,
+}
+
+/// `--log-format=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Human on a terminal, else JSON.
+    Auto,
+    /// One readable line a record.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `--sharing=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Always.
+    Yes,
+    /// Never.
+    No,
+    /// When all clients agree.
+    Auto,
+}
+
+/// Where sessions are looked for.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Places {
+    /// Directory to look for sockets in (may be repeated)
+    #[arg(long, alias = "socket-dirs", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub socket_dir: Vec<PathBuf>,
+    /// Directory to look for session directories in
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub sessions_dir: Option<PathBuf>,
+}
+
+/// Options of `bulkhead list`.
+#[derive(Clone, Debug, Args)]
+pub struct ListArgs {
+    /// Where to look.
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// A session and how to get in.
+#[derive(Clone, Debug, Args)]
+pub struct TargetArgs {
+    /// :N, tcp://HOST:PORT, or a socket's path; without it the only session there is
+    #[arg(value_name = "SESSION")]
+    pub target: Option<String>,
+    /// How to get in.
+    #[command(flatten)]
+    pub login: Login,
+}
+
+/// How to get in.
+#[derive(Clone, Debug, Args)]
+pub struct Login {
+    /// File with the password; else the variable XPRA_PASSWORD is used
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub password_file: Option<PathBuf>,
+    /// Where to look.
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// Options of `bulkhead screenshot`.
+#[derive(Clone, Debug, Args)]
+pub struct ScreenshotArgs {
+    /// The file to write
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Which session.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// Options of `bulkhead audit`.
+#[derive(Clone, Debug, Args)]
+pub struct AuditArgs {
+    /// :N; without it the only session there is
+    #[arg(value_name = ":N", value_parser = display)]
+    pub display: Option<u32>,
+    /// For programs
+    #[arg(long)]
+    pub json: bool,
+    /// Where to look.
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// Options of `bulkhead policy`.
+#[derive(Clone, Debug, Args)]
+pub struct PolicyArgs {
+    /// The role
+    #[arg(value_name = "ROLE", value_parser = clap::builder::PossibleValuesParser::new(policy::Role::ALL.map(policy::Role::name)))]
+    pub role: String,
+}
+
+/// Options of `bulkhead generate`.
+#[derive(Clone, Debug, Args)]
+pub struct GenerateArgs {
+    /// What to write.
+    #[command(subcommand)]
+    pub what: Generate,
+}
+
+/// What can be generated.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Generate {
+    /// bulkhead.1 and one page a command
+    Man {
+        /// The directory to write into
+        #[arg(value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
+    },
+    /// Completions for a shell, to standard output
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Options of `bulkhead seamless` that are booleans, for `--no-X`.
+pub const BOOLEANS: [&str; 9] = [
+    "exit-with-children", "exit-with-client", "exit-with-windows", "daemon", "insecure", "readonly",
+    "sharing", "resize-display", "debug",
+];
+
+/// Reads a boolean as Xpra writes them.
+///
+/// # Errors
+/// Any other text, by name.
+pub fn boolean(text: &str) -> Result<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "on" | "true" | "1" => Ok(true),
+        "no" | "off" | "false" | "0" => Ok(false),
+        _ => Err(Error::usage(format!("`{text}` is neither yes nor no"))),
+    }
+}
+
+fn flag(text: &str) -> std::result::Result<bool, Error> {
+    boolean(text)
+}
+
+fn sharing(text: &str) -> std::result::Result<Sharing, Error> {
+    if text == "auto" {
+        return Ok(Sharing::Auto);
+    }
+    boolean(text)
+        .map(|yes| if yes { Sharing::Yes } else { Sharing::No })
+        .map_err(|_| Error::usage(format!("`{text}` is neither yes, no nor auto")))
+}
+
+fn resize(text: &str) -> std::result::Result<bool, Error> {
+    match text {
+        "auto" => Ok(true),
+        _ if text.starts_with(|c: char| ('2'..='9').contains(&c)) || text.contains('x') => {
+            Err(Error::usage(format!("a fixed size (`{text}`) is not built yet")))
+        }
+        _ => boolean(text),
+    }
+}
+
+fn debug(text: &str) -> std::result::Result<bool, Error> {
+    if let Ok(yes) = boolean(text) {
+        return Ok(yes);
+    }
+    let word = |word: &str| {
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    match text.split(',').all(word) {
+        true => Ok(true),
+        false => Err(Error::usage(format!("`{text}` is no list of categories"))),
+    }
+}
+
+/// Reads a display: `:7`, or `7`.
+///
+/// # Errors
+/// Any other text, by name.
+pub fn display(text: &str) -> std::result::Result<u32, Error> {
+    let digits = text.strip_prefix(':').unwrap_or(text);
+    match digits.parse::<u32>() {
+        Ok(number) if number <= 65535 && digits.bytes().all(|b| b.is_ascii_digit()) => Ok(number),
+        _ => Err(Error::usage(format!("`{text}` is not a display: write :N with N up to 65535"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_parser_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn booleans() {
+        for text in ["yes", "On", "TRUE", "1"] {
+            assert!(boolean(text).unwrap());
+        }
+        for text in ["no", "OFF", "false", "0"] {
+            assert!(!boolean(text).unwrap());
+        }
+        assert!(boolean("perhaps").unwrap_err().to_string().contains("`perhaps`"));
+    }
+
+    #[test]
+    fn displays() {
+        assert_eq!(display(":100"), Ok(100));
+        assert_eq!(display("7"), Ok(7));
+        for bad in ["", ":", ":x", ":-1", ":+1", "::1", ":65536", ":1.0"] {
+            assert!(display(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_booleans_is_complete() {
+        let command = Cli::command();
+        let seamless = command.find_subcommand("seamless").unwrap();
+        let mut flags: Vec<_> = seamless
+            .get_arguments()
+            .filter(|arg| arg.get_num_args().is_some_and(|n| n.min_values() == 0 && n.max_values() == 1))
+            .filter_map(clap::Arg::get_long)
+            .collect();
+        flags.sort_unstable();
+        let mut known = BOOLEANS.to_vec();
+        known.sort_unstable();
+        assert_eq!(flags, known);
+    }
+}

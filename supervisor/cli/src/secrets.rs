@@ -1,0 +1,256 @@
+//! Secrets on their way to `auth`: opened or put into a sealed memfd here, never read again,
+//! and wiped from where they were typed.
+
+use crate::error::{Error, Result, reason};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use zeroize::{Zeroize, Zeroizing};
+
+/// Longest password in bytes.
+pub const MAX_SECRET: u64 = 4096;
+
+/// A secret in a descriptor, and what the user should know about it.
+#[derive(Debug)]
+pub struct Secret {
+    /// Holds nothing but the secret.
+    pub fd: OwnedFd,
+    /// What to warn about.
+    pub warnings: Vec<String>,
+}
+
+/// Puts bytes into memory that can only be read from now on.
+///
+/// # Errors
+/// What the kernel says.
+pub fn sealed(bytes: &[u8]) -> Result<OwnedFd> {
+    let make = || -> io::Result<OwnedFd> {
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        let mut file = File::from(memfd_create(c"bulkhead", flags)?);
+        file.write_all(bytes)?;
+        let seals = SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SEAL;
+        fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+        // The offset is shared by everybody who gets the descriptor.
+        io::Seek::rewind(&mut file)?;
+        Ok(OwnedFd::from(file))
+    };
+    make().map_err(|error| Error::new(format!("cannot make a sealed memory file: {}", reason(&error))))
+}
+
+/// Opens a password file.
+///
+/// # Errors
+/// It cannot be read, is empty or too long, or others may write it.
+pub fn file(path: &Path) -> Result<Secret> {
+    let shown = path.display();
+    let fail = |why: String| Error::new(format!("password file {shown}: {why}"));
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NOCTTY)
+        .open(path)
+        .map_err(|error| fail(reason(&error)))?;
+    let meta = file.metadata().map_err(|error| fail(reason(&error)))?;
+    if meta.is_dir() {
+        return Err(fail("is a directory".into()));
+    }
+    if !meta.is_file() {
+        // A pipe can be read once: keep what came.
+        let mut bytes = Zeroizing::new(Vec::new());
+        file.take(MAX_SECRET + 1).read_to_end(&mut bytes).map_err(|error| fail(reason(&error)))?;
+        check_len(bytes.len() as u64).map_err(fail)?;
+        let warnings = newline(&shown, bytes.ends_with(b"\n"));
+        return Ok(Secret { fd: sealed(&bytes)?, warnings });
+    }
+    check_len(meta.len()).map_err(fail)?;
+    if meta.mode() & 0o022 != 0 {
+        return Err(fail(format!("others may write it (mode {:o}): chmod 600 {shown}", meta.mode() & 0o777)));
+    }
+    let mut warnings = Vec::new();
+    if meta.mode() & 0o044 != 0 {
+        warnings.push(format!(
+            "password file {shown}: others may read it (mode {:o}): chmod 600 {shown}",
+            meta.mode() & 0o777
+        ));
+    }
+    let mut last = [0_u8];
+    file.read_exact_at(&mut last, meta.len() - 1).map_err(|error| fail(reason(&error)))?;
+    warnings.extend(newline(&shown, last == *b"\n"));
+    last.zeroize();
+    Ok(Secret { fd: OwnedFd::from(file), warnings })
+}
+
+fn check_len(len: u64) -> std::result::Result<(), String> {
+    match len {
+        0 => Err("is empty".into()),
+        len if len > MAX_SECRET => Err(format!("is longer than {MAX_SECRET} bytes")),
+        _ => Ok(()),
+    }
+}
+
+fn newline(shown: &dyn std::fmt::Display, ends: bool) -> Vec<String> {
+    match ends {
+        true => vec![format!(
+            "password file {shown}: the line end at its end is part of the password; write it with printf %s"
+        )],
+        false => Vec::new(),
+    }
+}
+
+/// Takes the password from an environment variable.
+///
+/// # Errors
+/// It is not set, empty or too long.
+pub fn variable(name: &str) -> Result<OwnedFd> {
+    let value = std::env::var_os(name)
+        .map(|value| Zeroizing::new(std::os::unix::ffi::OsStringExt::into_vec(value)))
+        .ok_or_else(|| Error::new(format!("auth=env: the variable {name} is not set")))?;
+    check_len(value.len() as u64).map_err(|why| Error::new(format!("auth=env: the variable {name} {why}")))?;
+    sealed(&value)
+}
+
+/// Takes a password from the command line.
+///
+/// # Errors
+/// It is too long.
+pub fn literal(value: &str) -> Result<OwnedFd> {
+    check_len(value.len() as u64).map_err(|why| Error::new(format!("auth=password: the value {why}")))?;
+    sealed(value.as_bytes())
+}
+
+/// Is this a variable that holds a secret by its name?
+#[must_use]
+pub fn is_secret_variable(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    (name.starts_with("XPRA_") || name.starts_with("BULKHEAD_"))
+        && ["PASS", "SECRET", "KEY", "TOKEN"].iter().any(|part| name.contains(part))
+}
+
+/// Overwrites, in this process's own command line and environment as others see them in `/proc`,
+/// the values after `value=` and those of the named variables. Best effort: the memory is ours,
+/// but a kernel may not offer `/proc/self/mem`.
+pub fn scrub(variables: &[String]) {
+    let _ = try_scrub(variables);
+}
+
+fn try_scrub(variables: &[String]) -> io::Result<()> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // After the command's name in parentheses comes field 3; proc(5) counts from 1.
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let address = |field: usize| -> io::Result<u64> {
+        fields.get(field - 3).and_then(|f| f.trim().parse().ok()).ok_or_else(|| Errno::EINVAL.into())
+    };
+    let memory = File::options().read(true).write(true).open("/proc/self/mem")?;
+    for (start, end, environment) in [(address(48)?, address(49)?, false), (address(50)?, address(51)?, true)] {
+        let Some(len) = end.checked_sub(start).and_then(|len| usize::try_from(len).ok()) else { continue };
+        let mut bytes = Zeroizing::new(vec![0_u8; len]);
+        memory.read_exact_at(&mut bytes, start)?;
+        let wiped = match environment {
+            true => wipe_variables(&bytes, variables),
+            false => wipe_values(&bytes),
+        };
+        if *wiped != **bytes {
+            memory.write_all_at(&wiped, start)?;
+        }
+    }
+    Ok(())
+}
+
+fn wipe_values(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut out = Zeroizing::new(bytes.to_vec());
+    let key = b"value=";
+    let mut at = 0;
+    while let Some(found) = out[at..].windows(key.len()).position(|window| window == key) {
+        let start = at + found + key.len();
+        let end = out[start..].iter().position(|b| matches!(b, 0 | b',')).map_or(out.len(), |len| start + len);
+        out[start..end].fill(b'*');
+        at = end;
+    }
+    out
+}
+
+fn wipe_variables(bytes: &[u8], variables: &[String]) -> Zeroizing<Vec<u8>> {
+    let mut out = Zeroizing::new(bytes.to_vec());
+    for entry in out.split_mut(|byte| *byte == 0) {
+        let Some(equals) = entry.iter().position(|byte| *byte == b'=') else { continue };
+        let name = String::from_utf8_lossy(&entry[..equals]).into_owned();
+        if is_secret_variable(&name) || variables.contains(&name) {
+            entry[equals + 1..].fill(b'*');
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn write(mode: u32, bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("password.txt");
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        (dir, path)
+    }
+
+    fn content(fd: OwnedFd) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        File::from(fd).read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_sealed_file_can_only_be_read() {
+        let fd = sealed(b"secret").unwrap();
+        let file = File::from(fd);
+        assert!(file.write_at(b"x", 0).is_err());
+        assert!(file.set_len(0).is_err());
+        assert_eq!(content(OwnedFd::from(file)), b"secret");
+    }
+
+    #[test]
+    fn password_files_are_checked() {
+        let (_dir, path) = write(0o600, b"secret");
+        let secret = file(&path).unwrap();
+        assert_eq!((secret.warnings, content(secret.fd)), (vec![], b"secret".to_vec()));
+        let (_dir, path) = write(0o644, b"secret\n");
+        let secret = file(&path).unwrap();
+        assert!(secret.warnings[0].contains("others may read it (mode 644)"));
+        assert!(secret.warnings[1].contains("part of the password"));
+        for (mode, bytes, part) in [(0o666, &b"x"[..], "others may write it"), (0o600, b"", "is empty"),
+            (0o600, &[0; 5000], "longer than 4096")] {
+            let (_dir, path) = write(mode, bytes);
+            let error = file(&path).unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains("password.txt"), "{error}");
+        }
+        let error = file(Path::new("/nonexistent/p")).unwrap_err().to_string();
+        assert_eq!(error, "password file /nonexistent/p: no such file or directory");
+        assert!(file(Path::new("/proc")).unwrap_err().to_string().contains("is a directory"));
+    }
+
+    #[test]
+    fn values_and_variables_are_wiped_and_nothing_else() {
+        let line = b"bulkhead\0--bind-tcp=:1,auth=password,value=secret,stop=no\0password(value=x)\0";
+        let wiped = wipe_values(line);
+        assert_eq!(
+            wiped.as_slice(),
+            b"bulkhead\0--bind-tcp=:1,auth=password,value=******,stop=no\0password(value=**\0"
+        );
+        let env = b"HOME=/root\0XPRA_PASSWORD=abc\0OTHER=q=r\0PATH=/bin\0";
+        let wiped = wipe_variables(env, &["OTHER".into()]);
+        assert_eq!(wiped.as_slice(), b"HOME=/root\0XPRA_PASSWORD=***\0OTHER=***\0PATH=/bin\0");
+    }
+
+    #[test]
+    fn variables_with_secrets_are_known_by_name() {
+        assert!(is_secret_variable("XPRA_PASSWORD"));
+        assert!(is_secret_variable("XPRA_KEYCLOAK_CLIENT_SECRET_KEY"));
+        assert!(!is_secret_variable("XPRA_SOCKET_HOSTNAME"));
+        assert!(!is_secret_variable("PATH"));
+    }
+}

@@ -1,0 +1,74 @@
+//! What a start that fails removes again.
+
+use std::path::{Path, PathBuf};
+
+/// Removes on drop what was noted, in reverse, unless somebody else has taken that over.
+#[derive(Debug, Default)]
+pub struct Undo {
+    files: Vec<PathBuf>,
+    trees: Vec<PathBuf>,
+    directories: Vec<PathBuf>,
+}
+
+impl Undo {
+    /// A file or socket was made.
+    pub fn file(&mut self, path: &Path) {
+        self.files.push(path.to_path_buf());
+    }
+
+    /// A directory was made, to be removed with everything in it.
+    pub fn tree(&mut self, path: &Path) {
+        self.trees.push(path.to_path_buf());
+    }
+
+    /// Directories were made, to be removed if they are empty.
+    pub fn directories(&mut self, paths: Vec<PathBuf>) {
+        self.directories.extend(paths);
+    }
+
+    /// Forgets everything: it stays.
+    pub fn disarm(&mut self) {
+        self.files.clear();
+        self.trees.clear();
+        self.directories.clear();
+    }
+
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        for file in self.files.drain(..).rev() {
+            let _ = std::fs::remove_file(file);
+        }
+        for tree in self.trees.drain(..).rev() {
+            let _ = std::fs::remove_dir_all(tree);
+        }
+        for directory in self.directories.drain(..).rev() {
+            let _ = std::fs::remove_dir(directory);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_goes_unless_it_was_handed_over() {
+        for handed_over in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let (tree, file) = (dir.path().join("a/tree"), dir.path().join("a/file"));
+            std::fs::create_dir_all(tree.join("x")).unwrap();
+            std::fs::write(&file, "").unwrap();
+            let mut undo = Undo::default();
+            undo.directories(vec![dir.path().join("a")]);
+            undo.tree(&tree);
+            undo.file(&file);
+            if handed_over {
+                undo.disarm();
+            }
+            drop(undo);
+            assert_eq!(dir.path().join("a").exists(), handed_over);
+        }
+    }
+}
