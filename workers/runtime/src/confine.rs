@@ -4,7 +4,7 @@ use crate::{BadOption, Options, Seat, sys};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::unistd::{chdir, chroot, fchdir, getppid};
+use nix::unistd::{chroot, fchdir, getppid};
 use policy::{Role, SandboxMode, StartMode};
 use std::os::fd::BorrowedFd;
 
@@ -17,7 +17,7 @@ pub enum Error {
     /// A layer of the sandbox.
     #[error(transparent)]
     Policy(#[from] policy::Error),
-    /// A descriptor is open that the role's table does not have.
+    /// A descriptor is open between those of the role's table.
     #[error("descriptor {0} is open, but the policy does not declare it")]
     UndeclaredDescriptor(i32),
     /// A descriptor of the role's table is not open.
@@ -72,9 +72,9 @@ pub fn before_warm_up(role: Role, seat: &mut Seat) -> Result<(), Error> {
             .descriptor(entry.fd)
             .ok_or(Error::MissingDescriptor(entry.fd))?;
         if missing.is_empty() {
+            // The working directory is the root then, so there is nothing above it to go to.
             fchdir(&root)
                 .and_then(|()| chroot("."))
-                .and_then(|()| chdir("/"))
                 .map_err(Error::Root)?;
         }
     }

@@ -18,24 +18,32 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// Takes the descriptors of the role's table. What is missing, or open and not declared, is an
-    /// error: somebody else's descriptor must not come along.
+    /// Takes the descriptors of the role's table. One that is missing, or that is open between
+    /// them and not declared, is an error; everything above the table is closed.
     pub(crate) fn take(role: Role, options: Options) -> Result<Self, Error> {
         let policy = policy::of(role);
         let mut descriptors = BTreeMap::new();
-        let limit = sys::descriptor_limit();
-        for fd in 0..limit {
-            match (sys::is_open(fd), policy.descriptor(fd)) {
+        let last = policy.descriptors.iter().map(|entry| entry.fd).max();
+        let mut fd = 0;
+        loop {
+            let entry = policy.descriptor(fd);
+            match (sys::is_open(fd), entry) {
                 (true, Some(_)) if fd >= FIRST => {
                     descriptors.insert(fd, sys::adopt(fd));
                 }
-                (true, None) => return Err(Error::UndeclaredDescriptor(fd)),
-                (false, Some(entry)) if !entry.optional && !entry.onwards => {
+                (true, Some(_)) => {}
+                // The end of an open-ended table.
+                (false, Some(entry)) if entry.onwards => break,
+                (false, Some(entry)) if !entry.optional => {
                     return Err(Error::MissingDescriptor(fd));
                 }
-                _ => {}
+                (_, None) if Some(fd) > last => break,
+                (true, None) => return Err(Error::UndeclaredDescriptor(fd)),
+                (false, _) => {}
             }
+            fd += 1;
         }
+        sys::close_from(fd);
         sys::log_without_waiting();
         Ok(Self {
             role,
