@@ -1,6 +1,11 @@
-//! What `bulkhead` asks of `bulkhead-ctl`, the confined one-shot client.
+//! What `bulkhead` asks of `bulkhead-ctl`, the confined one-shot client, which it becomes by
+//! exec. Descriptor 3 is a sealed memfd with a [`CommandSpec`] (read it with
+//! [`crate::spec::read`]), 4 the empty directory, 5 the connected socket, and, for
+//! [`Command::Screenshot`] only, 6 the file to write. Arguments are those of every process with
+//! a sandbox (`--mode=`, `--sandbox=`).
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One-shot requests to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,7 +16,7 @@ pub enum Command {
     Version,
     /// Print `key=value` lines that name the session.
     Id,
-    /// Write a PNG of the screen to standard output's place (descriptor 4).
+    /// Write a PNG of the screen to descriptor 6.
     Screenshot,
     /// Disconnect the clients.
     Detach,
@@ -19,4 +24,24 @@ pub enum Command {
     Stop,
     /// End the server, leave X and the applications.
     Exit,
+}
+
+/// What to ask, and with which password.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandSpec {
+    /// What to ask.
+    pub command: Command,
+    /// What answers a challenge; without it a server that asks is told that there is none.
+    pub password: Option<Vec<u8>>,
+    /// User name for the hello.
+    pub username: String,
+}
+
+impl fmt::Debug for CommandSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandSpec")
+            .field("command", &self.command)
+            .field("password", &self.password.as_ref().map(|_| "***"))
+            .finish_non_exhaustive()
+    }
 }
