@@ -37,7 +37,11 @@ struct Attempt {
     run: fn(&Place) -> Result<()>,
 }
 
-const fn attempt(right: &'static str, what: &'static str, run: fn(&Place) -> Result<()>) -> Attempt {
+const fn attempt(
+    right: &'static str,
+    what: &'static str,
+    run: fn(&Place) -> Result<()>,
+) -> Attempt {
     Attempt {
         right,
         what,
@@ -47,7 +51,11 @@ const fn attempt(right: &'static str, what: &'static str, run: fn(&Place) -> Res
 }
 
 fn checked(result: i32) -> Result<()> {
-    if result == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(Error::last_os_error())
+    }
 }
 
 fn make_node(path: &Path, kind: libc::mode_t) -> Result<()> {
@@ -59,23 +67,54 @@ fn make_node(path: &Path, kind: libc::mode_t) -> Result<()> {
 const ATTEMPTS: &[Attempt] = &[
     attempt("fs-execute", "execute a program", |_| {
         // SAFETY: C strings and an array that ends with null.
-        checked(unsafe { libc::execl(c"/bin/true".as_ptr(), c"true".as_ptr(), std::ptr::null::<libc::c_char>()) })
+        checked(unsafe {
+            libc::execl(
+                c"/bin/true".as_ptr(),
+                c"true".as_ptr(),
+                std::ptr::null::<libc::c_char>(),
+            )
+        })
     }),
-    attempt("fs-read-file", "read a file", |place| fs::read(place.file("file")).map(drop)),
-    attempt("fs-read-file", "read /etc/passwd", |_| fs::read("/etc/passwd").map(drop)),
-    attempt("fs-read-file", "read /proc/self/maps", |_| fs::read("/proc/self/maps").map(drop)),
-    attempt("fs-read-file", "read /dev/null", |_| fs::File::open("/dev/null").map(drop)),
+    attempt("fs-read-file", "read a file", |place| {
+        fs::read(place.file("file")).map(drop)
+    }),
+    attempt("fs-read-file", "read /etc/passwd", |_| {
+        fs::read("/etc/passwd").map(drop)
+    }),
+    attempt("fs-read-file", "read /proc/self/maps", |_| {
+        fs::read("/proc/self/maps").map(drop)
+    }),
+    attempt("fs-read-file", "read /dev/null", |_| {
+        fs::File::open("/dev/null").map(drop)
+    }),
     attempt("fs-write-file", "write a file", |place| {
-        fs::OpenOptions::new().write(true).open(place.file("file")).map(drop)
+        fs::OpenOptions::new()
+            .write(true)
+            .open(place.file("file"))
+            .map(drop)
     }),
-    attempt("fs-write-file", "write /dev/null", |_| fs::write("/dev/null", "x")),
-    attempt("fs-read-dir", "list a directory", |place| fs::read_dir(&place.directory).map(drop)),
+    attempt("fs-write-file", "write /dev/null", |_| {
+        fs::write("/dev/null", "x")
+    }),
+    attempt("fs-read-dir", "list a directory", |place| {
+        fs::read_dir(&place.directory).map(drop)
+    }),
     attempt("fs-read-dir", "list /", |_| fs::read_dir("/").map(drop)),
-    attempt("fs-read-dir", "list /proc/self/fd", |_| fs::read_dir("/proc/self/fd").map(drop)),
-    attempt("fs-remove-dir", "remove a directory", |place| fs::remove_dir(place.file("directory"))),
-    attempt("fs-remove-file", "remove a file", |place| fs::remove_file(place.file("file"))),
-    attempt("fs-make-dir", "make a directory", |place| fs::create_dir(place.file("new"))),
-    attempt("fs-make-reg", "make a file", |place| fs::File::create_new(place.file("new")).map(drop)),
+    attempt("fs-read-dir", "list /proc/self/fd", |_| {
+        fs::read_dir("/proc/self/fd").map(drop)
+    }),
+    attempt("fs-remove-dir", "remove a directory", |place| {
+        fs::remove_dir(place.file("directory"))
+    }),
+    attempt("fs-remove-file", "remove a file", |place| {
+        fs::remove_file(place.file("file"))
+    }),
+    attempt("fs-make-dir", "make a directory", |place| {
+        fs::create_dir(place.file("new"))
+    }),
+    attempt("fs-make-reg", "make a file", |place| {
+        fs::File::create_new(place.file("new")).map(drop)
+    }),
     attempt("fs-make-reg", "make a temporary file", |place| {
         let path = CString::new(place.directory.to_str().expect("text")).expect("no zero");
         // SAFETY: the path is a C string.
@@ -84,11 +123,21 @@ const ATTEMPTS: &[Attempt] = &[
             _ => Ok(()),
         }
     }),
-    attempt("fs-make-reg", "make a hard link", |place| fs::hard_link(place.file("file"), place.file("new"))),
-    attempt("fs-make-sock", "make a socket", |place| UnixListener::bind(place.file("new")).map(drop)),
-    attempt("fs-make-fifo", "make a named pipe", |place| make_node(&place.file("new"), libc::S_IFIFO)),
-    attempt("fs-make-sym", "make a symbolic link", |place| symlink("/", place.file("new"))),
-    attempt("fs-remove-file", "rename a file", |place| fs::rename(place.file("file"), place.file("new"))),
+    attempt("fs-make-reg", "make a hard link", |place| {
+        fs::hard_link(place.file("file"), place.file("new"))
+    }),
+    attempt("fs-make-sock", "make a socket", |place| {
+        UnixListener::bind(place.file("new")).map(drop)
+    }),
+    attempt("fs-make-fifo", "make a named pipe", |place| {
+        make_node(&place.file("new"), libc::S_IFIFO)
+    }),
+    attempt("fs-make-sym", "make a symbolic link", |place| {
+        symlink("/", place.file("new"))
+    }),
+    attempt("fs-remove-file", "rename a file", |place| {
+        fs::rename(place.file("file"), place.file("new"))
+    }),
     Attempt {
         right: "fs-refer",
         what: "move a file to another directory",
@@ -100,14 +149,20 @@ const ATTEMPTS: &[Attempt] = &[
         // SAFETY: the path is a C string.
         checked(unsafe { libc::truncate(path.as_ptr(), 0) })
     }),
-    attempt("net-bind-tcp", "bind a TCP port", |_| TcpListener::bind("127.0.0.1:0").map(drop)),
+    attempt("net-bind-tcp", "bind a TCP port", |_| {
+        TcpListener::bind("127.0.0.1:0").map(drop)
+    }),
     attempt("net-connect-tcp", "connect to a TCP port", |place| {
         TcpStream::connect(("127.0.0.1", place.port)).map(drop)
     }),
-    attempt("scope-abstract-unix-socket", "connect to an abstract socket", |place| {
-        let address = SocketAddr::from_abstract_name(&place.abstract_name)?;
-        UnixStream::connect_addr(&address).map(drop)
-    }),
+    attempt(
+        "scope-abstract-unix-socket",
+        "connect to an abstract socket",
+        |place| {
+            let address = SocketAddr::from_abstract_name(&place.abstract_name)?;
+            UnixStream::connect_addr(&address).map(drop)
+        },
+    ),
     attempt("scope-signal", "signal another process", |place| {
         // SAFETY: no memory is involved; signal 0 only asks.
         checked(unsafe { libc::kill(place.target, 0) })
@@ -134,19 +189,25 @@ fn main() {
         let report = install_landlock(Role::Encoder, &[], SandboxMode::Enforce);
         i32::try_from(report.expect("the kernel has Landlock").abi).expect("a small number")
     });
-    let End::Code(abi) = abi else { panic!("{abi:?}") };
+    let End::Code(abi) = abi else {
+        panic!("{abi:?}")
+    };
     let known = |right: &str| {
         landlock_rights()
             .iter()
             .any(|(since, name)| *name == right && i64::from(*since) <= i64::from(abi))
     };
-    let is_root = fs::metadata("/proc/self").is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0);
+    let is_root =
+        fs::metadata("/proc/self").is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0);
     for attempt in ATTEMPTS {
         if !known(attempt.right) {
             println!("not known to this kernel: {}", attempt.right);
             continue;
         }
-        for role in Role::WORKERS.into_iter().chain([Role::Ctl, Role::Supervisor]) {
+        for role in Role::WORKERS
+            .into_iter()
+            .chain([Role::Ctl, Role::Supervisor])
+        {
             fresh(&place);
             let got = in_child(|| {
                 install_landlock(role, &[], SandboxMode::Enforce).expect("Landlock");
@@ -171,7 +232,11 @@ const REFUSED: i32 = 1;
 fn outcome(attempt: &Attempt, place: &Place) -> i32 {
     match (attempt.run)(place) {
         Ok(()) => 0,
-        Err(error) if error.kind() == attempt.refused || error.raw_os_error() == Some(libc::EXDEV) => REFUSED,
+        Err(error)
+            if error.kind() == attempt.refused || error.raw_os_error() == Some(libc::EXDEV) =>
+        {
+            REFUSED
+        }
         Err(error) => {
             eprintln!("{}: {error}", attempt.what);
             2
@@ -194,11 +259,16 @@ fn only_the_executables(place: &Place) {
     }
     let file = fs::File::open(&program).expect("it is there");
     let got = in_child(|| {
-        install_landlock(Role::Supervisor, &[file.as_fd()], SandboxMode::Enforce).expect("Landlock");
+        install_landlock(Role::Supervisor, &[file.as_fd()], SandboxMode::Enforce)
+            .expect("Landlock");
         let readable = fs::read(&program).is_ok();
         let writable = fs::OpenOptions::new().append(true).open(&program).is_ok();
         let others = fs::read("/bin/sh").is_ok() || fs::read(place.file("file")).is_ok();
         i32::from(!readable) + 2 * i32::from(writable) + 4 * i32::from(others)
     });
-    assert_eq!(got, End::Code(0), "1: not readable, 2: writable, 4: others are readable");
+    assert_eq!(
+        got,
+        End::Code(0),
+        "1: not readable, 2: writable, 4: others are readable"
+    );
 }

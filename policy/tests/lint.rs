@@ -1,6 +1,9 @@
 //! The linter: a good file passes, and each way of being wrong is found and named.
 
-#[allow(dead_code, reason = "the build script uses all of it, a test only a part")]
+#[allow(
+    dead_code,
+    reason = "the build script uses all of it, a test only a part"
+)]
 #[path = "../build/mod.rs"]
 mod build;
 
@@ -112,7 +115,10 @@ fn the_shipped_files_pass() {
 #[test]
 fn bad_rules_are_found() {
     for (rule, complaint) in [
-        ("call = 'nonsense'\nwhy = 'x'", "no system call has this name"),
+        (
+            "call = 'nonsense'\nwhy = 'x'",
+            "no system call has this name",
+        ),
         ("call = 'getpid'\nwhy = ' '", "has no `why`"),
         ("call = 'getpid'", "missing field `why`"),
         ("call = 'getpid'\nwhy = 'x'\nwhatever = 1", "unknown field"),
@@ -120,31 +126,85 @@ fn bad_rules_are_found() {
         ("call = 'prctl'\nwhy = 'x'", "needs a condition"),
         ("call = 'clone'\nwhy = 'x'", "needs a condition"),
         ("call = 'recvmsg'\nwhy = 'x'", "needs a condition"),
-        ("call = 'kill'\nwhy = 'x'\njustification = 'because'", "says nothing"),
-        ("call = 'getpid'\nwhy = 'x'\njustification = 'this one is not dangerous at all'", "for dangerous calls"),
+        (
+            "call = 'kill'\nwhy = 'x'\njustification = 'because'",
+            "says nothing",
+        ),
+        (
+            "call = 'getpid'\nwhy = 'x'\njustification = 'this one is not dangerous at all'",
+            "for dangerous calls",
+        ),
         ("call = 'clone3'\nwhy = 'x'", "never allowed"),
         ("call = 'ptrace'\nwhy = 'x'", "never allowed"),
         ("call = 'io_uring_setup'\nwhy = 'x'", "never allowed"),
-        ("call = 'mmap'\nwhy = 'x'\nwhen = ['flags == MAP_SHARED']", "executable"),
-        ("call = 'mmap'\nwhy = 'x'\nwhen = ['prot within PROT_READ|PROT_EXEC']", "executable"),
-        ("call = 'mmap'\nwhy = 'x'\nwhen = ['prot == 7']", "executable"),
-        ("call = 'mmap'\nwhy = 'x'\nwhen = ['prot <= 4']", "executable"),
-        ("call = 'mmap'\nwhy = 'x'\nwhen = ['prot includes PROT_READ']", "executable"),
-        ("call = 'mprotect'\nwhy = 'x'\nwhen = ['length <= 4096']", "executable"),
-        ("call = 'mprotect'\nwhy = 'x'\njustification = 'the linter must see through this one'", "executable"),
+        (
+            "call = 'mmap'\nwhy = 'x'\nwhen = ['flags == MAP_SHARED']",
+            "executable",
+        ),
+        (
+            "call = 'mmap'\nwhy = 'x'\nwhen = ['prot within PROT_READ|PROT_EXEC']",
+            "executable",
+        ),
+        (
+            "call = 'mmap'\nwhy = 'x'\nwhen = ['prot == 7']",
+            "executable",
+        ),
+        (
+            "call = 'mmap'\nwhy = 'x'\nwhen = ['prot <= 4']",
+            "executable",
+        ),
+        (
+            "call = 'mmap'\nwhy = 'x'\nwhen = ['prot includes PROT_READ']",
+            "executable",
+        ),
+        (
+            "call = 'mprotect'\nwhy = 'x'\nwhen = ['length <= 4096']",
+            "executable",
+        ),
+        (
+            "call = 'mprotect'\nwhy = 'x'\njustification = 'the linter must see through this one'",
+            "executable",
+        ),
         ("call = 'exit_group'\nwhy = 'x'", "duplicate"),
-        ("call = 'mmap'\nwhy = 'x'\nwhen = ['prot == PROT_READ', 'flags == MAP_SHARED']", "duplicate"),
-        ("call = 'close'\nwhy = 'x'\nwhen = ['fd == 1']", "arguments of this call"),
-        ("call = 'write'\nwhy = 'x'\nwhen = ['descriptor == 1']", "no argument `descriptor`"),
-        ("call = 'write'\nwhy = 'x'\nwhen = ['fd == ONE']", "neither a number nor a constant"),
-        ("call = 'write'\nwhy = 'x'\nwhen = ['fd != 1']", "is not `ARGUMENT"),
-        ("call = 'write'\nwhy = 'x'\nwhen = ['fd']", "is not `ARGUMENT"),
+        (
+            "call = 'mmap'\nwhy = 'x'\nwhen = ['prot == PROT_READ', 'flags == MAP_SHARED']",
+            "duplicate",
+        ),
+        (
+            "call = 'close'\nwhy = 'x'\nwhen = ['fd == 1']",
+            "arguments of this call",
+        ),
+        (
+            "call = 'write'\nwhy = 'x'\nwhen = ['descriptor == 1']",
+            "no argument `descriptor`",
+        ),
+        (
+            "call = 'write'\nwhy = 'x'\nwhen = ['fd == ONE']",
+            "neither a number nor a constant",
+        ),
+        (
+            "call = 'write'\nwhy = 'x'\nwhen = ['fd != 1']",
+            "is not `ARGUMENT",
+        ),
+        (
+            "call = 'write'\nwhy = 'x'\nwhen = ['fd']",
+            "is not `ARGUMENT",
+        ),
         ("call = 'write'\nwhy = 'x'\nonly = 'sometimes'", "only:"),
-        ("call = 'restart_syscall'\nwhy = 'x'", "only taken after a stop"),
-        ("call = 'ftruncate'\nwhy = 'x'\nwhen = ['length <= 4096']", "fsize 0"),
+        (
+            "call = 'restart_syscall'\nwhy = 'x'",
+            "only taken after a stop",
+        ),
+        (
+            "call = 'ftruncate'\nwhy = 'x'\nwhen = ['length <= 4096']",
+            "fsize 0",
+        ),
     ] {
         let got = with_rule(rule);
-        assert!(got.contains(complaint), "{rule}\n  gave: {got}\n  wanted: {complaint}");
+        assert!(
+            got.contains(complaint),
+            "{rule}\n  gave: {got}\n  wanted: {complaint}"
+        );
     }
 }
 
@@ -158,10 +218,18 @@ fn duplicates_within_one_entry_are_found() {
 fn bad_files_are_found() {
     for (from, to, complaint) in [
         ("\"kill-process\"", "\"errno\"", "must be `kill-process`"),
-        ("\"kill-process\"", "\"kill-thread\"", "must be `kill-process`"),
+        (
+            "\"kill-process\"",
+            "\"kill-thread\"",
+            "must be `kill-process`",
+        ),
         ("[\"pixels\"]", "[\"gold\"]", "holds:"),
         ("\"nothing\"", "\" \"", "parses:"),
-        ("channels = [\"supervisor\"]", "channels = [\"nobody\"]", "no role is called"),
+        (
+            "channels = [\"supervisor\"]",
+            "channels = [\"nobody\"]",
+            "no role is called",
+        ),
         ("core = 0", "core = 1", "core must be 0"),
         ("nproc = 0", "nproc = 1", "nproc must be 0"),
         ("nofile = 16\n", "", "nofile is missing"),
@@ -169,24 +237,55 @@ fn bad_files_are_found() {
         ("\"1 GiB\"", "\"much\"", "is not `N KiB`"),
         ("nofile = 16", "files = 16", "no limit is called"),
         ("root = [\"user\", ", "root = [", "user is missing"),
-        ("[\"user\", \"mnt\"", "[\"user\", \"pid\"", "no namespace is called"),
+        (
+            "[\"user\", \"mnt\"",
+            "[\"user\", \"pid\"",
+            "no namespace is called",
+        ),
         ("root = []", "root = [\"CAP_KILL\"]", "only the supervisor"),
-        ("paths = []", "paths = [\"worker-executables\"]", "only the supervisor"),
+        (
+            "paths = []",
+            "paths = [\"worker-executables\"]",
+            "only the supervisor",
+        ),
         ("paths = []", "paths = [\"/etc\"]", "no kind of path"),
         ("deny_tcp = true", "deny_tcp = false", "both scopes"),
-        ("[\"abstract-unix\", \"signal\"]", "[\"signal\"]", "both scopes"),
+        (
+            "[\"abstract-unix\", \"signal\"]",
+            "[\"signal\"]",
+            "both scopes",
+        ),
         ("[\"abstract-unix\", \"signal\"]", "[\"sound\"]", "no scope"),
-        ("dies_with_parent = true", "dies_with_parent = false", "ends with the supervisor"),
+        (
+            "dies_with_parent = true",
+            "dies_with_parent = false",
+            "ends with the supervisor",
+        ),
         ("fd = 4", "fd = 7", "a worker needs 4"),
         ("fd = 4", "fd = 3", "twice"),
-        ("closed_at_start = true", "closed_at_start = false", "exactly 4"),
-        ("what = \"d\"", "what = \"d\"\noptional = true", "cannot be optional"),
+        (
+            "closed_at_start = true",
+            "closed_at_start = false",
+            "exactly 4",
+        ),
+        (
+            "what = \"d\"",
+            "what = \"d\"\noptional = true",
+            "cannot be optional",
+        ),
         ("purpose = \"tests the linter\"", "purpose = 1", "purpose"),
-        ("purpose", "unconfined = \"I want to\"\npurpose", "only the launcher"),
+        (
+            "purpose",
+            "unconfined = \"I want to\"\npurpose",
+            "only the launcher",
+        ),
         ("purpose", "sandbox = false\npurpose", "unknown field"),
     ] {
         let got = changed(from, to);
-        assert!(got.contains(complaint), "{to}\n  gave: {got}\n  wanted: {complaint}");
+        assert!(
+            got.contains(complaint),
+            "{to}\n  gave: {got}\n  wanted: {complaint}"
+        );
     }
 }
 
@@ -194,7 +293,11 @@ fn bad_files_are_found() {
 fn a_channel_has_two_ends() {
     let read = |role, text: &str| build::source::read(role, text).expect("it can be read");
     let alone = [read(Role::Encoder, GOOD)];
-    assert!(build::lint::all(&alone).join("").contains("not the other end"));
+    assert!(
+        build::lint::all(&alone)
+            .join("")
+            .contains("not the other end")
+    );
     let other = GOOD.replace("\"supervisor\"", "\"encoder\"");
     let pair = [read(Role::Encoder, GOOD), read(Role::Supervisor, &other)];
     assert_eq!(build::lint::all(&pair), Vec::<String>::new());
@@ -211,6 +314,9 @@ fn the_call_table_is_the_kernels() {
     ] {
         assert_eq!(number(name), Some(&(name, value)));
     }
-    let numbers: Vec<_> = build::calls::CALLS.iter().map(|(_, number)| number).collect();
+    let numbers: Vec<_> = build::calls::CALLS
+        .iter()
+        .map(|(_, number)| number)
+        .collect();
     assert!(numbers.is_sorted_by(|a, b| a < b));
 }

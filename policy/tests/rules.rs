@@ -91,10 +91,18 @@ fn run(role: Role) -> ExitCode {
         }
         let x32 = attempt(role, number | X32, [u64::MAX; 6]);
         expect(&format!("x32 number {number}"), x32, true);
-        expect(&format!("32-bit number {number}"), attempt_32(role, number), true);
+        expect(
+            &format!("32-bit number {number}"),
+            attempt_32(role, number),
+            true,
+        );
     }
     for number in [-1, i64::from(i32::MAX), X32 - 1] {
-        expect(&format!("number {number}"), attempt(role, number, [0; 6]), true);
+        expect(
+            &format!("number {number}"),
+            attempt(role, number, [0; 6]),
+            true,
+        );
     }
 
     println!("{role}: {passed} allowed, {killed} killed");
@@ -106,7 +114,10 @@ fn run(role: Role) -> ExitCode {
 
 /// What the data says.
 fn allows(policy: &RolePolicy, number: i64, arguments: &[u64; 6]) -> bool {
-    policy.rules.iter().any(|rule| rule.allows(number, arguments))
+    policy
+        .rules
+        .iter()
+        .any(|rule| rule.allows(number, arguments))
 }
 
 /// Arguments that meet a rule: the smallest and the largest that the conditions allow. What is
@@ -118,7 +129,11 @@ fn allowed(rule: &Rule) -> [[u64; 6]; 2] {
             arguments[usize::from(condition.argument)] = match condition.test {
                 Test::Equal(value) | Test::Includes(value) | Test::AtMost(value) => value,
                 Test::Within(bits) => {
-                    if largest { bits } else { 0 }
+                    if largest {
+                        bits
+                    } else {
+                        0
+                    }
                 }
             };
         }

@@ -3,16 +3,27 @@
 use policy::{Namespace, Resource, Role, RulePath, StartMode, explain, filter, of};
 
 fn confined() -> impl Iterator<Item = Role> {
-    Role::ALL.into_iter().filter(|role| of(*role).unconfined.is_none())
+    Role::ALL
+        .into_iter()
+        .filter(|role| of(*role).unconfined.is_none())
 }
 
 #[test]
 fn every_role_has_its_file_and_no_file_is_left_over() {
     let mut files: Vec<_> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/roles"))
         .expect("roles/ is there")
-        .map(|entry| entry.expect("it can be listed").file_name().into_string().expect("a name"))
+        .map(|entry| {
+            entry
+                .expect("it can be listed")
+                .file_name()
+                .into_string()
+                .expect("a name")
+        })
         .collect();
-    let mut wanted: Vec<_> = Role::ALL.iter().map(|role| format!("{role}.toml")).collect();
+    let mut wanted: Vec<_> = Role::ALL
+        .iter()
+        .map(|role| format!("{role}.toml"))
+        .collect();
     files.sort();
     wanted.sort();
     assert_eq!(files, wanted);
@@ -47,7 +58,10 @@ fn system_call_budgets_hold() {
 fn the_supervisor_allows_what_the_workers_need() {
     for role in Role::WORKERS {
         for rule in of(role).rules {
-            let covered = of(Role::Supervisor).rules.iter().any(|wide| rule.implies(wide));
+            let covered = of(Role::Supervisor)
+                .rules
+                .iter()
+                .any(|wide| rule.implies(wide));
             assert!(covered, "{role}: {} {:?}", rule.call, rule.conditions);
         }
     }
@@ -80,7 +94,10 @@ fn nobody_parses_hostile_bytes_and_holds_something_precious() {
         let holds = of(role).holds;
         assert!(!holds.is_empty(), "{role}");
         for (one, other) in apart {
-            assert!(!(holds.contains(&one) && holds.contains(&other)), "{role}: {one}, {other}");
+            assert!(
+                !(holds.contains(&one) && holds.contains(&other)),
+                "{role}: {one}, {other}"
+            );
         }
     }
 }
@@ -127,13 +144,42 @@ fn workers_are_bare() {
         assert_eq!(policy.limit(Resource::Processes), Some(0), "{role}");
         assert_eq!(policy.limit(Resource::Core), Some(0), "{role}");
         let makes_files = policy.rules.iter().any(|rule| rule.call == "memfd_create");
-        assert_eq!(policy.limit(Resource::FileSize) == Some(0), !makes_files, "{role}");
+        assert_eq!(
+            policy.limit(Resource::FileSize) == Some(0),
+            !makes_files,
+            "{role}"
+        );
         // No way to a file, a process, a program or a socket.
-        for call in ["open", "openat", "openat2", "execve", "execveat", "clone", "fork", "kill", "tgkill", "socket",
-            "connect", "bind", "listen", "accept", "accept4", "prctl", "seccomp", "unshare", "chroot", "mprotect",
-            "prlimit64", "setrlimit", "dup3", "pidfd_open"]
-        {
-            assert!(policy.rules.iter().all(|rule| rule.call != call), "{role}: {call}");
+        for call in [
+            "open",
+            "openat",
+            "openat2",
+            "execve",
+            "execveat",
+            "clone",
+            "fork",
+            "kill",
+            "tgkill",
+            "socket",
+            "connect",
+            "bind",
+            "listen",
+            "accept",
+            "accept4",
+            "prctl",
+            "seccomp",
+            "unshare",
+            "chroot",
+            "mprotect",
+            "prlimit64",
+            "setrlimit",
+            "dup3",
+            "pidfd_open",
+        ] {
+            assert!(
+                policy.rules.iter().all(|rule| rule.call != call),
+                "{role}: {call}"
+            );
         }
     }
     assert_eq!(
@@ -157,11 +203,18 @@ fn the_default_is_to_kill_the_process() {
     for role in confined() {
         let filter = filter(role);
         let kill = libc::SECCOMP_RET_KILL_PROCESS;
-        assert_eq!(filter.last().map(|last| (last.code, last.k)), Some((0x06, kill)));
+        assert_eq!(
+            filter.last().map(|last| (last.code, last.k)),
+            Some((0x06, kill))
+        );
         assert_eq!((filter[2].code, filter[2].k), (0x06, kill));
         for instruction in filter.iter().filter(|instruction| instruction.code == 0x06) {
             let allow = libc::SECCOMP_RET_ALLOW;
-            assert!([kill, allow].contains(&instruction.k), "{role}: {:#x}", instruction.k);
+            assert!(
+                [kill, allow].contains(&instruction.k),
+                "{role}: {:#x}",
+                instruction.k
+            );
         }
     }
 }
@@ -172,7 +225,11 @@ fn a_policy_can_be_read() {
         let text = explain(role);
         assert!(text.contains(of(role).purpose));
         for rule in of(role).rules {
-            assert!(text.contains(rule.call) && text.contains(rule.why), "{role}: {}", rule.call);
+            assert!(
+                text.contains(rule.call) && text.contains(rule.why),
+                "{role}: {}",
+                rule.call
+            );
         }
         for line in text.lines() {
             assert_eq!(line.trim_end(), line);
@@ -185,7 +242,10 @@ fn a_policy_can_be_read() {
 fn marks_are_used_sparingly() {
     for role in confined() {
         let rules = of(role).rules;
-        let marked = rules.iter().filter(|rule| rule.path != RulePath::Always).count();
+        let marked = rules
+            .iter()
+            .filter(|rule| rule.path != RulePath::Always)
+            .count();
         assert!(marked <= 3, "{role}: {marked}");
     }
 }

@@ -20,7 +20,10 @@ pub fn in_child(body: impl FnOnce() -> i32) -> End {
             // SAFETY: a timer for this process, and a limit; no memory is involved but `none`.
             unsafe {
                 libc::alarm(5);
-                let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+                let none = libc::rlimit {
+                    rlim_cur: 0,
+                    rlim_max: 0,
+                };
                 libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
             }
             let code = body();

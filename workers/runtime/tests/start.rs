@@ -34,6 +34,7 @@ fn main() -> ExitCode {
     }
     dies_with_the_supervisor();
     wrong_starts();
+    common::clean_up();
     ExitCode::SUCCESS
 }
 
@@ -57,7 +58,8 @@ fn worker(role: Role) -> ! {
             loop {
                 let mut set = runtime::PollSet::new();
                 let slot = set.add(channel.as_fd(), runtime::Interest::Read);
-                set.wait(Some(Duration::from_secs(60))).expect("it can wait");
+                set.wait(Some(Duration::from_secs(60)))
+                    .expect("it can wait");
                 assert!(set.ready(slot).readable);
                 let mut order = [0];
                 match receive(&mut channel, &mut order) {
@@ -104,7 +106,14 @@ fn send(channel: &mut UnixStream, bytes: &[u8]) {
     use nix::sys::socket::{MsgFlags, sendmsg};
     use std::os::fd::AsRawFd;
     let packet = [std::io::IoSlice::new(bytes)];
-    sendmsg::<()>(channel.as_raw_fd(), &packet, &[], MsgFlags::MSG_NOSIGNAL, None).expect("it is sent");
+    sendmsg::<()>(
+        channel.as_raw_fd(),
+        &packet,
+        &[],
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    )
+    .expect("it is sent");
 }
 
 fn receive(channel: &mut UnixStream, bytes: &mut [u8]) -> usize {
@@ -112,13 +121,18 @@ fn receive(channel: &mut UnixStream, bytes: &mut [u8]) -> usize {
     use std::os::fd::AsRawFd;
     let mut slices = [std::io::IoSliceMut::new(bytes)];
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-    recvmsg::<()>(channel.as_raw_fd(), &mut slices, None, flags).expect("it is received").bytes
+    recvmsg::<()>(channel.as_raw_fd(), &mut slices, None, flags)
+        .expect("it is received")
+        .bytes
 }
 
 fn ready(role: Role, mode: StartMode) -> Started {
     let mut started = start(role, mode, OBEY);
     let mut message = [0; 16];
-    let length = started.channel.read(&mut message).expect("the channel can be read");
+    let length = started
+        .channel
+        .read(&mut message)
+        .expect("the channel can be read");
     if &message[..length] != b"ready" {
         panic!("{role}, {mode}: {:?}", started.end());
     }
@@ -161,7 +175,15 @@ fn what_the_kernel_says(role: Role, mode: StartMode) {
         let open: Vec<i32> = {
             let mut open: Vec<i32> = fs::read_dir(format!("{proc}/fd"))
                 .expect("its descriptors")
-                .map(|entry| entry.expect("one").file_name().to_str().expect("a number").parse().expect("a number"))
+                .map(|entry| {
+                    entry
+                        .expect("one")
+                        .file_name()
+                        .to_str()
+                        .expect("a number")
+                        .parse()
+                        .expect("a number")
+                })
                 .collect();
             open.sort_unstable();
             open
@@ -173,19 +195,34 @@ fn what_the_kernel_says(role: Role, mode: StartMode) {
             .map(|entry| entry.fd)
             .collect();
         assert_eq!(open, declared);
-        assert_eq!(fs::read_dir(format!("{proc}/root")).expect("its root").count(), 0);
+        assert_eq!(
+            fs::read_dir(format!("{proc}/root"))
+                .expect("its root")
+                .count(),
+            0
+        );
     }
     let limits = fs::read_to_string(format!("{proc}/limits")).expect("limits");
     for limit in policy.limits {
         let name = limit.resource.proc_name();
-        let line = limits.lines().find(|line| line.starts_with(name)).expect(name);
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with(name))
+            .expect(name);
         let values: Vec<_> = line[name.len()..].split_whitespace().take(2).collect();
-        assert_eq!(values, [limit.value.to_string(), limit.value.to_string()], "{line}");
+        assert_eq!(
+            values,
+            [limit.value.to_string(), limit.value.to_string()],
+            "{line}"
+        );
     }
     same_user_cannot_attach(&started);
     let (end, log) = started.end();
     assert_eq!(end, End::Code(0), "{log}");
-    assert!(log.contains(&format!("DEBUG warming up role=\"{role}\"\n")), "{log}");
+    assert!(
+        log.contains(&format!("DEBUG warming up role=\"{role}\"\n")),
+        "{log}"
+    );
     assert!(log.contains("INFO started abi="), "{log}");
 }
 
@@ -197,8 +234,16 @@ fn same_user_cannot_attach(started: &Started) {
     let attack = || {
         if is_root() {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
-            let uid = status.lines().find_map(|line| line.strip_prefix("Uid:\t")).expect("a uid");
-            common::become_user(uid.split('\t').next().and_then(|uid| uid.parse().ok()).expect("a uid"));
+            let uid = status
+                .lines()
+                .find_map(|line| line.strip_prefix("Uid:\t"))
+                .expect("a uid");
+            common::become_user(
+                uid.split('\t')
+                    .next()
+                    .and_then(|uid| uid.parse().ok())
+                    .expect("a uid"),
+            );
         }
         // SAFETY: no memory of ours is involved.
         let attached = unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) } == 0;
@@ -226,9 +271,21 @@ fn same_user_cannot_attach(started: &Started) {
 fn ends(role: Role, mode: StartMode) {
     let sigsys = End::Signal(libc::SIGSYS);
     for (order, wanted, line) in [
-        (b'p', End::Code(runtime::EXIT_PANIC), format!("PANIC {role} ")),
-        (b'i', End::Code(runtime::EXIT_PANIC), "index out of bounds".to_owned()),
-        (b'm', End::Code(runtime::EXIT_MEMORY), "OOM 70368744177664 bytes were refused\n".to_owned()),
+        (
+            b'p',
+            End::Code(runtime::EXIT_PANIC),
+            format!("PANIC {role} "),
+        ),
+        (
+            b'i',
+            End::Code(runtime::EXIT_PANIC),
+            "index out of bounds".to_owned(),
+        ),
+        (
+            b'm',
+            End::Code(runtime::EXIT_MEMORY),
+            "OOM 70368744177664 bytes were refused\n".to_owned(),
+        ),
         (b's', sigsys, String::new()),
         (b'f', End::Signal(libc::SIGSEGV), String::new()),
         (b'a', End::Code(0), String::new()),
@@ -260,7 +317,10 @@ fn start_fails(role: Role, mode: StartMode) {
     assert!(log.ends_with(" in the\\nwarm-up\n"), "{log}");
     let (end, log) = start(role, mode, FAIL_IN_WARM_UP).end();
     assert_eq!(end, End::Code(runtime::EXIT_START), "{log}");
-    assert!(log.ends_with(&format!("ERROR {role} cannot start: no socket\\tto warm\n")), "{log}");
+    assert!(
+        log.ends_with(&format!("ERROR {role} cannot start: no socket\\tto warm\n")),
+        "{log}"
+    );
 }
 
 fn dies_with_the_supervisor() {
@@ -281,10 +341,22 @@ fn wrong_starts() {
     let wrong_parent = "--parent=1".to_owned();
     for (arguments, complaint) in [
         (vec![], "bad or missing argument: --parent"),
-        (vec!["--no-sandbox"], "bad or missing argument: --no-sandbox"),
-        (vec!["--mode=user", "--sandbox=off", &parent], "bad or missing argument: --sandbox=off"),
-        (vec!["--mode=user", "--sandbox=enforce", &parent], "descriptor 3 is missing"),
-        (vec!["--mode=user", "--sandbox=best-effort", &wrong_parent], "descriptor 3 is missing"),
+        (
+            vec!["--no-sandbox"],
+            "bad or missing argument: --no-sandbox",
+        ),
+        (
+            vec!["--mode=user", "--sandbox=off", &parent],
+            "bad or missing argument: --sandbox=off",
+        ),
+        (
+            vec!["--mode=user", "--sandbox=enforce", &parent],
+            "descriptor 3 is missing",
+        ),
+        (
+            vec!["--mode=user", "--sandbox=best-effort", &wrong_parent],
+            "descriptor 3 is missing",
+        ),
     ] {
         let output = Command::new("/proc/self/exe")
             .arg0("bulkhead-encoder")

@@ -41,6 +41,7 @@ pub enum End {
 }
 
 /// A worker and the one that started it.
+#[allow(dead_code, reason = "each test looks at another part")]
 pub struct Started {
     /// The worker's process id.
     pub pid: i32,
@@ -59,9 +60,13 @@ impl Started {
     pub fn end(mut self) -> (End, String) {
         drop(self.channel);
         let mut status = [0; 4];
-        self.report.read_exact(&mut status).expect("the supervisor reports the end");
+        self.report
+            .read_exact(&mut status)
+            .expect("the supervisor reports the end");
         let mut log = String::new();
-        self.log.read_to_string(&mut log).expect("the log can be read");
+        self.log
+            .read_to_string(&mut log)
+            .expect("the log can be read");
         nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(self.supervisor), None)
             .expect("the supervisor ends");
         let status = i32::from_ne_bytes(status);
@@ -77,8 +82,13 @@ impl Started {
 /// Starts a supervisor, and by it a worker of `role`. `connection` tells the worker what to do.
 pub fn start(role: Role, mode: StartMode, connection: u64) -> Started {
     let pair = || {
-        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-            .expect("a socket pair")
+        socketpair(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            None,
+            SockFlag::SOCK_CLOEXEC,
+        )
+        .expect("a socket pair")
     };
     let cloexec = || {
         let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).expect("a pipe");
@@ -88,13 +98,14 @@ pub fn start(role: Role, mode: StartMode, connection: u64) -> Started {
     let (extra, extra_there) = pair();
     let (log, log_there) = cloexec();
     let (mut report, report_there) = cloexec();
-    let directory = std::env::temp_dir().join(format!("bulkhead-empty-{}", std::process::id()));
+    let directory = empty_directory();
     std::fs::create_dir_all(&directory).expect("a directory");
     let flags = OFlag::O_DIRECTORY | OFlag::O_PATH | OFlag::O_CLOEXEC;
     let root = open(&directory, flags, Mode::empty()).expect("it can be opened");
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
     let executable = open("/proc/self/exe", flags, Mode::empty()).expect("it is there");
-    let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).expect("it is there");
+    let null =
+        open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).expect("it is there");
 
     let mut table = vec![&null, &log_there, &log_there, &channel_there, &root];
     let has_extra = matches!(role, Role::Network | Role::Auth | Role::Ctl);
@@ -113,12 +124,22 @@ pub fn start(role: Role, mode: StartMode, connection: u64) -> Started {
             }
             runtime::confine_supervisor(mode, SandboxMode::Enforce, &[executable.as_fd()])
                 .expect("the supervisor can be confined");
-            supervise(role, mode, this, connection, &table, &executable, &report_there)
+            supervise(
+                role,
+                mode,
+                this,
+                connection,
+                &table,
+                &executable,
+                &report_there,
+            )
         }
         ForkResult::Parent { child } => {
             drop((channel_there, extra_there, log_there, report_there));
             let mut pid = [0; 4];
-            report.read_exact(&mut pid).expect("the supervisor reports the start");
+            report
+                .read_exact(&mut pid)
+                .expect("the supervisor reports the start");
             Started {
                 pid: i32::from_ne_bytes(pid),
                 supervisor: child.as_raw(),
@@ -133,7 +154,10 @@ pub fn start(role: Role, mode: StartMode, connection: u64) -> Started {
 
 /// Takes another user and group, and no supplementary group.
 pub fn become_user(uid: u32) {
-    let (user, group) = (nix::unistd::Uid::from_raw(uid), nix::unistd::Gid::from_raw(uid));
+    let (user, group) = (
+        nix::unistd::Uid::from_raw(uid),
+        nix::unistd::Gid::from_raw(uid),
+    );
     nix::unistd::setgroups(&[]).expect("setgroups");
     nix::unistd::setresgid(group, group, group).expect("setresgid");
     nix::unistd::setresuid(user, user, user).expect("setresuid");
@@ -193,7 +217,11 @@ fn execute(table: &[RawFd], executable: &OwnedFd, arguments: &[CString]) -> ! {
             assert_eq!(libc::dup3(fd, at, libc::O_CLOEXEC), at);
             at
         };
-        let moved: Vec<i32> = table.iter().zip(100..).map(|(fd, at)| high(*fd, at)).collect();
+        let moved: Vec<i32> = table
+            .iter()
+            .zip(100..)
+            .map(|(fd, at)| high(*fd, at))
+            .collect();
         let program = high(executable.as_raw_fd(), 99);
         for (fd, number) in moved.iter().zip(0..) {
             assert_eq!(libc::dup3(*fd, number, 0), number);
@@ -213,6 +241,15 @@ fn execute(table: &[RawFd], executable: &OwnedFd, arguments: &[CString]) -> ! {
         );
         libc::_exit(99)
     }
+}
+
+fn empty_directory() -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("bulkhead-empty-{}", std::process::id()))
+}
+
+/// Removes what [`start`] has made.
+pub fn clean_up() {
+    std::fs::remove_dir(empty_directory()).expect("it is there, and still empty");
 }
 
 /// The role that this process was executed as, if it was.
