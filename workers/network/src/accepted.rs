@@ -138,7 +138,6 @@ impl Accepted {
                 out.picture(ChunkIndex::SCREENSHOT, picture, chunks, |data| {
                     packet(data).into_packet()
                 });
-                out.tell(Effect::CloseEncoder);
                 Ok(Next::Finish)
             }
             EncoderToNetwork::Draw { .. }

@@ -330,7 +330,7 @@ impl Attached {
                 NetworkToDisplay::Keymap(keymap.clone())
             }
             ClientPacket::KeymapChanged { keymap, .. } => {
-                self.attach.keymap = Box::new(translate::keymap(&keymap));
+                *self.attach.keymap = translate::keymap(&keymap);
                 NetworkToDisplay::Keymap(self.attach.keymap.clone())
             }
             ClientPacket::KeyboardSync(sync) => {
@@ -419,20 +419,19 @@ impl Attached {
                 percent,
                 pitch,
                 duration,
-            } => {
-                if self.attach.bell {
-                    out.packet(ServerPacket::Bell(p::Bell {
-                        window: window.and_then(translate::wire_window),
-                        device: 0,
-                        percent: percent.into(),
-                        pitch: pitch.into(),
-                        duration: duration.into(),
-                        class: 0,
-                        id: 0,
-                        name: String::new(),
-                    }));
-                }
+            } if self.attach.bell => {
+                out.packet(ServerPacket::Bell(p::Bell {
+                    window: window.and_then(translate::wire_window),
+                    device: 0,
+                    percent: percent.into(),
+                    pitch: pitch.into(),
+                    duration: duration.into(),
+                    class: 0,
+                    id: 0,
+                    name: String::new(),
+                }));
             }
+            DisplayToNetwork::Bell { .. } => {}
             message if self.hello.windows => return self.window(message, out),
             _ => {}
         }

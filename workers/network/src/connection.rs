@@ -455,15 +455,9 @@ impl Connection {
                 let text = disconnect.details.join(", ");
                 tracing::info!(reason = %disconnect.reason, text, "ending the connection");
                 self.out.packet(ServerPacket::Disconnect(disconnect));
-                self.phase = Phase::Closing {
-                    deadline: now + CLOSING,
-                };
+                self.finish(now);
             }
-            Next::Finish => {
-                self.phase = Phase::Closing {
-                    deadline: now + CLOSING,
-                }
-            }
+            Next::Finish => self.finish(now),
             Next::Close => self.phase = Phase::Closed,
         }
         let closing = matches!(self.phase, Phase::Closing { .. } | Phase::Closed);
@@ -472,6 +466,20 @@ impl Connection {
             self.out.outbox.cut();
             let text = "the client does not read what it is sent";
             self.follow(now, Next::disconnect(reason::CONNECTION_ERROR, text));
+        }
+    }
+
+    /// The last packet is queued: nothing that our own processes say matters any more.
+    fn finish(&mut self, now: Instant) {
+        self.phase = Phase::Closing {
+            deadline: now + CLOSING,
+        };
+        for close in [
+            Effect::CloseAuth,
+            Effect::CloseDisplay,
+            Effect::CloseEncoder,
+        ] {
+            self.out.tell(close);
         }
     }
 }
