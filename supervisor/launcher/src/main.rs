@@ -1,2 +1,40 @@
-//! To be written.
-fn main() {}
+//! The launcher: starts, reaps and ends the X server and the user's commands.
+//!
+//! It is split off first and left unconfined, because seccomp, Landlock and `no_new_privs` are
+//! inherited and would break the user's applications. In exchange it reads no peer's bytes: what
+//! can be asked of it is the few fixed messages of [`ipc::launcher`], commands come by index
+//! from its own list. It outlives a supervisor that crashes or is told to exit, and waits for
+//! the next one on `launcher.sock` in the session directory.
+//!
+//! Descriptor 3 is the channel to the supervisor, descriptor 4 the [`LauncherSpec`].
+
+mod launcher;
+mod leftovers;
+mod processes;
+mod x_server;
+mod xauthority;
+
+use ipc::spec::{self, LauncherSpec};
+use std::fs::File;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // SAFETY: the command line passes these two descriptors and nothing here has used them.
+    let (channel, mut spec) = unsafe { (OwnedFd::from_raw_fd(3), File::from_raw_fd(4)) };
+    let spec: LauncherSpec = match spec::read(&mut spec) {
+        Ok(spec) => spec,
+        Err(error) => {
+            eprintln!("bulkhead-launcher: descriptor 4 is not a specification: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match launcher::run(channel, spec) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The supervisor has been told; this is for whoever reads the session's log.
+        Err(reason) => {
+            eprintln!("bulkhead-launcher: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,592 @@
+//! The launcher's loop.
+
+use crate::leftovers::{self, Before, LOG, Leftovers, SOCKET, XAUTHORITY, as_user, ids};
+use crate::processes;
+use crate::x_server::{self, XServer};
+use crate::xauthority::{self, Cookie};
+use ipc::launcher::{CommandId, LauncherToSupervisor, SupervisorToLauncher};
+use ipc::spec::LauncherSpec;
+use ipc::{Channel, ChannelError};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, getsockopt, listen,
+    socket, sockopt::PeerCredentials,
+};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{dup2_stderr, dup2_stdout, geteuid, getpid, setsid};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt, fchown};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Applications get this long after SIGTERM.
+const APPLICATION_GRACE: Duration = Duration::from_secs(3);
+/// What SIGKILL does not end after this long is out of our reach (another user's process).
+const APPLICATION_LIMIT: Duration = Duration::from_secs(5);
+/// The X server gets this long after SIGTERM.
+const X_GRACE: Duration = Duration::from_secs(3);
+/// How often the remaining processes are counted during the end.
+const COUNT_INTERVAL: Duration = Duration::from_millis(20);
+/// Longest reason that a message may carry.
+const MAX_REASON: usize = 1024;
+
+type Supervisor = Channel<LauncherToSupervisor, SupervisorToLauncher>;
+
+/// How far the end of the session is.
+enum Ending {
+    /// The applications were asked to end.
+    Applications {
+        since: Instant,
+        asked: BTreeSet<i32>,
+    },
+    /// The X server was asked to end.
+    X { since: Instant },
+    /// Nothing is left.
+    Done,
+}
+
+struct Launcher {
+    spec: LauncherSpec,
+    cookie: Cookie,
+    log: File,
+    supervisor: Option<Supervisor>,
+    /// The present supervisor is not the one that the X server was started for.
+    adopted: bool,
+    sockets: OwnedFd,
+    signals: SignalFd,
+    x: Option<XServer>,
+    commands_started: bool,
+    running: BTreeMap<i32, CommandId>,
+    left: Leftovers,
+    ending: Option<Ending>,
+    /// Why, when the end was not asked for.
+    failure: Option<String>,
+    /// The log of a session that had run and ended by itself stays.
+    keep_log: bool,
+    /// Processes of the session that were seen during the end.
+    seen: BTreeSet<i32>,
+}
+
+/// Runs a session's launcher to its end.
+///
+/// # Errors
+/// One line for the person; the supervisor has been told the same.
+pub fn run(channel: OwnedFd, spec: LauncherSpec) -> Result<(), String> {
+    let mut channel = Supervisor::new(channel);
+    match Launcher::prepare(spec) {
+        Ok(mut launcher) => {
+            launcher.supervisor = Some(channel);
+            launcher.start_x();
+            launcher.run()
+        }
+        Err(reason) => {
+            let failed = LauncherToSupervisor::Failed {
+                reason: shorten(&reason),
+            };
+            // If the supervisor is gone too, the caller's message is all there is.
+            let _ = channel.send(&failed, vec![]);
+            Err(reason)
+        }
+    }
+}
+
+/// One line of bounded length.
+fn shorten(reason: &str) -> String {
+    let mut reason = reason.replace(['\n', '\r'], " ");
+    reason.truncate(reason.floor_char_boundary(MAX_REASON));
+    reason
+}
+
+/// Blocked and read from a descriptor: children, and requests to end.
+fn take_signals() -> nix::Result<SignalFd> {
+    let mut set = SigSet::empty();
+    for signal in [
+        Signal::SIGCHLD,
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+    ] {
+        set.add(signal);
+    }
+    set.thread_block()?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+}
+
+fn adoption_socket(path: &std::path::Path) -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+    let address = UnixAddr::new(path)?;
+    let before = umask(Mode::from_bits_truncate(0o177));
+    let bound = bind(socket.as_raw_fd(), &address);
+    umask(before);
+    bound?;
+    listen(&socket, Backlog::new(4)?)?;
+    Ok(socket)
+}
+
+impl Launcher {
+    fn prepare(spec: LauncherSpec) -> Result<Self, String> {
+        let dir = spec.session_dir.clone();
+        let failed = |what: String| move |error: io::Error| format!("{what}: {error}");
+        // Of a process group leader's making it would be refused: then there is a session already.
+        match setsid() {
+            Ok(_) | Err(Errno::EPERM) => {}
+            Err(error) => return Err(failed("setsid".into())(error.into())),
+        }
+        // SAFETY: close_range only touches descriptors above those that were passed to us.
+        unsafe { libc::close_range(5, libc::c_uint::MAX, 0) };
+        prctl::set_child_subreaper(true)
+            .map_err(|error| failed("PR_SET_CHILD_SUBREAPER".into())(error.into()))?;
+        if let Before::Running(pid) = leftovers::clean_up_after_killed(&dir) {
+            return Err(format!(
+                "{} belongs to a running session (launcher process {pid}): choose another \
+                 display, or end that session with `bulkhead stop`",
+                dir.display()
+            ));
+        }
+        let log = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
+            .open(dir.join(LOG))
+            .map_err(failed(format!("cannot write {}", dir.join(LOG).display())))?;
+        // The session outlives the terminal that it was started from.
+        dup2_stdout(&log)
+            .and_then(|()| dup2_stderr(&log))
+            .map_err(|error| failed("dup2".into())(error.into()))?;
+        let sockets = adoption_socket(&dir.join(SOCKET))
+            .map_err(io::Error::from)
+            .map_err(failed(format!(
+                "cannot listen on {}",
+                dir.join(SOCKET).display()
+            )))?;
+        let mut cookie: Cookie = [0; 16];
+        getrandom::fill(&mut cookie).map_err(|error| format!("no random bytes: {error}"))?;
+        let me = getpid().as_raw();
+        let left = Leftovers {
+            launcher: (me, processes::start_time(me).unwrap_or_default()),
+            display: None,
+            user: ids(spec.user.as_ref()),
+            xauthority: spec.xauthority.clone(),
+            files: spec.remove_at_end.clone(),
+        };
+        left.save(&dir)
+            .map_err(failed(format!("cannot write in {}", dir.display())))?;
+        let signals = take_signals().map_err(|error| failed("signalfd".into())(error.into()))?;
+        Ok(Self {
+            cookie,
+            log,
+            supervisor: None,
+            adopted: false,
+            sockets,
+            signals,
+            x: None,
+            commands_started: false,
+            running: BTreeMap::new(),
+            left,
+            ending: None,
+            failure: None,
+            keep_log: false,
+            seen: BTreeSet::new(),
+            spec,
+        })
+    }
+
+    fn write_cookie(&self, display: u32) -> io::Result<()> {
+        let path = self.spec.session_dir.join(XAUTHORITY);
+        xauthority::write_session(&path, display, &self.cookie)?;
+        if let Some(user) = &self.spec.user {
+            let file = OpenOptions::new()
+                .read(true)
+                .custom_flags(OFlag::O_NOFOLLOW.bits())
+                .open(path)?;
+            fchown(file, Some(user.uid), Some(user.gid))?;
+        }
+        Ok(())
+    }
+
+    fn start_x(&mut self) {
+        let auth = self.spec.session_dir.join(XAUTHORITY);
+        let started = x_server::take_display(self.spec.display).and_then(|display| {
+            self.left.display = Some(display);
+            self.left
+                .save(&self.spec.session_dir)
+                .and_then(|()| self.write_cookie(display))
+                .map_err(|error| format!("cannot write {}: {error}", auth.display()))?;
+            x_server::start(&self.spec, display, &auth, &self.log)
+        });
+        match started {
+            Ok(server) => self.x = Some(server),
+            Err(reason) => self.fail(reason),
+        }
+    }
+
+    fn x_ready(&mut self, display: u32) {
+        if let Some(file) = &self.spec.xauthority {
+            let merged = as_user(ids(self.spec.user.as_ref()), || {
+                xauthority::merge(file, display, &self.cookie)
+            });
+            // A convenience for the person's own programs; the session works without.
+            if let Err(error) = merged {
+                self.note(&format!(
+                    "the cookie could not be put into {}: {error}",
+                    file.display()
+                ));
+            }
+        }
+        self.tell(
+            &LauncherToSupervisor::XReady {
+                display,
+                adopted: self.adopted,
+            },
+            vec![],
+        );
+    }
+
+    /// A line of ours in the session's log.
+    fn note(&mut self, line: &str) {
+        let _ = writeln!(self.log, "bulkhead-launcher: {line}");
+    }
+
+    fn tell(&mut self, message: &LauncherToSupervisor, fds: Vec<OwnedFd>) {
+        if let Some(channel) = &mut self.supervisor
+            && channel.send(message, fds).is_err()
+        {
+            self.supervisor = None;
+        }
+    }
+
+    /// The session cannot go on: says so and cleans up.
+    fn fail(&mut self, reason: String) {
+        let reason = shorten(&reason);
+        self.note(&reason);
+        self.tell(
+            &LauncherToSupervisor::Failed {
+                reason: reason.clone(),
+            },
+            vec![],
+        );
+        self.failure.get_or_insert(reason);
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if self.ending.is_none() {
+            self.ending = Some(Ending::Applications {
+                since: Instant::now(),
+                asked: BTreeSet::new(),
+            });
+        }
+    }
+
+    fn run(mut self) -> Result<(), String> {
+        loop {
+            self.step_end();
+            if matches!(self.ending, Some(Ending::Done)) {
+                break;
+            }
+            self.wait().map_err(|error| format!("poll: {error}"))?;
+        }
+        self.left.clean(&self.spec.session_dir, self.keep_log);
+        self.tell(&LauncherToSupervisor::Stopped, vec![]);
+        self.failure.map_or(Ok(()), Err)
+    }
+
+    fn timeout(&self) -> PollTimeout {
+        let until = if self.ending.is_some() {
+            Some(COUNT_INTERVAL)
+        } else {
+            let waiting = self.x.as_ref().filter(|x| !x.answers);
+            waiting.map(|x| x.deadline.saturating_duration_since(Instant::now()))
+        };
+        until.map_or(PollTimeout::NONE, |until| {
+            PollTimeout::try_from(until + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+        })
+    }
+
+    fn wait(&mut self) -> nix::Result<()> {
+        let mut fds = vec![
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.sockets.as_fd(), PollFlags::POLLIN),
+        ];
+        if let Some(channel) = &self.supervisor {
+            let write = if channel.wants_write() {
+                PollFlags::POLLOUT
+            } else {
+                PollFlags::empty()
+            };
+            fds.push(PollFd::new(channel.as_fd(), PollFlags::POLLIN | write));
+        }
+        if let Some(ready) = self.x.as_ref().and_then(|x| x.ready.as_ref()) {
+            fds.push(PollFd::new(ready.as_fd(), PollFlags::POLLIN));
+        }
+        match poll(&mut fds, self.timeout()) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+        self.x_progress();
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            let signal = i32::try_from(info.ssi_signo).unwrap_or_default();
+            if signal == Signal::SIGTERM as i32 || signal == Signal::SIGINT as i32 {
+                self.end();
+            }
+        }
+        self.reap();
+        self.listen_to_supervisor();
+        self.adopt();
+        Ok(())
+    }
+
+    fn x_progress(&mut self) {
+        let Some(x) = &mut self.x else { return };
+        if x.answers || self.ending.is_some() {
+            return;
+        }
+        if x.read_ready() {
+            let display = x.display;
+            self.x_ready(display);
+        } else if Instant::now() >= x.deadline {
+            self.fail("the X server did not answer within 20 seconds".into());
+        }
+    }
+
+    fn reap(&mut self) {
+        for (pid, status) in processes::reap() {
+            let pid = pid.as_raw();
+            if self.x.as_ref().is_some_and(|x| x.pid == pid) {
+                let was_ready = self.x.take().is_some_and(|x| x.answers);
+                if self.ending.is_none() {
+                    self.x_ended(was_ready, status);
+                }
+            } else if let Some(command) = self.running.remove(&pid) {
+                self.command_ended(command, status);
+            }
+        }
+    }
+
+    fn x_ended(&mut self, was_ready: bool, status: i32) {
+        let words = x_server::last_words(&self.spec.session_dir.join(LOG));
+        let words = words.map(|words| format!(": {words}")).unwrap_or_default();
+        if was_ready {
+            self.tell(&LauncherToSupervisor::XEnded { status }, vec![]);
+            self.keep_log = true;
+            self.failure = Some(format!("the X server ended with status {status}{words}"));
+            self.end();
+        } else {
+            self.fail(format!(
+                "the X server ended at its start with status {status}{words}"
+            ));
+        }
+    }
+
+    fn is_child(&self, command: CommandId) -> bool {
+        self.spec
+            .command(command)
+            .is_some_and(|command| command.child)
+    }
+
+    fn children_left(&self) -> bool {
+        self.running.values().any(|command| self.is_child(*command))
+    }
+
+    fn command_ended(&mut self, command: CommandId, status: i32) {
+        self.tell(
+            &LauncherToSupervisor::CommandEnded { command, status },
+            vec![],
+        );
+        if self.is_child(command) && !self.children_left() {
+            self.tell(&LauncherToSupervisor::ChildrenEnded, vec![]);
+        }
+    }
+
+    /// The display of an X server that answers.
+    fn display(&self) -> Option<u32> {
+        self.x.as_ref().filter(|x| x.answers).map(|x| x.display)
+    }
+
+    fn start_commands(&mut self) {
+        let Some(display) = self.display() else {
+            return;
+        };
+        if std::mem::replace(&mut self.commands_started, true) {
+            return;
+        }
+        let mut failed = Vec::new();
+        for (index, command) in self.spec.commands.iter().enumerate() {
+            let Ok(id) = u16::try_from(index).map(CommandId) else {
+                break;
+            };
+            match self.start_command(display, &command.argv) {
+                Ok(pid) => {
+                    self.running.insert(pid, id);
+                }
+                Err(error) => failed.push((id, command.argv.join(" "), error)),
+            }
+        }
+        for (pid, command) in self.running.clone() {
+            let pid = u32::try_from(pid).unwrap_or_default();
+            self.tell(
+                &LauncherToSupervisor::CommandStarted { command, pid },
+                vec![],
+            );
+        }
+        for (command, line, error) in failed {
+            self.note(&format!("cannot start `{line}`: {error}"));
+            // As a shell says it: not found, or not to be executed.
+            let status = if error.kind() == io::ErrorKind::NotFound {
+                127
+            } else {
+                126
+            };
+            self.command_ended(command, status);
+        }
+    }
+
+    fn start_command(&self, display: u32, argv: &[String]) -> io::Result<i32> {
+        let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(self.spec.env.iter().map(|(name, value)| (name, value)))
+            .env("DISPLAY", format!(":{display}"))
+            .env("XAUTHORITY", self.spec.session_dir.join(XAUTHORITY))
+            .stdin(Stdio::null())
+            .stdout(self.log.try_clone()?)
+            .stderr(self.log.try_clone()?);
+        if let Some(dir) = &self.spec.chdir {
+            command.current_dir(dir);
+        }
+        let child = processes::start(&mut command, self.spec.user.as_ref(), None, Signal::SIGHUP)?;
+        i32::try_from(child.id()).map_err(io::Error::other)
+    }
+
+    fn listen_to_supervisor(&mut self) {
+        loop {
+            let Some(channel) = &mut self.supervisor else {
+                return;
+            };
+            let received = channel.flush().and_then(|()| channel.receive());
+            match received {
+                Ok(None) => return,
+                Ok(Some((message, _))) => self.obey(message),
+                Err(ChannelError::Closed) => self.supervisor = None,
+                Err(error) => {
+                    self.note(&format!("the supervisor's channel is given up: {error}"));
+                    self.supervisor = None;
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, message: SupervisorToLauncher) {
+        match message {
+            SupervisorToLauncher::StartCommands => self.start_commands(),
+            SupervisorToLauncher::OpenDisplay => match self.open_display() {
+                Ok(fds) => self.tell(&LauncherToSupervisor::Display, fds),
+                // An X server that has just ended is told about as such, by `reap`.
+                Err(_) if self.x.is_none() || self.ending.is_some() => {}
+                Err(error) => self.fail(format!("cannot connect to the X server: {error}")),
+            },
+            SupervisorToLauncher::Stop => self.end(),
+            SupervisorToLauncher::Leave => self.supervisor = None,
+        }
+    }
+
+    fn open_display(&mut self) -> io::Result<Vec<OwnedFd>> {
+        self.reap();
+        let display = self.display().ok_or(io::ErrorKind::NotConnected)?;
+        let socket = UnixStream::connect(leftovers::x_socket(display))?;
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        let mut cookie = File::from(memfd_create(c"x cookie", flags)?);
+        cookie.write_all(&self.cookie)?;
+        cookie.rewind()?;
+        fcntl(&cookie, FcntlArg::F_ADD_SEALS(SealFlag::all()))?;
+        Ok(vec![socket.into(), cookie.into()])
+    }
+
+    /// Takes a new supervisor when there is none; turns everybody else away.
+    fn adopt(&mut self) {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        while let Ok(fd) = accept4(self.sockets.as_raw_fd(), flags) {
+            // SAFETY: accept4 has just made this descriptor for us.
+            let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+            let Ok(peer) = getsockopt(&socket, PeerCredentials) else {
+                continue;
+            };
+            let allowed = peer.uid() == geteuid().as_raw() || peer.uid() == 0;
+            if !allowed || self.supervisor.is_some() || self.ending.is_some() {
+                continue;
+            }
+            self.supervisor = Some(Supervisor::new(socket));
+            self.adopted = true;
+            if let Some(display) = self.display() {
+                self.tell(
+                    &LauncherToSupervisor::XReady {
+                        display,
+                        adopted: true,
+                    },
+                    vec![],
+                );
+            }
+            let had_children = self.spec.commands.iter().any(|command| command.child);
+            if self.commands_started && had_children && !self.children_left() {
+                self.tell(&LauncherToSupervisor::ChildrenEnded, vec![]);
+            }
+            self.listen_to_supervisor();
+        }
+    }
+
+    /// Drives the end of the session as far as it goes now.
+    fn step_end(&mut self) {
+        let x = self.x.as_ref().map(|x| x.pid);
+        match &mut self.ending {
+            None | Some(Ending::Done) => {}
+            Some(Ending::Applications { since, asked }) => {
+                let mut applications = processes::descendants();
+                applications.retain(|pid| Some(*pid) != x);
+                self.seen.extend(&applications);
+                let late = since.elapsed() >= APPLICATION_GRACE;
+                if applications.is_empty() || since.elapsed() >= APPLICATION_LIMIT {
+                    if let Some(pid) = x {
+                        processes::signal(pid, Signal::SIGTERM);
+                    }
+                    self.ending = Some(Ending::X {
+                        since: Instant::now(),
+                    });
+                    return self.step_end();
+                }
+                for pid in applications {
+                    if late {
+                        processes::signal(pid, Signal::SIGKILL);
+                    } else if asked.insert(pid) {
+                        processes::signal(pid, Signal::SIGTERM);
+                        // A stopped process would not see it.
+                        processes::signal(pid, Signal::SIGCONT);
+                    }
+                }
+            }
+            Some(Ending::X { since }) => match x {
+                Some(pid) if since.elapsed() >= X_GRACE => {
+                    processes::signal(pid, Signal::SIGKILL);
+                }
+                Some(_) => {}
+                None => {
+                    processes::remove_shared_memory(&self.seen);
+                    self.ending = Some(Ending::Done);
+                }
+            },
+        }
+    }
+}

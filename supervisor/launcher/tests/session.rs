@@ -1,0 +1,462 @@
+//! Sessions of a real launcher with a real Xvfb, driven over its channel.
+
+use ipc::launcher::{CommandId, LauncherToSupervisor as Told, SupervisorToLauncher as Ask};
+use ipc::spec::{self, CommandSpec, LauncherSpec};
+use ipc::{Channel, ChannelError};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use nix::unistd::Pid;
+use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Session {
+    dir: tempfile::TempDir,
+    child: Child,
+    channel: Channel<Ask, Told>,
+}
+
+fn command(line: &str, child: bool) -> CommandSpec {
+    CommandSpec {
+        argv: ["sh", "-c", line].map(str::to_owned).to_vec(),
+        child,
+    }
+}
+
+fn spec_for(dir: &Path, commands: Vec<CommandSpec>) -> LauncherSpec {
+    let session_dir = dir.join("session");
+    if !session_dir.exists() {
+        fs::create_dir(&session_dir).unwrap();
+    }
+    fs::set_permissions(&session_dir, fs::Permissions::from_mode(0o700)).unwrap();
+    LauncherSpec {
+        display: None,
+        xvfb: ["Xvfb", "-screen", "0", "320x240x24", "-noreset"]
+            .map(str::to_owned)
+            .to_vec(),
+        commands,
+        env: vec![
+            ("PATH".into(), "/usr/bin:/bin".into()),
+            ("OUT".into(), dir.to_str().unwrap().into()),
+        ],
+        chdir: None,
+        user: None,
+        session_dir,
+        remove_at_end: vec![dir.join("box-77")],
+        xauthority: Some(dir.join("Xauthority")),
+    }
+}
+
+fn start_with(dir: tempfile::TempDir, spec: &LauncherSpec) -> Session {
+    let (ours, theirs) = ipc::channel::socketpair().unwrap();
+    let mut memfd = File::from(memfd_create(c"spec", MFdFlags::MFD_CLOEXEC).unwrap());
+    memfd.write_all(&spec::encode(spec).unwrap()).unwrap();
+    memfd.rewind().unwrap();
+    let mut launcher = Command::new(env!("CARGO_BIN_EXE_bulkhead-launcher"));
+    launcher.stdin(Stdio::null()).env_clear();
+    let (channel, part) = (theirs.as_raw_fd(), memfd.as_raw_fd());
+    // SAFETY: dup and dup2 are async-signal-safe.
+    unsafe {
+        launcher.pre_exec(move || {
+            let high = [
+                libc::fcntl(channel, libc::F_DUPFD, 50),
+                libc::fcntl(part, libc::F_DUPFD, 50),
+            ];
+            libc::dup2(high[0], 3);
+            libc::dup2(high[1], 4);
+            // A habit that a launcher's parent may have; commands must not inherit it.
+            libc::signal(libc::SIGINT, libc::SIG_IGN);
+            Ok(())
+        });
+    }
+    let child = launcher.spawn().unwrap();
+    Session {
+        dir,
+        child,
+        channel: Channel::new(ours),
+    }
+}
+
+fn start(commands: Vec<CommandSpec>) -> Session {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("box-77"), "").unwrap();
+    let spec = spec_for(dir.path(), commands);
+    start_with(dir, &spec)
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Ended already, or ends everything that it has started.
+        let pid = Pid::from_raw(self.child.id() as i32);
+        if self.child.try_wait().unwrap().is_none() {
+            let _ = kill(pid, Signal::SIGTERM);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Session {
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn ask(&mut self, message: Ask) {
+        self.channel.send(&message, vec![]).unwrap();
+    }
+
+    /// The next message, or `None` at the end.
+    fn told(&mut self) -> Option<(Told, Vec<OwnedFd>)> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.channel.receive() {
+                Ok(Some(message)) => return Some(message),
+                Ok(None) => {}
+                Err(ChannelError::Closed) => return None,
+                Err(error) => panic!("{error}"),
+            }
+            assert!(Instant::now() < end, "the launcher says nothing");
+            self.channel.flush().unwrap();
+            poll(
+                &mut [PollFd::new(self.channel.as_fd(), PollFlags::POLLIN)],
+                PollTimeout::from(100u8),
+            )
+            .unwrap();
+        }
+    }
+
+    fn ready(&mut self) -> (u32, bool) {
+        match self.told().unwrap().0 {
+            Told::XReady { display, adopted } => (display, adopted),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn started(&mut self) -> u32 {
+        match self.told().unwrap().0 {
+            Told::CommandStarted { pid, .. } => pid,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Waits for a file with a complete line that a command writes.
+    fn written(&self, name: &str) -> String {
+        let path = self.path(name);
+        wait_for(&format!("{}", path.display()), || {
+            fs::read_to_string(&path)
+                .ok()
+                .filter(|text| text.ends_with('\n'))
+        })
+    }
+
+    fn stop(mut self) {
+        self.ask(Ask::Stop);
+        let mut stopped = false;
+        while let Some((message, _)) = self.told() {
+            stopped |= message == Told::Stopped;
+        }
+        assert!(stopped);
+        assert!(self.child.wait().unwrap().success());
+        let left: Vec<_> = fs::read_dir(self.dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .filter(|name| name == "session" || name == "box-77")
+            .collect();
+        assert!(left.is_empty(), "left behind: {left:?}");
+    }
+}
+
+fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn lives(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit_once(") ").unwrap().1.starts_with('Z'))
+}
+
+fn field<'a>(status: &'a str, name: &str) -> &'a str {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap()
+        .trim()
+}
+
+#[test]
+fn a_session_starts_its_commands_clean_and_leaves_nothing_behind() {
+    let mut session = start(vec![
+        command("echo $$ > $OUT/pid; exec sleep 1000", false),
+        command(
+            "xdpyinfo > /dev/null && echo \"$DISPLAY $?\" > $OUT/x; exit 3",
+            true,
+        ),
+        command("no-such-program-at-all", false),
+    ]);
+    let before = Instant::now();
+    let (display, adopted) = session.ready();
+    println!("X ready after {:?}", before.elapsed());
+    assert!(!adopted);
+    let cookie = session.path("session/xauthority");
+    assert_eq!(
+        fs::metadata(&cookie).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let socket = session.path("session/launcher.sock");
+    assert_eq!(
+        fs::metadata(&socket).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert!(
+        fs::read(session.path("Xauthority"))
+            .unwrap()
+            .ends_with(&fs::read(&cookie).unwrap()[fs::read(&cookie).unwrap().len() - 16..])
+    );
+    // Neither TCP nor the abstract socket.
+    let abstract_name = format!("@/tmp/.X11-unix/X{display}");
+    let unix = fs::read_to_string("/proc/net/unix").unwrap();
+    assert!(!unix.lines().any(|line| line.ends_with(&abstract_name)));
+    assert!(unix.lines().any(|line| line.ends_with(&abstract_name[1..])));
+
+    session.ask(Ask::StartCommands);
+    session.ask(Ask::StartCommands);
+    let sleeper: u32 = session.written("pid").trim().parse().unwrap();
+    assert_eq!(session.written("x"), format!(":{display} 0\n"));
+    let status = fs::read_to_string(format!("/proc/{sleeper}/status")).unwrap();
+    for (name, value) in [
+        ("Seccomp:", "0"),
+        ("NoNewPrivs:", "0"),
+        ("SigIgn:", "0000000000000000"),
+        ("SigBlk:", "0000000000000000"),
+    ] {
+        assert_eq!(field(&status, name), value, "{name}");
+    }
+    let open: Vec<_> = fs::read_dir(format!("/proc/{sleeper}/fd"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(open.len(), 3, "{open:?}");
+    let group = nix::unistd::getpgid(Some(Pid::from_raw(sleeper as i32))).unwrap();
+    assert_eq!(group.as_raw(), sleeper as i32);
+
+    let mut ended = Vec::new();
+    let mut started = 0;
+    loop {
+        match session.told().unwrap().0 {
+            Told::CommandEnded { command, status } => ended.push((command, status)),
+            Told::CommandStarted { .. } => started += 1,
+            Told::ChildrenEnded => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(started, 3);
+    assert!(ended.contains(&(CommandId(1), 3)), "{ended:?}");
+
+    session.ask(Ask::OpenDisplay);
+    let fds = loop {
+        match session.told().unwrap() {
+            (Told::Display, fds) => break fds,
+            (
+                Told::CommandEnded {
+                    command: CommandId(2),
+                    status: 127,
+                },
+                _,
+            ) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut bytes = Vec::new();
+    let mut cookie_file = File::from(fds.into_iter().nth(1).unwrap());
+    cookie_file.read_to_end(&mut bytes).unwrap();
+    assert!(fs::read(&cookie).unwrap().ends_with(&bytes) && bytes.len() == 16);
+    assert!(cookie_file.write_all(b"x").is_err());
+
+    let file = session.path("Xauthority");
+    session.stop();
+    assert!(!lives(sleeper) && !file.exists());
+    assert!(!Path::new(&format!("/tmp/.X{display}-lock")).exists());
+    assert!(!Path::new(&abstract_name[1..]).exists());
+}
+
+#[test]
+fn daemons_stubborn_and_stopped_processes_are_ended_too() {
+    let mut session = start(vec![
+        command(
+            "(setsid sh -c 'trap \"\" TERM; echo $$ > $OUT/daemon; while :; do sleep 1; done' &) ; exit 0",
+            false,
+        ),
+        command("echo $$ > $OUT/stopped; kill -STOP $$", false),
+    ]);
+    session.ready();
+    session.ask(Ask::StartCommands);
+    let daemon: u32 = session.written("daemon").trim().parse().unwrap();
+    let stopped: u32 = session.written("stopped").trim().parse().unwrap();
+    let before = Instant::now();
+    session.stop();
+    assert!(!lives(daemon) && !lives(stopped));
+    println!("stop with a stubborn process took {:?}", before.elapsed());
+}
+
+fn connect_to(path: &Path) -> Channel<Ask, Told> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
+    connect(socket.as_raw_fd(), &UnixAddr::new(path).unwrap()).unwrap();
+    Channel::new(socket)
+}
+
+#[test]
+fn a_lost_supervisor_is_replaced_and_only_then() {
+    let mut session = start(vec![command("echo $$ > $OUT/pid; exec sleep 1000", false)]);
+    let (display, _) = session.ready();
+    session.ask(Ask::StartCommands);
+    let sleeper = session.started();
+    let socket = session.path("session/launcher.sock");
+
+    // While there is a supervisor, a second one is turned away.
+    let first = std::mem::replace(&mut session.channel, connect_to(&socket));
+    assert!(session.told().is_none());
+    // Killed: the channel just closes.
+    drop(first);
+    for leave in [true, false] {
+        wait_for("adoption", || {
+            let mut channel = connect_to(&socket);
+            std::mem::swap(&mut session.channel, &mut channel);
+            matches!(session.told(), Some((Told::XReady { adopted: true, display: d }, _)) if d == display)
+                .then_some(())
+        });
+        assert!(lives(sleeper));
+        session.ask(Ask::StartCommands);
+        if leave {
+            session.ask(Ask::Leave);
+            assert!(session.told().is_none());
+        }
+    }
+    assert_eq!(
+        session.written("pid"),
+        format!(
+            "{sleeper}
+"
+        )
+    );
+    session.stop();
+    assert!(!lives(sleeper));
+}
+
+#[test]
+fn failures_are_one_line_each_and_leave_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spec = spec_for(dir.path(), vec![]);
+    spec.xvfb = vec!["no-such-x-server".into()];
+    let mut session = start_with(dir, &spec);
+    let Some((Told::Failed { reason }, _)) = session.told() else {
+        panic!()
+    };
+    assert!(
+        reason.contains("no-such-x-server") && reason.contains("--xvfb="),
+        "{reason}"
+    );
+    while session.told().is_some() {}
+    assert!(!session.child.wait().unwrap().success());
+    assert!(!session.path("session").exists());
+
+    let dir = tempfile::tempdir().unwrap();
+    let mut spec = spec_for(dir.path(), vec![]);
+    spec.xvfb = ["sh", "-c", "echo first; echo last words >&2; exit 5"]
+        .map(str::to_owned)
+        .to_vec();
+    let mut session = start_with(dir, &spec);
+    let Some((Told::Failed { reason }, _)) = session.told() else {
+        panic!()
+    };
+    assert!(reason.contains("status 5: last words"), "{reason}");
+
+    // A display that is taken.
+    let mut other = start(vec![]);
+    let (display, _) = other.ready();
+    let dir = tempfile::tempdir().unwrap();
+    let mut spec = spec_for(dir.path(), vec![]);
+    spec.display = Some(display);
+    let mut session = start_with(dir, &spec);
+    let Some((Told::Failed { reason }, _)) = session.told() else {
+        panic!()
+    };
+    assert!(
+        reason.contains(&format!("display :{display} is taken (process")),
+        "{reason}"
+    );
+    other.stop();
+}
+
+#[test]
+fn the_end_of_the_x_server_ends_the_session_and_says_so() {
+    let mut session = start(vec![command("exec sleep 1000", false)]);
+    let (display, _) = session.ready();
+    session.ask(Ask::StartCommands);
+    let sleeper = session.started();
+    let launcher = session.child.id();
+    let x = fs::read_to_string(format!("/proc/{launcher}/task/{launcher}/children")).unwrap();
+    let x = x
+        .split_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .find(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap() == "Xvfb\n");
+    let x: i32 = x.unwrap();
+    kill(Pid::from_raw(x), Signal::SIGKILL).unwrap();
+    assert_eq!(session.told().unwrap().0, Told::XEnded { status: 137 });
+    while session
+        .told()
+        .is_some_and(|(message, _)| message != Told::Stopped)
+    {}
+    assert!(!lives(sleeper));
+    assert!(!Path::new(&format!("/tmp/.X{display}-lock")).exists());
+}
+
+#[test]
+fn the_next_start_cleans_up_after_a_killed_launcher() {
+    let mut session = start(vec![command("exec sleep 1000", false)]);
+    let (display, _) = session.ready();
+    session.ask(Ask::StartCommands);
+    let sleeper = session.started();
+    session.child.kill().unwrap();
+    session.child.wait().unwrap();
+    wait_for("the end of the application", || {
+        (!lives(sleeper)).then_some(())
+    });
+    wait_for("the end of the X server", || {
+        (!Path::new(&format!("/tmp/.X11-unix/X{display}")).exists()).then_some(())
+    });
+    assert!(Path::new(&format!("/tmp/.X{display}-lock")).exists());
+    assert!(session.path("session/xauthority").exists());
+    assert!(session.path("Xauthority").exists());
+
+    let mut spec = spec_for(session.dir.path(), vec![]);
+    spec.display = Some(display);
+    let dir = std::mem::replace(&mut session.dir, tempfile::tempdir().unwrap());
+    let mut next = start_with(dir, &spec);
+    next.ready();
+    // One entry, not two.
+    assert_eq!(
+        fs::read(next.path("Xauthority"))
+            .unwrap()
+            .windows(18)
+            .filter(|name| name == b"MIT-MAGIC-COOKIE-1")
+            .count(),
+        1
+    );
+    next.stop();
+}
