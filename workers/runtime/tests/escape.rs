@@ -8,9 +8,23 @@
 mod common;
 
 use common::{End, executed_as, is_root, modes, start};
-use policy::Role;
+use policy::{Role, SandboxMode, StartMode};
 use std::process::ExitCode;
 use std::ptr::null_mut;
+
+/// What the supervisor can do of all this, because it is its work, or the start of a worker.
+const SUPERVISOR_MAY: &[&str] = &[
+    "where a link points",
+    "fork with clone",
+    "a descriptor of the parent",
+    "read capabilities",
+    "be another group",
+    "another process's processor",
+    "a session of its own",
+    "handle a signal",
+    "Landlock's version",
+    "a pipe",
+];
 
 /// Exit codes of an attempt. A program that was executed instead ends with 0.
 const ESCAPED: i32 = 42;
@@ -427,7 +441,7 @@ const ATTEMPTS: &[Attempt] = attempts! {
             call!(SYS_socketpair, libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr())
                 && call!(SYS_fcntl, pair[0], libc::F_SETOWN, target.parent)
         };
-        "write where only messages go", Works, |_| call!(SYS_write, 1, path(c""), 0);
+        "write where only messages go", Varies, |_| call!(SYS_write, 3, path(c"x"), 1);
     }
     "resources" {
         "a copy of a descriptor", Works, |_| call!(SYS_dup, 2);
@@ -482,24 +496,34 @@ fn main() -> ExitCode {
             unproven.push(name);
         }
     }
-    for role in Role::WORKERS {
+    for role in Role::WORKERS.into_iter().chain([Role::Ctl]) {
         let mut killed = 0;
         for (attempt, number) in ATTEMPTS.iter().zip(FIRST..) {
-            let mode = modes()[usize::try_from(number).expect("a small number") % modes().len()];
-            match start(role, mode, number).end() {
+            match start(role, mode_of(number), number).end() {
                 (End::Signal(libc::SIGSYS), _) => killed += 1,
                 (End::Code(REFUSED), _) => {}
-                (end, log) => complain(format!(
-                    "{role}, {mode}: {}: {}: {end:?}: {log}",
-                    attempt.class, attempt.what
-                )),
+                (end, log) => complain(format!("{role}: {}: {end:?}: {log}", attempt.what)),
             }
         }
-        println!(
-            "{role}: {} attempts, {killed} ended by SIGSYS, the others refused",
-            ATTEMPTS.len()
-        );
+        let count = ATTEMPTS.len();
+        println!("{role}: {count} attempts, {killed} ended by SIGSYS, the others refused");
     }
+    let mut allowed = Vec::new();
+    for (attempt, number) in ATTEMPTS.iter().zip(FIRST..) {
+        if supervisor(attempt, mode_of(number)) {
+            allowed.push(attempt.what);
+        }
+    }
+    for what in &allowed {
+        if !SUPERVISOR_MAY.contains(what) {
+            complain(format!("supervisor: {what}"));
+        }
+    }
+    println!(
+        "supervisor: {} attempts, {} are its work",
+        ATTEMPTS.len(),
+        allowed.len()
+    );
     println!(
         "impossible here without a sandbox too: {}",
         unproven.join("; ")
@@ -526,6 +550,25 @@ fn worker(role: Role) -> ! {
             end(attempt.is_some_and(|attempt| (attempt.run)(&target)))
         },
     )
+}
+
+/// Both modes take turns.
+fn mode_of(number: u64) -> StartMode {
+    let turn = usize::try_from(number).expect("a small number");
+    modes()[turn % modes().len()]
+}
+
+/// Whether the attempt succeeds in the supervisor's place.
+fn supervisor(attempt: &Attempt, mode: StartMode) -> bool {
+    let status = in_child(|| {
+        let parent = nix::unistd::getppid().as_raw();
+        if mode == StartMode::User && is_root() {
+            common::become_user(common::SESSION_UID);
+        }
+        runtime::confine_supervisor(mode, SandboxMode::Enforce, &[]).expect("it can be confined");
+        end((attempt.run)(&Target { parent }))
+    });
+    status == ESCAPED || status == 0
 }
 
 /// Without a sandbox, in a child of a child (so that what it does to its parent is done to nobody

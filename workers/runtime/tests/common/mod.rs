@@ -122,8 +122,11 @@ pub fn start(role: Role, mode: StartMode, connection: u64) -> Started {
             if mode == StartMode::User && is_root() {
                 become_user(SESSION_UID);
             }
-            runtime::confine_supervisor(mode, SandboxMode::Enforce, &[executable.as_fd()])
-                .expect("the supervisor can be confined");
+            // `ctl` is started by the command line, which is not confined.
+            if role.is_worker() {
+                runtime::confine_supervisor(mode, SandboxMode::Enforce, &[executable.as_fd()])
+                    .expect("the supervisor can be confined");
+            }
             supervise(
                 role,
                 mode,
