@@ -54,20 +54,57 @@ impl fmt::Debug for Module {
     }
 }
 
+/// Most modules of one socket.
+const MAX_CHAIN: usize = 8;
+
 /// Modules of Xpra's that do not exist here yet.
 const NOT_BUILT: [&str; 24] = [
-    "multifile", "sqlite", "sql", "mysql", "pam", "sys", "win32", "hosts", "exec", "capability",
-    "http_header", "ldap", "ldap3", "kerberos_password", "kerberos_token", "gss", "keycloak", "u2f",
-    "fido2", "otp", "otpscreen", "scram", "oauth", "option",
+    "multifile",
+    "sqlite",
+    "sql",
+    "mysql",
+    "pam",
+    "sys",
+    "win32",
+    "hosts",
+    "exec",
+    "capability",
+    "http_header",
+    "ldap",
+    "ldap3",
+    "kerberos_password",
+    "kerberos_token",
+    "gss",
+    "keycloak",
+    "u2f",
+    "fido2",
+    "otp",
+    "otpscreen",
+    "scram",
+    "oauth",
+    "option",
 ];
 
 /// Options that every module of Xpra's takes and none of ours does yet.
-const COMMON_NOT_BUILT: [&str; 4] = ["prompt", "client-username", "verify-username", "socket-dirs"];
+const COMMON_NOT_BUILT: [&str; 4] = [
+    "prompt",
+    "client-username",
+    "verify-username",
+    "socket-dirs",
+];
 
 /// Every name that a module's option has: in a bind string these may stand beside the module.
 pub const OPTION_NAMES: [&str; 10] = [
-    "name", "value", "filename", "uid", "gid", "allow-owner", "prompt", "client-username",
-    "verify-username", "socket-dirs",
+    "name",
+    "value",
+    "filename",
+    "uid",
+    "gid",
+    "allow-owner",
+    "prompt",
+    "client-username",
+    "verify-username",
+    "socket-dirs",
 ];
 
 impl Module {
@@ -99,19 +136,27 @@ impl Module {
 /// # Errors
 /// An unknown or missing module, an unknown, missing or unused option: each by name.
 pub fn chain(raw: &[RawModule], shared: &[Pair]) -> Result<Vec<Module>> {
+    if raw.len() > MAX_CHAIN {
+        return Err(Error::usage(format!("more than {MAX_CHAIN} times auth=")));
+    }
     let mut used = BTreeSet::new();
-    let modules =
-        raw.iter().map(|raw| module(raw, shared, &mut used)).collect::<Result<Vec<_>>>()?;
+    let modules = raw
+        .iter()
+        .map(|raw| module(raw, shared, &mut used))
+        .collect::<Result<Vec<_>>>()?;
     match shared.iter().find(|(key, _)| !used.contains(key.as_str())) {
         Some((key, _)) if raw.is_empty() => {
             Err(Error::usage(format!("`{key}=` without auth=MODULE")))
         }
-        Some((key, _)) if COMMON_NOT_BUILT.contains(&key.as_str()) => {
-            Err(Error::usage(format!("the option `{key}` of modules is not built yet")))
-        }
+        Some((key, _)) if COMMON_NOT_BUILT.contains(&key.as_str()) => Err(Error::usage(format!(
+            "the option `{key}` of modules is not built yet"
+        ))),
         Some((key, _)) => {
             let names: Vec<_> = modules.iter().map(Module::name).collect();
-            Err(Error::usage(format!("no option `{key}` has auth={}", names.join(", auth="))))
+            Err(Error::usage(format!(
+                "no option `{key}` has auth={}",
+                names.join(", auth=")
+            )))
         }
         None => Ok(modules),
     }
@@ -133,7 +178,11 @@ impl Options<'_> {
             self.used.insert(key.to_owned());
         }
         let last = |pairs: &[Pair]| {
-            pairs.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+            pairs
+                .iter()
+                .rev()
+                .find(|(name, _)| name == key)
+                .map(|(_, value)| value.clone())
         };
         last(self.own).or_else(|| last(self.shared))
     }
@@ -141,7 +190,10 @@ impl Options<'_> {
     fn require(&mut self, key: &'static str, example: &str) -> Result<String> {
         match self.take(key) {
             Some(value) if !value.is_empty() => Ok(value),
-            Some(_) => Err(Error::usage(format!("auth={}: `{key}=` is empty", self.module))),
+            Some(_) => Err(Error::usage(format!(
+                "auth={}: `{key}=` is empty",
+                self.module
+            ))),
             None => Err(Error::usage(format!(
                 "auth={0} needs {key}=, e.g. auth={0}({key}={example})",
                 self.module
@@ -150,14 +202,19 @@ impl Options<'_> {
     }
 
     fn finish(self) -> Result<()> {
-        match self.own.iter().find(|(key, _)| !self.known.contains(&key.as_str())) {
+        match self
+            .own
+            .iter()
+            .find(|(key, _)| !self.known.contains(&key.as_str()))
+        {
             None => Ok(()),
             Some((key, _)) if COMMON_NOT_BUILT.contains(&key.as_str()) => Err(Error::usage(
                 format!("auth={}: the option `{key}` is not built yet", self.module),
             )),
-            Some((key, _)) => {
-                Err(Error::usage(format!("auth={} has no option `{key}`", self.module)))
-            }
+            Some((key, _)) => Err(Error::usage(format!(
+                "auth={} has no option `{key}`",
+                self.module
+            ))),
         }
     }
 }
@@ -186,9 +243,19 @@ fn module(raw: &RawModule, shared: &[Pair], used: &mut BTreeSet<String>) -> Resu
             )));
         }
     };
-    let mut options = Options { module: name, own: &raw.options, shared, used, known: Vec::new() };
+    let mut options = Options {
+        module: name,
+        own: &raw.options,
+        shared,
+        used,
+        known: Vec::new(),
+    };
     let list = |text: Option<String>| -> Vec<String> {
-        text.iter().flat_map(|t| t.split(':')).filter(|t| !t.is_empty()).map(str::to_owned).collect()
+        text.iter()
+            .flat_map(|t| t.split(':'))
+            .filter(|t| !t.is_empty())
+            .map(str::to_owned)
+            .collect()
     };
     let module = match name {
         "allow" => Module::Allow,
@@ -196,17 +263,25 @@ fn module(raw: &RawModule, shared: &[Pair], used: &mut BTreeSet<String>) -> Resu
         "fail" => Module::Fail,
         "reject" => Module::Reject,
         "env" => {
-            let name = options.take("name").unwrap_or_else(|| DEFAULT_VARIABLE.to_owned());
+            let name = options
+                .take("name")
+                .unwrap_or_else(|| DEFAULT_VARIABLE.to_owned());
             if name.is_empty() || name.contains(['=', '\0']) {
-                return Err(Error::usage(format!("auth=env: `{name}` is no variable's name")));
+                return Err(Error::usage(format!(
+                    "auth=env: `{name}` is no variable's name"
+                )));
             }
             Module::Env { name }
         }
         "password" => {
             let value = options.require("value", "SECRET")?;
-            Module::Password { value: Zeroizing::new(value) }
+            Module::Password {
+                value: Zeroizing::new(value),
+            }
         }
-        "file" => Module::File { filename: options.require("filename", "password.txt")?.into() },
+        "file" => Module::File {
+            filename: options.require("filename", "password.txt")?.into(),
+        },
         _ => Module::PeerCred {
             uids: list(options.take("uid")),
             gids: list(options.take("gid")),
@@ -228,17 +303,27 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(text: &str, shared: &[(&str, &str)]) -> Result<Vec<Module>> {
-        let shared: Vec<Pair> = shared.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        let shared: Vec<Pair> = shared
+            .iter()
+            .map(|(k, v)| ((*k).into(), (*v).into()))
+            .collect();
         chain(&[RawModule::parse(text)?], &shared)
     }
 
     #[test]
     fn options_are_found_in_brackets_and_beside_the_module() {
-        let wanted = vec![Module::File { filename: "a.txt".into() }];
+        let wanted = vec![Module::File {
+            filename: "a.txt".into(),
+        }];
         assert!(read("file(filename=a.txt)", &[]).unwrap() == wanted);
         assert!(read("file:filename=a.txt", &[]).unwrap() == wanted);
         assert!(read("file", &[("filename", "a.txt")]).unwrap() == wanted);
-        assert!(read("env", &[]).unwrap() == [Module::Env { name: DEFAULT_VARIABLE.into() }]);
+        assert!(
+            read("env", &[]).unwrap()
+                == [Module::Env {
+                    name: DEFAULT_VARIABLE.into()
+                }]
+        );
         let wanted = Module::PeerCred {
             uids: vec!["a".into(), "12".into()],
             gids: vec![],
@@ -266,20 +351,34 @@ mod tests {
         }
         let error = read("env", &[("filename", "a")]).unwrap_err().to_string();
         assert_eq!(error, "no option `filename` has auth=env");
-        let error = chain(&[], &[("value".into(), "secret".into())]).unwrap_err().to_string();
+        let error = chain(&[], &[("value".into(), "secret".into())])
+            .unwrap_err()
+            .to_string();
         assert_eq!(error, "`value=` without auth=MODULE");
     }
 
     #[test]
     fn only_modules_that_keep_somebody_out_authenticate() {
-        let all = ["allow", "none", "fail", "reject", "env", "password:value=x", "file:filename=x", "peercred"];
+        let all = [
+            "allow",
+            "none",
+            "fail",
+            "reject",
+            "env",
+            "password:value=x",
+            "file:filename=x",
+            "peercred",
+        ];
         let yes: Vec<_> = all
             .iter()
             .flat_map(|text| read(text, &[]).unwrap())
             .filter(Module::authenticates)
             .map(|m| m.name())
             .collect();
-        assert_eq!(yes, ["fail", "reject", "env", "password", "file", "peercred"]);
+        assert_eq!(
+            yes,
+            ["fail", "reject", "env", "password", "file", "peercred"]
+        );
     }
 
     #[test]

@@ -120,12 +120,17 @@ impl TcpAddress {
             None => text.rsplit_once(':').ok_or_else(|| no_port(text))?,
         };
         if host.contains(':') && !text.starts_with('[') {
-            return Err(Error::usage(format!("`{text}`: write an IPv6 address as [{host}]:PORT")));
+            return Err(Error::usage(format!(
+                "`{text}`: write an IPv6 address as [{host}]:PORT"
+            )));
         }
         let host = match host {
             "" => Host::Default,
             "*" => Host::Any,
-            _ if host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:".contains(c)) => {
+            _ if host
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || ".-_:".contains(c)) =>
+            {
                 Host::Name(host.to_owned())
             }
             _ => return Err(Error::usage(format!("`{host}` is not a host"))),
@@ -137,14 +142,18 @@ impl TcpAddress {
             })?,
         };
         if port < min_port {
-            return Err(Error::usage(format!("port {port} is below --min-port={min_port}")));
+            return Err(Error::usage(format!(
+                "port {port} is below --min-port={min_port}"
+            )));
         }
         Ok(Self { host, port })
     }
 }
 
 fn no_port(text: &str) -> Error {
-    Error::usage(format!("`{text}` has no port: write HOST:PORT, or :PORT for 127.0.0.1"))
+    Error::usage(format!(
+        "`{text}` has no port: write HOST:PORT, or :PORT for 127.0.0.1"
+    ))
 }
 
 /// What the options of a socket say.
@@ -203,20 +212,53 @@ impl TcpBind {
 }
 
 /// Requests that exist.
-const REQUESTS: [&str; 8] =
-    ["version", "id", "connect_test", "info", "screenshot", "detach", "stop", "exit"];
+const REQUESTS: [&str; 8] = [
+    "version",
+    "id",
+    "connect_test",
+    "info",
+    "screenshot",
+    "detach",
+    "stop",
+    "exit",
+];
 /// Requests of Xpra's that do not exist here, so that `no` is what they are.
-const REQUESTS_NOT_BUILT: [&str; 7] =
-    ["icon", "command", "control", "run", "print", "event", "encode"];
+const REQUESTS_NOT_BUILT: [&str; 7] = [
+    "icon", "command", "control", "run", "print", "event", "encode",
+];
 /// What a socket of Xpra's can also do, and ours not yet; `no` is what they are.
 const SWITCHES_NOT_BUILT: [&str; 15] = [
-    "ssl", "ws", "wss", "ssh", "quic", "vsock", "rfb", "rdp", "http", "mdns", "upnp", "shell",
-    "record", "proxy-start", "retry",
+    "ssl",
+    "ws",
+    "wss",
+    "ssh",
+    "quic",
+    "vsock",
+    "rfb",
+    "rdp",
+    "http",
+    "mdns",
+    "upnp",
+    "shell",
+    "record",
+    "proxy-start",
+    "retry",
 ];
 /// Socket options of Xpra's with a value; the first part of a name counts for those with a dash.
 const VALUES_NOT_BUILT: [&str; 13] = [
-    "encryption", "keyfile", "keydata", "encryption-keyfile", "encryption-keydata", "nodelay",
-    "cork", "keepalive", "trusted", "trust-proxy-headers", "uuid", "backlog", "timeout",
+    "encryption",
+    "keyfile",
+    "keydata",
+    "encryption-keyfile",
+    "encryption-keydata",
+    "nodelay",
+    "cork",
+    "keepalive",
+    "trusted",
+    "trust-proxy-headers",
+    "uuid",
+    "backlog",
+    "timeout",
 ];
 
 impl SocketOptions {
@@ -248,7 +290,9 @@ impl SocketOptions {
                 _ if VALUES_NOT_BUILT.contains(&key.as_str())
                     || ["ssl-", "ssh-", "upnp-"].iter().any(|p| key.starts_with(p)) =>
                 {
-                    return Err(Error::usage(format!("the socket option `{key}` is not built yet")));
+                    return Err(Error::usage(format!(
+                        "the socket option `{key}` is not built yet"
+                    )));
                 }
                 _ => return Err(Error::usage(format!("there is no socket option `{key}`"))),
             }
@@ -337,7 +381,8 @@ mod tests {
 
     #[test]
     fn chains_keep_their_order_and_share_options() {
-        let bind = tcp(":10000,auth=env,name=A,auth=password,value=x,stop=no,exit=no,mdns=no").unwrap();
+        let bind =
+            tcp(":10000,auth=env,name=A,auth=password,value=x,stop=no,exit=no,mdns=no").unwrap();
         let chain = bind.options.auth.unwrap();
         assert_eq!(format!("{chain:?}"), "[env, password]");
         assert_eq!(bind.options.refused_requests, ["stop", "exit"]);
@@ -347,7 +392,10 @@ mod tests {
     #[test]
     fn options_that_do_not_exist_are_named() {
         for (text, part) in [
-            (":10000,encryption=AES,keyfile=k", "`encryption` is not built yet"),
+            (
+                ":10000,encryption=AES,keyfile=k",
+                "`encryption` is not built yet",
+            ),
             (":10000,ssl-cert=c", "`ssl-cert` is not built yet"),
             (":10000,ssl=auto", "`ssl=auto` is not built yet"),
             (":10000,shell=yes", "`shell=yes` is not built yet"),
@@ -363,8 +411,14 @@ mod tests {
 
     #[test]
     fn passwords_are_masked() {
-        assert_eq!(masked(":1,auth=password,value=x"), ":1,auth=password,value=***");
-        assert_eq!(masked("password(value=a(b,)c),value=,c"), "password(value=***),value=***,c");
+        assert_eq!(
+            masked(":1,auth=password,value=x"),
+            ":1,auth=password,value=***"
+        );
+        assert_eq!(
+            masked("password(value=a(b,)c),value=,c"),
+            "password(value=***),value=***,c"
+        );
         assert_eq!(masked("nothing"), "nothing");
     }
 

@@ -42,10 +42,16 @@ fn x_server(display: u32) -> Option<String> {
 }
 
 fn runs_supervisor(pid_file: &Path) -> Option<u32> {
-    let pid = std::fs::read_to_string(pid_file).ok()?.trim().parse().ok()?;
+    let pid = std::fs::read_to_string(pid_file)
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     // The kernel cuts names after 15 bytes.
-    name.trim_end().starts_with("bulkhead-superv").then_some(pid)
+    name.trim_end()
+        .starts_with("bulkhead-superv")
+        .then_some(pid)
 }
 
 /// Connects to a launcher that waits for a supervisor.
@@ -64,14 +70,21 @@ fn adopt(dir: &Path) -> Option<OwnedFd> {
 /// # Errors
 /// It is taken, or the session directory cannot be made.
 pub fn claim(wanted: Option<u32>, places: &Places, undo: &mut Undo) -> Result<Claim> {
-    let mode = if nix::unistd::geteuid().is_root() { 0o755 } else { 0o700 };
+    let mode = if nix::unistd::geteuid().is_root() {
+        0o755
+    } else {
+        0o700
+    };
     undo.directories(ensure(&places.sessions, mode)?);
     if let Some(display) = wanted {
         return claim_this(display, places, undo);
     }
     for display in FIRST_FREE..FIRST_FREE + TRIED {
         let dir = places.session(display);
-        let socket_taken = places.sockets.iter().any(|d| d.join(places.socket_name(display)).exists());
+        let socket_taken = places
+            .sockets
+            .iter()
+            .any(|d| d.join(places.socket_name(display)).exists());
         let abstract_taken = crate::listen::probe_abstract(&abstract_name(display)) != State::Dead;
         if x_server(display).is_some() || socket_taken || abstract_taken {
             continue;
@@ -79,10 +92,20 @@ pub fn claim(wanted: Option<u32>, places: &Places, undo: &mut Undo) -> Result<Cl
         match DirBuilder::new().mode(0o700).create(&dir) {
             Ok(()) => {
                 undo.tree(&dir);
-                return Ok(Claim { display, dir, launcher: None });
+                return Ok(Claim {
+                    display,
+                    dir,
+                    launcher: None,
+                });
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(Error::new(format!("directory {}: {}", dir.display(), reason(&error)))),
+            Err(error) => {
+                return Err(Error::new(format!(
+                    "directory {}: {}",
+                    dir.display(),
+                    reason(&error)
+                )));
+            }
         }
     }
     Err(Error::new(format!(
@@ -97,13 +120,21 @@ fn claim_this(display: u32, places: &Places, undo: &mut Undo) -> Result<Claim> {
     match DirBuilder::new().mode(0o700).create(&dir) {
         Ok(()) => undo.tree(&dir),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let meta = dir.symlink_metadata().map_err(|error| fail(reason(&error)))?;
+            let meta = dir
+                .symlink_metadata()
+                .map_err(|error| fail(reason(&error)))?;
             let uid = nix::unistd::geteuid();
-            if !meta.is_dir() || (meta.uid() != uid.as_raw() && !uid.is_root()) || meta.mode() & 0o022 != 0 {
+            if !meta.is_dir()
+                || (meta.uid() != uid.as_raw() && !uid.is_root())
+                || meta.mode() & 0o022 != 0
+            {
                 return Err(fail("is not a session directory of ours (a directory of this user that others cannot write)".into()));
             }
             let live = if probe(&dir.join(SOCKET)) == State::Live {
-                Some(format!("a server answers at {}", dir.join(SOCKET).display()))
+                Some(format!(
+                    "a server answers at {}",
+                    dir.join(SOCKET).display()
+                ))
             } else {
                 runs_supervisor(&dir.join(PID_FILE)).map(|pid| format!("process {pid} serves it"))
             };
@@ -113,15 +144,25 @@ fn claim_this(display: u32, places: &Places, undo: &mut Undo) -> Result<Claim> {
                 )));
             }
             if let Some(launcher) = adopt(&dir) {
-                return Ok(Claim { display, dir, launcher: Some(launcher) });
+                return Ok(Claim {
+                    display,
+                    dir,
+                    launcher: Some(launcher),
+                });
             }
             // What lies there is of a session that was killed: the launcher cleans it up.
         }
         Err(error) => return Err(fail(format!("cannot be made: {}", reason(&error)))),
     }
     match x_server(display) {
-        Some(why) => Err(Error::new(format!("display :{display} is taken: {why}; choose another, or leave it out"))),
-        None => Ok(Claim { display, dir, launcher: None }),
+        Some(why) => Err(Error::new(format!(
+            "display :{display} is taken: {why}; choose another, or leave it out"
+        ))),
+        None => Ok(Claim {
+            display,
+            dir,
+            launcher: None,
+        }),
     }
 }
 
@@ -165,9 +206,15 @@ mod tests {
         let places = places(tmp.path());
         let mut undo = Undo::default();
         let claimed = claim(Some(54321), &places, &mut undo).unwrap();
-        let _socket = crate::listen::unix(&claimed.dir.join(SOCKET), 0o600, None, &mut undo).unwrap();
-        let error = claim(Some(54321), &places, &mut Undo::default()).unwrap_err().to_string();
-        assert!(error.starts_with("display :54321 is taken: a server answers"), "{error}");
+        let _socket =
+            crate::listen::unix(&claimed.dir.join(SOCKET), 0o600, None, &mut undo).unwrap();
+        let error = claim(Some(54321), &places, &mut Undo::default())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("display :54321 is taken: a server answers"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -176,13 +223,23 @@ mod tests {
         let places = places(tmp.path());
         let mut undo = Undo::default();
         let claimed = claim(Some(54322), &places, &mut undo).unwrap();
-        assert!(claim(Some(54322), &places, &mut Undo::default()).unwrap().launcher.is_none());
+        assert!(
+            claim(Some(54322), &places, &mut Undo::default())
+                .unwrap()
+                .launcher
+                .is_none()
+        );
         let flags = SockFlag::SOCK_CLOEXEC;
         let launcher = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
         let address = UnixAddr::new(&claimed.dir.join(LAUNCHER_SOCKET)).unwrap();
         nix::sys::socket::bind(launcher.as_raw_fd(), &address).unwrap();
         nix::sys::socket::listen(&launcher, nix::sys::socket::Backlog::new(4).unwrap()).unwrap();
-        assert!(claim(Some(54322), &places, &mut Undo::default()).unwrap().launcher.is_some());
+        assert!(
+            claim(Some(54322), &places, &mut Undo::default())
+                .unwrap()
+                .launcher
+                .is_some()
+        );
     }
 
     #[test]
@@ -190,6 +247,9 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         std::fs::write(tmp.path().join("54323"), "").unwrap();
         let error = claim(Some(54323), &places(tmp.path()), &mut Undo::default()).unwrap_err();
-        assert!(error.to_string().contains("not a session directory"), "{error}");
+        assert!(
+            error.to_string().contains("not a session directory"),
+            "{error}"
+        );
     }
 }

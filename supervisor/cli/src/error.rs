@@ -14,12 +14,18 @@ pub struct Error {
 impl Error {
     /// Something on this machine is not as it must be.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: one_line(&message.into()), usage: false }
+        Self {
+            message: one_line(&message.into()),
+            usage: false,
+        }
     }
 
     /// What was typed (or configured) is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { message: one_line(&message.into()), usage: true }
+        Self {
+            message: one_line(&message.into()),
+            usage: true,
+        }
     }
 
     /// The exit code: 2 for a wrong command line, else 1.
@@ -31,7 +37,10 @@ impl Error {
     /// The same with a place in front.
     #[must_use]
     pub fn at(self, place: impl fmt::Display) -> Self {
-        Self { message: one_line(&format!("{place}: {}", self.message)), usage: self.usage }
+        Self {
+            message: one_line(&format!("{place}: {}", self.message)),
+            usage: self.usage,
+        }
     }
 }
 

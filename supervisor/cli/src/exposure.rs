@@ -20,7 +20,9 @@ impl Typed {
         let mut replaced = false;
         let mut words: Vec<String> = Vec::with_capacity(self.0.len() + 1);
         for word in &self.0 {
-            let after_option = words.last().is_some_and(|last| *last == format!("--{option}"));
+            let after_option = words
+                .last()
+                .is_some_and(|last| *last == format!("--{option}"));
             let word = if *word == joined {
                 replaced = true;
                 format!("--{option}={new}")
@@ -35,7 +37,11 @@ impl Typed {
         if !replaced {
             words.push(format!("--{option}={new}"));
         }
-        words.iter().map(|word| quoted(&masked(word))).collect::<Vec<_>>().join(" ")
+        words
+            .iter()
+            .map(|word| quoted(&masked(word)))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     fn insecure(&self, option: &str, old: &str, new: &str) -> String {
@@ -60,22 +66,36 @@ pub fn quoted(word: &str) -> String {
 /// The same bind string with an authentication that keeps people out and keeps its secret.
 fn with_password_file(text: &str, chain: &[Module]) -> String {
     let kept = chain.iter().any(Module::authenticates)
-        && !chain.iter().any(|m| matches!(m, Module::Password { .. } | Module::PeerCred { .. }));
-    let Ok(mut raw) = RawBind::parse(text) else { return text.to_owned() };
+        && !chain
+            .iter()
+            .any(|m| matches!(m, Module::Password { .. } | Module::PeerCred { .. }));
+    let Ok(mut raw) = RawBind::parse(text) else {
+        return text.to_owned();
+    };
     if !kept {
-        raw.options.retain(|(key, _)| {
-            key != "auth" && !crate::auth::OPTION_NAMES.contains(&key.as_str())
-        });
-        raw.options.insert(0, ("auth".into(), "file(filename=password.txt)".into()));
+        raw.options
+            .retain(|(key, _)| key != "auth" && !crate::auth::OPTION_NAMES.contains(&key.as_str()));
+        raw.options
+            .insert(0, ("auth".into(), "file(filename=password.txt)".into()));
     }
     raw.to_string()
 }
 
 /// The same bind string on the loopback interface.
 fn on_loopback(text: &str, address: IpAddr) -> String {
-    let Ok(mut raw) = RawBind::parse(text) else { return text.to_owned() };
-    let port = raw.address.rsplit_once(':').map_or("", |(_, port)| port).to_owned();
-    let host = if address.is_ipv6() && raw.address.starts_with('[') { "[::1]" } else { "127.0.0.1" };
+    let Ok(mut raw) = RawBind::parse(text) else {
+        return text.to_owned();
+    };
+    let port = raw
+        .address
+        .rsplit_once(':')
+        .map_or("", |(_, port)| port)
+        .to_owned();
+    let host = if address.is_ipv6() && raw.address.starts_with('[') {
+        "[::1]"
+    } else {
+        "127.0.0.1"
+    };
     raw.address = format!("{host}:{port}");
     raw.to_string()
 }
@@ -98,7 +118,10 @@ pub struct TcpSocket<'a> {
 pub fn tcp(socket: &TcpSocket<'_>, insecure: bool, typed: &Typed) -> Result<()> {
     let shown = masked(socket.text);
     let chain = socket.chain.unwrap_or_default();
-    if chain.iter().any(|module| matches!(module, Module::PeerCred { .. })) {
+    if chain
+        .iter()
+        .any(|module| matches!(module, Module::PeerCred { .. }))
+    {
         return Err(Error::usage(format!(
             "--bind-tcp={shown}: auth=peercred works on unix sockets only: the kernel does not say who is at the other end of a network"
         )));
@@ -112,13 +135,21 @@ pub fn tcp(socket: &TcpSocket<'_>, insecure: bool, typed: &Typed) -> Result<()> 
     let safe = typed.with("bind-tcp", socket.text, &safe);
     let refuse = |why: &str, anyway: &str| {
         let anyway = typed.insecure("bind-tcp", socket.text, anyway);
-        let tunnel = if local { "" } else { " (other machines come through ssh -L)" };
+        let tunnel = if local {
+            ""
+        } else {
+            " (other machines come through ssh -L)"
+        };
         Err(Error::usage(format!(
             "--bind-tcp={shown}: refused: {why}; safe: `{safe}`{tunnel}; as it is: `{anyway}`"
         )))
     };
     if socket.chain.is_none() {
-        let separator = if socket.text.contains(',') { "" } else { ",auth=none" };
+        let separator = if socket.text.contains(',') {
+            ""
+        } else {
+            ",auth=none"
+        };
         let anyway = match separator {
             "" => socket.text.replacen(',', ",auth=none,", 1),
             _ => format!("{}{separator}", socket.text),
@@ -129,7 +160,10 @@ pub fn tcp(socket: &TcpSocket<'_>, insecure: bool, typed: &Typed) -> Result<()> 
         return Ok(());
     }
     match (authenticated, local) {
-        (false, true) => refuse("every user of this machine could use it (no authentication)", socket.text),
+        (false, true) => refuse(
+            "every user of this machine could use it (no authentication)",
+            socket.text,
+        ),
         (false, false) => refuse("everybody could use it (no authentication)", socket.text),
         (true, false) => refuse(
             "other machines can reach it, and there is no encryption yet: who is on the way could read along and take it over",
@@ -143,7 +177,13 @@ pub fn tcp(socket: &TcpSocket<'_>, insecure: bool, typed: &Typed) -> Result<()> 
 ///
 /// # Errors
 /// Others than the owner could use it without authentication.
-pub fn unix(text: &str, address: &UnixAddress, mode: u32, chain: &[Module], insecure: bool) -> Result<()> {
+pub fn unix(
+    text: &str,
+    address: &UnixAddress,
+    mode: u32,
+    chain: &[Module],
+    insecure: bool,
+) -> Result<()> {
     if insecure || chain.iter().any(Module::authenticates) {
         return Ok(());
     }
@@ -168,7 +208,11 @@ mod tests {
 
     fn decide(text: &str, address: &str, insecure: bool) -> Result<()> {
         let bind = TcpBind::parse(text, 1024).unwrap();
-        let typed = Typed(["bulkhead", "start", "--bind-tcp", text].map(str::to_owned).to_vec());
+        let typed = Typed(
+            ["bulkhead", "start", "--bind-tcp", text]
+                .map(str::to_owned)
+                .to_vec(),
+        );
         let socket = TcpSocket {
             text,
             address: address.parse().unwrap(),
@@ -179,13 +223,27 @@ mod tests {
 
     #[test]
     fn the_whole_table_of_network_sockets() {
-        let auth = [("", None), (",auth=none", Some(false)), (",auth=allow", Some(false)),
-            (",auth=fail", Some(true)), (",auth=reject", Some(true)), (",auth=env", Some(true)),
-            (",auth=password,value=x", Some(true)), (",auth=file,filename=x", Some(true)),
-            (",auth=none,auth=env", Some(true))];
+        let auth = [
+            ("", None),
+            (",auth=none", Some(false)),
+            (",auth=allow", Some(false)),
+            (",auth=fail", Some(true)),
+            (",auth=reject", Some(true)),
+            (",auth=env", Some(true)),
+            (",auth=password,value=x", Some(true)),
+            (",auth=file,filename=x", Some(true)),
+            (",auth=none,auth=env", Some(true)),
+        ];
         for (text, authenticates) in auth {
-            for (address, local) in [("127.0.0.1", true), ("127.9.9.9", true), ("::1", true),
-                ("0.0.0.0", false), ("::", false), ("192.168.1.2", false), ("::ffff:127.0.0.1", false)] {
+            for (address, local) in [
+                ("127.0.0.1", true),
+                ("127.9.9.9", true),
+                ("::1", true),
+                ("0.0.0.0", false),
+                ("::", false),
+                ("192.168.1.2", false),
+                ("::ffff:127.0.0.1", false),
+            ] {
                 for insecure in [false, true] {
                     let open = match authenticates {
                         None => false,
@@ -193,7 +251,11 @@ mod tests {
                         Some(authenticates) => authenticates && local,
                     };
                     let outcome = decide(&format!("x:10000{text}"), address, insecure);
-                    assert_eq!(outcome.is_ok(), open, "{text} {address} {insecure}: {outcome:?}");
+                    assert_eq!(
+                        outcome.is_ok(),
+                        open,
+                        "{text} {address} {insecure}: {outcome:?}"
+                    );
                 }
             }
         }
@@ -202,10 +264,17 @@ mod tests {
 
     #[test]
     fn the_line_made_safe_is_accepted_and_tells_no_password() {
-        for text in ["0.0.0.0:10000,auth=password,value=hunter2,stop=no", "*:10000", "0.0.0.0:10000,auth=none",
-            "0.0.0.0:10000,auth=file(filename=a b)", "127.0.0.1:10000,stop=no"] {
+        for text in [
+            "0.0.0.0:10000,auth=password,value=hunter2,stop=no",
+            "*:10000",
+            "0.0.0.0:10000,auth=none",
+            "0.0.0.0:10000,auth=file(filename=a b)",
+            "127.0.0.1:10000,stop=no",
+        ] {
             let local = text.starts_with("127");
-            let message = decide(text, if local { "127.0.0.1" } else { "0.0.0.0" }, false).unwrap_err().to_string();
+            let message = decide(text, if local { "127.0.0.1" } else { "0.0.0.0" }, false)
+                .unwrap_err()
+                .to_string();
             assert!(!message.contains("hunter2"), "{message}");
             let line = message.split('`').nth(1).unwrap();
             let words = crate::syntax::words(line).unwrap();

@@ -2,15 +2,21 @@
 //! everything is opened and checked, secrets go into sealed memory, and this process becomes
 //! another one that knows none of that. See `docs/architecture.md`.
 
+pub mod audit;
 pub mod auth;
 pub mod bind;
 pub mod claim;
+pub mod config;
 pub mod error;
 pub mod exposure;
+pub mod find;
+pub mod generate;
 pub mod listen;
 pub mod names;
+pub mod oneshot;
 pub mod options;
 pub mod places;
+pub mod proc;
 pub mod process;
 pub mod secrets;
 pub mod session;
@@ -23,7 +29,10 @@ use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use error::{Error, Result, one_line};
 use exposure::Typed;
+use ipc::command::Command as Ask;
 use options::{Cli, Command};
+use places::Places;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Runs the command line of this process.
@@ -43,7 +52,10 @@ fn run(args: Vec<std::ffi::OsString>) -> Result<ExitCode> {
         .into_iter()
         .map(|arg| {
             arg.into_string().map_err(|arg| {
-                Error::usage(format!("the argument `{}` is not UTF-8", arg.to_string_lossy()))
+                Error::usage(format!(
+                    "the argument `{}` is not UTF-8",
+                    arg.to_string_lossy()
+                ))
             })
         })
         .collect::<Result<_>>()?;
@@ -51,13 +63,47 @@ fn run(args: Vec<std::ffi::OsString>) -> Result<ExitCode> {
     let cli = match parse(args)? {
         Parsed::Command(cli) => cli,
         Parsed::Text(text) => {
-            print!("{text}");
-            return Ok(ExitCode::SUCCESS);
+            return print(&text).map(|()| ExitCode::SUCCESS);
         }
     };
-    match cli.command {
-        Command::Seamless(args) => start::run(&args, &typed).map(|()| ExitCode::SUCCESS),
-        _ => Err(Error::new("not built")),
+    let asked = |command, args, file| match oneshot::run(command, args, file)? {};
+    let success = |()| ExitCode::SUCCESS;
+    match &cli.command {
+        Command::Seamless(args) => {
+            let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
+            let args = config::complete(*args.clone(), &config::files(home.as_deref()))?;
+            start::run(&args, &typed).map(success)
+        }
+        Command::List(args) => print(&find::listing(&find::sessions(&Places::find(
+            &args.places,
+        )?)))
+        .map(success),
+        Command::Info(args) => asked(Ask::Info, args, None),
+        Command::Version(args) => asked(Ask::Version, args, None),
+        Command::Id(args) => asked(Ask::Id, args, None),
+        Command::Screenshot(args) => {
+            asked(Ask::Screenshot, &args.target, Some(args.file.as_path()))
+        }
+        Command::Detach(args) => asked(Ask::Detach, args, None),
+        Command::Stop(args) => asked(Ask::Stop, args, None),
+        Command::Exit(args) => asked(Ask::Exit, args, None),
+        Command::Audit(args) => audit::run(args),
+        Command::Policy(args) => match policy::Role::from_name(&args.role) {
+            Some(role) => print(&policy::explain(role)).map(success),
+            None => Err(Error::usage(format!("there is no role `{}`", args.role))),
+        },
+        Command::Generate(args) => generate::run(&args.what).map(success),
+    }
+}
+
+/// Prints to a reader that may go away.
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::new(format!(
+            "standard output: {}",
+            error::reason(&error)
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -65,7 +111,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Result<ExitCode> {
 #[derive(Debug)]
 pub enum Parsed {
     /// A command.
-    Command(Cli),
+    Command(Box<Cli>),
     /// A help text or version to print.
     Text(String),
 }
@@ -77,9 +123,11 @@ pub enum Parsed {
 pub fn parse(args: Vec<String>) -> Result<Parsed> {
     let args = names::translate(args)?;
     match Cli::try_parse_from(&args) {
-        Ok(cli) => Ok(Parsed::Command(cli)),
+        Ok(cli) => Ok(Parsed::Command(Box::new(cli))),
         Err(error) => match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Parsed::Text(error.render().to_string())),
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                Ok(Parsed::Text(error.render().to_string()))
+            }
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                 Err(Error::usage("no command: try `bulkhead --help`"))
             }
@@ -88,22 +136,47 @@ pub fn parse(args: Vec<String>) -> Result<Parsed> {
     }
 }
 
+/// Reads a command line that is not a question for help.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_only(args: &[String]) -> Result<Cli> {
+    Cli::try_parse_from(args).map_err(|error| usage_error(&error, args.get(1).map(String::as_str)))
+}
+
 /// One line of what clap says in several.
 fn usage_error(error: &clap::Error, command: Option<&str>) -> Error {
     let text = error.render().to_string();
-    let mut message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let mut message = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ")
+        .to_owned();
     if message.ends_with(':') {
-        let rest: Vec<_> = text.lines().skip(1).take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+        let rest: Vec<_> = text
+            .lines()
+            .skip(1)
+            .take_while(|line| !line.trim().is_empty())
+            .map(str::trim)
+            .collect();
         message = format!("{message} {}", rest.join(" "));
     }
-    if let Some(ContextValue::Strings(names)) = error.get(ContextKind::SuggestedArg).cloned().map(|v| match v {
-        ContextValue::String(name) => ContextValue::Strings(vec![name]),
-        other => other,
-    }) {
+    if let Some(ContextValue::Strings(names)) =
+        error
+            .get(ContextKind::SuggestedArg)
+            .cloned()
+            .map(|v| match v {
+                ContextValue::String(name) => ContextValue::Strings(vec![name]),
+                other => other,
+            })
+    {
         message = format!("{message}; did you mean {}?", names.join(" or "));
     }
     let help = match command {
-        Some(command) if !command.starts_with('-') && error.kind() != ErrorKind::InvalidSubcommand => {
+        Some(command)
+            if !command.starts_with('-') && error.kind() != ErrorKind::InvalidSubcommand =>
+        {
             format!("bulkhead {command} --help")
         }
         _ => "bulkhead --help".to_owned(),

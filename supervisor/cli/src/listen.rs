@@ -3,7 +3,9 @@
 use crate::error::{Error, Result, reason};
 use crate::undo::Undo;
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+};
 use nix::sys::stat::{Mode, fchmod};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -102,9 +104,11 @@ pub fn unix(path: &Path, mode: u32, owner: Option<(u32, u32)>, undo: &mut Undo) 
         })
     })?;
     undo.file(path);
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(|error| fail(reason(&error)))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .map_err(|error| fail(reason(&error)))?;
     if let Some((uid, gid)) = owner {
-        std::os::unix::fs::lchown(path, Some(uid), Some(gid)).map_err(|error| fail(reason(&error)))?;
+        std::os::unix::fs::lchown(path, Some(uid), Some(gid))
+            .map_err(|error| fail(reason(&error)))?;
     }
     listening(socket).map_err(|error| fail(reason(&error)))
 }
@@ -124,7 +128,9 @@ pub fn abstract_unix(name: &str) -> Result<OwnedFd> {
     };
     let address = net::SocketAddr::from_abstract_name(name).map_err(|error| fail(&error))?;
     let listener = UnixListener::bind_addr(&address).map_err(|error| fail(&error))?;
-    listener.set_nonblocking(true).map_err(|error| fail(&error))?;
+    listener
+        .set_nonblocking(true)
+        .map_err(|error| fail(&error))?;
     listening(OwnedFd::from(listener)).map_err(|error| fail(&error))
 }
 
@@ -135,8 +141,12 @@ pub fn abstract_unix(name: &str) -> Result<OwnedFd> {
 pub fn tcp(address: SocketAddr, any: bool) -> Result<(OwnedFd, SocketAddr)> {
     let fail = |error: &io::Error| {
         Error::new(match error.kind() {
-            ErrorKind::AddrInUse => format!("tcp {address}: the port is in use; choose another, or end what listens there (ss -ltnp)"),
-            ErrorKind::AddrNotAvailable => format!("tcp {address}: this machine does not have that address"),
+            ErrorKind::AddrInUse => format!(
+                "tcp {address}: the port is in use; choose another, or end what listens there (ss -ltnp)"
+            ),
+            ErrorKind::AddrNotAvailable => {
+                format!("tcp {address}: this machine does not have that address")
+            }
             _ => format!("tcp {address}: {}", reason(error)),
         })
     };
@@ -148,7 +158,9 @@ pub fn tcp(address: SocketAddr, any: bool) -> Result<(OwnedFd, SocketAddr)> {
     }
     .map_err(|error| fail(&error))?;
     let local = listener.local_addr().map_err(|error| fail(&error))?;
-    listener.set_nonblocking(true).map_err(|error| fail(&error))?;
+    listener
+        .set_nonblocking(true)
+        .map_err(|error| fail(&error))?;
     let socket = listening(OwnedFd::from(listener)).map_err(|error| fail(&error))?;
     Ok((socket, local))
 }
@@ -166,7 +178,9 @@ mod tests {
         let first = unix(&path, 0o600, None, &mut undo).unwrap();
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
         assert_eq!(probe(&path), State::Live);
-        let error = unix(&path, 0o600, None, &mut Undo::default()).unwrap_err().to_string();
+        let error = unix(&path, 0o600, None, &mut Undo::default())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("another server listens"), "{error}");
         drop(first);
         assert_eq!(probe(&path), State::Unknown);
@@ -184,8 +198,13 @@ mod tests {
     fn ports_in_use_are_named() {
         let (_socket, local) = tcp("127.0.0.1:0".parse().unwrap(), false).unwrap();
         let error = tcp(local, false).unwrap_err().to_string();
-        assert!(error.contains(&format!("tcp {local}: the port is in use")), "{error}");
-        let error = tcp("192.0.2.1:2000".parse().unwrap(), false).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("tcp {local}: the port is in use")),
+            "{error}"
+        );
+        let error = tcp("192.0.2.1:2000".parse().unwrap(), false)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("does not have that address"), "{error}");
     }
 
@@ -195,6 +214,11 @@ mod tests {
         assert_eq!(probe_abstract(&name), State::Dead);
         let _socket = abstract_unix(&name).unwrap();
         assert_eq!(probe_abstract(&name), State::Live);
-        assert!(abstract_unix(&name).unwrap_err().to_string().contains("somebody else"));
+        assert!(
+            abstract_unix(&name)
+                .unwrap_err()
+                .to_string()
+                .contains("somebody else")
+        );
     }
 }

@@ -6,61 +6,266 @@ use crate::options::BOOLEANS;
 
 /// Features that do not exist here: `--NAME=no` asks for what is the case and is accepted.
 const ABSENT_FEATURES: [&str; 52] = [
-    "attach", "audio", "av-sync", "bandwidth-detection", "clipboard", "control", "dbus",
-    "dbus-control", "dbus-launch", "desktop-fullscreen", "file-transfer", "forward-xdg-open",
-    "gsettings-sync", "gstreamer", "headerbar", "html", "http", "http-scripts", "keyboard-raw",
-    "mdns", "microphone", "mmap", "mmap-group", "notifications", "open-files", "open-url", "opengl",
-    "printing", "proxy-start-sessions", "pulseaudio", "rdp-upgrade", "reconnect", "remote-logging",
-    "rfb-upgrade", "shell", "speaker", "splash", "ssh-upgrade", "ssl", "ssl-upgrade",
-    "start-new-commands", "start-via-proxy", "sync-xvfb", "system-tray", "systemd-run", "tray",
-    "upnp", "video", "webcam", "websocket-upgrade", "xsettings", "exit-ssh",
+    "attach",
+    "audio",
+    "av-sync",
+    "bandwidth-detection",
+    "clipboard",
+    "control",
+    "dbus",
+    "dbus-control",
+    "dbus-launch",
+    "desktop-fullscreen",
+    "file-transfer",
+    "forward-xdg-open",
+    "gsettings-sync",
+    "gstreamer",
+    "headerbar",
+    "html",
+    "http",
+    "http-scripts",
+    "keyboard-raw",
+    "mdns",
+    "microphone",
+    "mmap",
+    "mmap-group",
+    "notifications",
+    "open-files",
+    "open-url",
+    "opengl",
+    "printing",
+    "proxy-start-sessions",
+    "pulseaudio",
+    "rdp-upgrade",
+    "reconnect",
+    "remote-logging",
+    "rfb-upgrade",
+    "shell",
+    "speaker",
+    "splash",
+    "ssh-upgrade",
+    "ssl",
+    "ssl-upgrade",
+    "start-new-commands",
+    "start-via-proxy",
+    "sync-xvfb",
+    "system-tray",
+    "systemd-run",
+    "tray",
+    "upnp",
+    "video",
+    "webcam",
+    "websocket-upgrade",
+    "xsettings",
+    "exit-ssh",
 ];
 
 /// Other options of Xpra's.
 const OTHERS: [&str; 143] = [
-    "add-printer-options", "audio-sink", "audio-source", "auto-refresh-delay", "backend",
-    "bandwidth-limit", "bell", "bind-quic", "bind-rdp", "bind-rfb", "bind-ssh", "bind-ssl",
-    "bind-vsock", "bind-ws", "bind-wss", "border", "bwlimit", "challenge-handlers",
-    "client-socket-dirs", "clipboard-direction", "clipboard-filter-file", "commands", "compress",
-    "compression_level", "compression-level", "compressors", "csc-modules", "cursors",
-    "delay-tray", "desktop-scaling", "displayfd", "dock-icon", "download-path", "dpi",
-    "enable-pings", "encoding", "encodings", "encryption", "encryption-keyfile", "exec-wrapper",
-    "file-size-limit", "http-origin", "idle-timeout", "input-devices", "input-method",
-    "key-shortcut", "keyboard-backend", "keyboard-layout", "keyboard-layouts", "keyboard-model",
-    "keyboard-options", "keyboard-sync", "keyboard-variant", "keyboard-variants",
-    "local-clipboard", "lock", "log-dir", "lpadmin", "lpinfo", "max-size", "microphone-codec",
-    "middle-click", "min-quality", "min-size", "min-speed", "minimal", "modal-windows",
-    "mousewheel", "open-command", "packet-encoders", "password", "password-file", "pdf-printer",
-    "pings", "pixel-depth", "pointer", "postscript-printer", "pulseaudio-command",
-    "pulseaudio-configure-commands", "quality", "quic-auth", "rdp-auth", "refresh-rate", "register",
-    "remote-clipboard", "remote-xpra", "rfb-auth", "seccomp", "server-idle-timeout",
-    "session-registry", "shortcut-modifiers", "sound-source", "source", "source-start",
-    "speaker-codec", "speed", "ssh", "ssh-auth", "ssl-auth", "ssl-ca-certs", "ssl-ca-data",
-    "ssl-cert", "ssl-check-hostname", "ssl-ciphers", "ssl-client-verify-mode", "ssl-key",
-    "ssl-key-password", "ssl-options", "ssl-protocol", "ssl-server-hostname",
-    "ssl-server-verify-mode", "ssl-verify-flags", "start-after-connect", "start-child-after-connect",
-    "start-child-late", "start-child-on-connect", "start-child-on-disconnect",
-    "start-child-on-last-client-exit", "start-env", "start-late", "start-on-connect",
-    "start-on-disconnect", "start-on-last-client-exit", "swap-keys", "system-proxy-socket",
-    "systemd-run-args", "tcp-encryption", "tcp-encryption-keyfile", "terminate-children", "title",
-    "tray-icon", "use-display", "username", "video-decoders", "video-encoders", "video-scaling",
-    "vsock-auth", "window-close", "window-icon", "windows", "wm-name", "ws-auth", "wss-auth",
+    "add-printer-options",
+    "audio-sink",
+    "audio-source",
+    "auto-refresh-delay",
+    "backend",
+    "bandwidth-limit",
+    "bell",
+    "bind-quic",
+    "bind-rdp",
+    "bind-rfb",
+    "bind-ssh",
+    "bind-ssl",
+    "bind-vsock",
+    "bind-ws",
+    "bind-wss",
+    "border",
+    "bwlimit",
+    "challenge-handlers",
+    "client-socket-dirs",
+    "clipboard-direction",
+    "clipboard-filter-file",
+    "commands",
+    "compress",
+    "compression_level",
+    "compression-level",
+    "compressors",
+    "csc-modules",
+    "cursors",
+    "delay-tray",
+    "desktop-scaling",
+    "displayfd",
+    "dock-icon",
+    "download-path",
+    "dpi",
+    "enable-pings",
+    "encoding",
+    "encodings",
+    "encryption",
+    "encryption-keyfile",
+    "exec-wrapper",
+    "file-size-limit",
+    "http-origin",
+    "idle-timeout",
+    "input-devices",
+    "input-method",
+    "key-shortcut",
+    "keyboard-backend",
+    "keyboard-layout",
+    "keyboard-layouts",
+    "keyboard-model",
+    "keyboard-options",
+    "keyboard-sync",
+    "keyboard-variant",
+    "keyboard-variants",
+    "local-clipboard",
+    "lock",
+    "log-dir",
+    "lpadmin",
+    "lpinfo",
+    "max-size",
+    "microphone-codec",
+    "middle-click",
+    "min-quality",
+    "min-size",
+    "min-speed",
+    "minimal",
+    "modal-windows",
+    "mousewheel",
+    "open-command",
+    "packet-encoders",
+    "password",
+    "password-file",
+    "pdf-printer",
+    "pings",
+    "pixel-depth",
+    "pointer",
+    "postscript-printer",
+    "pulseaudio-command",
+    "pulseaudio-configure-commands",
+    "quality",
+    "quic-auth",
+    "rdp-auth",
+    "refresh-rate",
+    "register",
+    "remote-clipboard",
+    "remote-xpra",
+    "rfb-auth",
+    "seccomp",
+    "server-idle-timeout",
+    "session-registry",
+    "shortcut-modifiers",
+    "sound-source",
+    "source",
+    "source-start",
+    "speaker-codec",
+    "speed",
+    "ssh",
+    "ssh-auth",
+    "ssl-auth",
+    "ssl-ca-certs",
+    "ssl-ca-data",
+    "ssl-cert",
+    "ssl-check-hostname",
+    "ssl-ciphers",
+    "ssl-client-verify-mode",
+    "ssl-key",
+    "ssl-key-password",
+    "ssl-options",
+    "ssl-protocol",
+    "ssl-server-hostname",
+    "ssl-server-verify-mode",
+    "ssl-verify-flags",
+    "start-after-connect",
+    "start-child-after-connect",
+    "start-child-late",
+    "start-child-on-connect",
+    "start-child-on-disconnect",
+    "start-child-on-last-client-exit",
+    "start-env",
+    "start-late",
+    "start-on-connect",
+    "start-on-disconnect",
+    "start-on-last-client-exit",
+    "swap-keys",
+    "system-proxy-socket",
+    "systemd-run-args",
+    "tcp-encryption",
+    "tcp-encryption-keyfile",
+    "terminate-children",
+    "title",
+    "tray-icon",
+    "use-display",
+    "username",
+    "video-decoders",
+    "video-encoders",
+    "video-scaling",
+    "vsock-auth",
+    "window-close",
+    "window-icon",
+    "windows",
+    "wm-name",
+    "ws-auth",
+    "wss-auth",
 ];
 
 /// Subcommands of Xpra's that do not exist here yet.
 const COMMANDS: [&str; 49] = [
-    "attach", "launcher", "gui", "listen", "desktop", "start-desktop", "monitor", "start-monitor",
-    "expand", "start-expand", "shadow", "start-shadow", "shadow-screen", "start-shadow-screen",
-    "proxy", "start-proxy", "encoder", "runner", "upgrade", "upgrade-seamless", "upgrade-desktop",
-    "upgrade-monitor", "upgrade-shadow", "connect-test", "icon", "control", "run", "print",
-    "list-clients", "list-windows", "displays", "sessions", "clean", "clean-sockets",
-    "clean-displays", "recover", "list-mdns", "mdns-gui", "top", "record", "shell", "setup-ssl",
-    "show-ssl", "auth", "showconfig", "showsetting", "webcam", "qrcode", "bug-report",
+    "attach",
+    "launcher",
+    "gui",
+    "listen",
+    "desktop",
+    "start-desktop",
+    "monitor",
+    "start-monitor",
+    "expand",
+    "start-expand",
+    "shadow",
+    "start-shadow",
+    "shadow-screen",
+    "start-shadow-screen",
+    "proxy",
+    "start-proxy",
+    "encoder",
+    "runner",
+    "upgrade",
+    "upgrade-seamless",
+    "upgrade-desktop",
+    "upgrade-monitor",
+    "upgrade-shadow",
+    "connect-test",
+    "icon",
+    "control",
+    "run",
+    "print",
+    "list-clients",
+    "list-windows",
+    "displays",
+    "sessions",
+    "clean",
+    "clean-sockets",
+    "clean-displays",
+    "recover",
+    "list-mdns",
+    "mdns-gui",
+    "top",
+    "record",
+    "shell",
+    "setup-ssl",
+    "show-ssl",
+    "auth",
+    "showconfig",
+    "showsetting",
+    "webcam",
+    "qrcode",
+    "bug-report",
 ];
 
 fn means_off(value: Option<&str>) -> bool {
     value.is_some_and(|value| {
-        matches!(value.to_ascii_lowercase().as_str(), "no" | "off" | "false" | "0" | "none" | "disabled")
+        matches!(
+            value.to_ascii_lowercase().as_str(),
+            "no" | "off" | "false" | "0" | "none" | "disabled"
+        )
     })
 }
 
@@ -79,7 +284,9 @@ pub fn missing_option(name: &str, value: Option<&str>) -> Result<bool> {
         };
     }
     match OTHERS.contains(&name) {
-        true => Err(Error::usage(format!("--{name}: this option of Xpra's is not built yet"))),
+        true => Err(Error::usage(format!(
+            "--{name}: this option of Xpra's is not built yet"
+        ))),
         false => Ok(false),
     }
 }
@@ -92,10 +299,14 @@ pub fn missing_option(name: &str, value: Option<&str>) -> Result<bool> {
 pub fn translate(args: Vec<String>) -> Result<Vec<String>> {
     let mut args = args.into_iter();
     let mut out: Vec<String> = args.next().into_iter().collect();
-    let Some(command) = args.next() else { return Ok(out) };
+    let Some(command) = args.next() else {
+        return Ok(out);
+    };
     if COMMANDS.contains(&command.as_str()) {
         return Err(Error::usage(match command.as_str() {
-            "attach" => "attach: the client is not built yet; the stock `xpra attach` works".to_owned(),
+            "attach" => {
+                "attach: the client is not built yet; the stock `xpra attach` works".to_owned()
+            }
             _ => format!("{command}: this command of Xpra's is not built yet"),
         }));
     }
@@ -175,22 +386,49 @@ mod tests {
 
     #[test]
     fn forms_are_translated() {
-        let out = translated(&[":1", "--no-daemon", "-d", "auth", "--readwrite", "--start", "a --no-x"]);
+        let out = translated(&[
+            ":1",
+            "--no-daemon",
+            "-d",
+            "auth",
+            "--readwrite",
+            "--start",
+            "a --no-x",
+        ]);
         assert_eq!(
             out.unwrap(),
-            [":1", "--daemon=no", "--debug=auth", "--readonly=no", "--start", "a --no-x"]
+            [
+                ":1",
+                "--daemon=no",
+                "--debug=auth",
+                "--readonly=no",
+                "--start",
+                "a --no-x"
+            ]
         );
-        assert_eq!(translated(&["--", "--clipboard"]).unwrap(), ["--", "--clipboard"]);
+        assert_eq!(
+            translated(&["--", "--clipboard"]).unwrap(),
+            ["--", "--clipboard"]
+        );
     }
 
     #[test]
     fn what_is_missing_may_be_off_and_nothing_else() {
-        assert_eq!(translated(&["--mdns=no", "--speaker=off", "--no-clipboard"]).unwrap(), [""; 0]);
+        assert_eq!(
+            translated(&["--mdns=no", "--speaker=off", "--no-clipboard"]).unwrap(),
+            [""; 0]
+        );
         for arg in ["--mdns", "--clipboard=yes", "--html=/x"] {
             let error = translated(&[arg]).unwrap_err().to_string();
             assert!(error.contains("not built yet; only --"), "{error}");
         }
-        for arg in ["--bind-ssl=:1", "--start-env=A=B", "--dpi", "--no-bell", "-z9"] {
+        for arg in [
+            "--bind-ssl=:1",
+            "--start-env=A=B",
+            "--dpi",
+            "--no-bell",
+            "-z9",
+        ] {
             let _ = translated(&[arg]).unwrap_err();
         }
         assert!(translate(vec!["bulkhead".into(), "shadow".into()]).is_err());

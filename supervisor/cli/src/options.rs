@@ -327,8 +327,15 @@ pub enum Generate {
 
 /// Options of `bulkhead seamless` that are booleans, for `--no-X`.
 pub const BOOLEANS: [&str; 9] = [
-    "exit-with-children", "exit-with-client", "exit-with-windows", "daemon", "insecure", "readonly",
-    "sharing", "resize-display", "debug",
+    "exit-with-children",
+    "exit-with-client",
+    "exit-with-windows",
+    "daemon",
+    "insecure",
+    "readonly",
+    "sharing",
+    "resize-display",
+    "debug",
 ];
 
 /// Reads a boolean as Xpra writes them.
@@ -359,9 +366,9 @@ fn sharing(text: &str) -> std::result::Result<Sharing, Error> {
 fn resize(text: &str) -> std::result::Result<bool, Error> {
     match text {
         "auto" => Ok(true),
-        _ if text.starts_with(|c: char| ('2'..='9').contains(&c)) || text.contains('x') => {
-            Err(Error::usage(format!("a fixed size (`{text}`) is not built yet")))
-        }
+        _ if text.starts_with(|c: char| ('2'..='9').contains(&c)) || text.contains('x') => Err(
+            Error::usage(format!("a fixed size (`{text}`) is not built yet")),
+        ),
         _ => boolean(text),
     }
 }
@@ -371,7 +378,10 @@ fn debug(text: &str) -> std::result::Result<bool, Error> {
         return Ok(yes);
     }
     let word = |word: &str| {
-        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        !word.is_empty()
+            && word
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
     match text.split(',').all(word) {
         true => Ok(true),
@@ -387,7 +397,9 @@ pub fn display(text: &str) -> std::result::Result<u32, Error> {
     let digits = text.strip_prefix(':').unwrap_or(text);
     match digits.parse::<u32>() {
         Ok(number) if number <= 65535 && digits.bytes().all(|b| b.is_ascii_digit()) => Ok(number),
-        _ => Err(Error::usage(format!("`{text}` is not a display: write :N with N up to 65535"))),
+        _ => Err(Error::usage(format!(
+            "`{text}` is not a display: write :N with N up to 65535"
+        ))),
     }
 }
 
@@ -409,7 +421,12 @@ mod tests {
         for text in ["no", "OFF", "false", "0"] {
             assert!(!boolean(text).unwrap());
         }
-        assert!(boolean("perhaps").unwrap_err().to_string().contains("`perhaps`"));
+        assert!(
+            boolean("perhaps")
+                .unwrap_err()
+                .to_string()
+                .contains("`perhaps`")
+        );
     }
 
     #[test]
@@ -427,7 +444,10 @@ mod tests {
         let seamless = command.find_subcommand("seamless").unwrap();
         let mut flags: Vec<_> = seamless
             .get_arguments()
-            .filter(|arg| arg.get_num_args().is_some_and(|n| n.min_values() == 0 && n.max_values() == 1))
+            .filter(|arg| {
+                arg.get_num_args()
+                    .is_some_and(|n| n.min_values() == 0 && n.max_values() == 1)
+            })
             .filter_map(clap::Arg::get_long)
             .collect();
         flags.sort_unstable();

@@ -55,7 +55,10 @@ impl Places {
             }
         };
         let expand = |path: &PathBuf| expand(path, &home);
-        let sessions = args.sessions_dir.as_ref().map_or_else(|| own.clone(), expand);
+        let sessions = args
+            .sessions_dir
+            .as_ref()
+            .map_or_else(|| own.clone(), expand);
         let sockets: Vec<PathBuf> = match args.socket_dir.is_empty() {
             true => vec![sessions.clone()],
             false => args.socket_dir.iter().map(expand).collect(),
@@ -68,10 +71,19 @@ impl Places {
         }
         for dir in &searched {
             if !dir.is_absolute() {
-                return Err(Error::usage(format!("{}: the path must be absolute", dir.display())));
+                return Err(Error::usage(format!(
+                    "{}: the path must be absolute",
+                    dir.display()
+                )));
             }
         }
-        Ok(Self { sessions, sockets, searched, hostname: hostname()?, home })
+        Ok(Self {
+            sessions,
+            sockets,
+            searched,
+            hostname: hostname()?,
+            home,
+        })
     }
 
     /// The session directory of a display.
@@ -89,8 +101,9 @@ impl Places {
 
 /// Replaces a leading `~`.
 #[must_use]
-pub fn expand(path: &PathBuf, home: &Path) -> PathBuf {
-    path.strip_prefix("~").map_or_else(|_| path.clone(), |rest| home.join(rest))
+pub fn expand(path: &Path, home: &Path) -> PathBuf {
+    path.strip_prefix("~")
+        .map_or_else(|_| path.to_path_buf(), |rest| home.join(rest))
 }
 
 /// The host's name for socket names.
@@ -100,7 +113,9 @@ fn hostname() -> Result<String> {
         _ => host(),
     };
     match name.contains(['/', '\0']) || name.starts_with('.') {
-        true => Err(Error::new(format!("the host's name `{name}` cannot be part of a socket's name"))),
+        true => Err(Error::new(format!(
+            "the host's name `{name}` cannot be part of a socket's name"
+        ))),
         false => Ok(name),
     }
 }
@@ -108,7 +123,10 @@ fn hostname() -> Result<String> {
 /// The host's name.
 #[must_use]
 pub fn host() -> String {
-    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "localhost".into())
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "localhost".into())
 }
 
 /// Makes sure that a directory exists in which only its owner (or root) can replace things.
@@ -130,7 +148,11 @@ pub fn ensure(dir: &Path, mode: u32) -> Result<Vec<PathBuf>> {
             Err(_) if part.is_dir() => {}
             Err(error) => {
                 remove_dirs(&made);
-                return Err(Error::new(format!("directory {}: cannot be made: {}", part.display(), reason(&error))));
+                return Err(Error::new(format!(
+                    "directory {}: cannot be made: {}",
+                    part.display(),
+                    reason(&error)
+                )));
             }
         }
     }
@@ -140,7 +162,10 @@ pub fn ensure(dir: &Path, mode: u32) -> Result<Vec<PathBuf>> {
     let why = if !meta.is_dir() {
         Some("is not a directory".to_owned())
     } else if !sticky && meta.uid() != uid && meta.uid() != 0 {
-        Some(format!("belongs to the user {}, who could replace the sockets in it", meta.uid()))
+        Some(format!(
+            "belongs to the user {}, who could replace the sockets in it",
+            meta.uid()
+        ))
     } else if !sticky && meta.mode() & 0o022 != 0 {
         Some(format!(
             "others may write to it (mode {:o}): chmod go-w {}",
@@ -174,22 +199,35 @@ mod tests {
     #[test]
     fn tildes_are_expanded() {
         let home = Path::new("/home/a");
-        assert_eq!(expand(&"~/x".into(), home), Path::new("/home/a/x"));
-        assert_eq!(expand(&"/~/x".into(), home), Path::new("/~/x"));
+        assert_eq!(expand(Path::new("~/x"), home), Path::new("/home/a/x"));
+        assert_eq!(expand(Path::new("/~/x"), home), Path::new("/~/x"));
     }
 
     #[test]
     fn directories_are_made_private_and_checked() {
         let tmp = tempfile::tempdir().unwrap();
         let dir = tmp.path().join("a/b");
-        assert_eq!(ensure(&dir, 0o700).unwrap(), [tmp.path().join("a"), dir.clone()]);
+        assert_eq!(
+            ensure(&dir, 0o700).unwrap(),
+            [tmp.path().join("a"), dir.clone()]
+        );
         assert_eq!(dir.metadata().unwrap().mode() & 0o777, 0o700);
         assert_eq!(ensure(&dir, 0o700).unwrap(), [PathBuf::new(); 0]);
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o770)).unwrap();
-        assert!(ensure(&dir, 0o700).unwrap_err().to_string().contains("chmod go-w"));
+        assert!(
+            ensure(&dir, 0o700)
+                .unwrap_err()
+                .to_string()
+                .contains("chmod go-w")
+        );
         std::fs::write(tmp.path().join("file"), "").unwrap();
-        let error = ensure(&tmp.path().join("file/x"), 0o700).unwrap_err().to_string();
-        assert!(error.contains("file/x: cannot be made: not a directory"), "{error}");
+        let error = ensure(&tmp.path().join("file/x"), 0o700)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("file/x: cannot be made: not a directory"),
+            "{error}"
+        );
         assert!(ensure(Path::new("/proc/self/x"), 0o700).is_err());
     }
 }

@@ -45,7 +45,10 @@ impl Program {
     ) -> Result<Self> {
         Ok(Self {
             path: c_string(path.as_os_str())?,
-            args: args.iter().map(|arg| c_string(OsStr::new(arg))).collect::<Result<_>>()?,
+            args: args
+                .iter()
+                .map(|arg| c_string(OsStr::new(arg)))
+                .collect::<Result<_>>()?,
             env: env
                 .iter()
                 .map(|(name, value)| c_string(OsStr::new(&format!("{name}={value}"))))
@@ -75,7 +78,8 @@ impl Program {
     /// # Errors
     /// It cannot be executed.
     pub fn spawn(self) -> Result<Pid> {
-        let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|error| self.failed(error))?;
+        let (read, write) =
+            nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|error| self.failed(error))?;
         // SAFETY: this process has one thread, so the child may do what any process may.
         match unsafe { fork() }.map_err(|error| self.failed(error))? {
             ForkResult::Child => {
@@ -127,10 +131,20 @@ fn arrange_and_exec(program: &Program, report: Option<OwnedFd>) -> Errno {
         let end = FIRST + RawFd::try_from(program.table.len()).map_err(|_| Errno::EMFILE)?;
         let null = nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
         let null = copy_above(null.as_fd(), end)?;
-        let output = program.output.as_ref().map(|fd| copy_above(fd.as_fd(), end)).transpose()?;
-        let table: Vec<OwnedFd> =
-            program.table.iter().map(|fd| copy_above(fd.as_fd(), end)).collect::<nix::Result<_>>()?;
-        let report = report.as_ref().map(|fd| copy_above(fd.as_fd(), end)).transpose()?;
+        let output = program
+            .output
+            .as_ref()
+            .map(|fd| copy_above(fd.as_fd(), end))
+            .transpose()?;
+        let table: Vec<OwnedFd> = program
+            .table
+            .iter()
+            .map(|fd| copy_above(fd.as_fd(), end))
+            .collect::<nix::Result<_>>()?;
+        let report = report
+            .as_ref()
+            .map(|fd| copy_above(fd.as_fd(), end))
+            .transpose()?;
         let done = || -> nix::Result<std::convert::Infallible> {
             place(null.as_fd(), 0)?;
             if let Some(output) = &output {
@@ -169,7 +183,12 @@ pub enum Background {
 /// # Errors
 /// What the kernel says.
 pub fn background() -> Result<Background> {
-    let fail = |error: Errno| Error::new(format!("cannot go to the background: {}", reason(&error.into())));
+    let fail = |error: Errno| {
+        Error::new(format!(
+            "cannot go to the background: {}",
+            reason(&error.into())
+        ))
+    };
     let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(fail)?;
     // SAFETY: this process has one thread, so the child may do what any process may.
     match unsafe { fork() }.map_err(fail)? {
@@ -199,6 +218,10 @@ pub fn leave_terminal(output: &OwnedFd) -> Result<()> {
         nix::unistd::dup2_stdout(output)?;
         nix::unistd::dup2_stderr(output)
     };
-    run().map_err(|error| Error::new(format!("cannot leave the terminal: {}", reason(&error.into()))))
+    run().map_err(|error| {
+        Error::new(format!(
+            "cannot leave the terminal: {}",
+            reason(&error.into())
+        ))
+    })
 }
-

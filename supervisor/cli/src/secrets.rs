@@ -13,7 +13,7 @@ use std::path::Path;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Longest password in bytes.
-pub const MAX_SECRET: u64 = 4096;
+pub const MAX_SECRET: u64 = 64 * 1024;
 
 /// A secret in a descriptor, and what the user should know about it.
 #[derive(Debug)]
@@ -33,13 +33,21 @@ pub fn sealed(bytes: &[u8]) -> Result<OwnedFd> {
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let mut file = File::from(memfd_create(c"bulkhead", flags)?);
         file.write_all(bytes)?;
-        let seals = SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SEAL;
+        let seals = SealFlag::F_SEAL_GROW
+            | SealFlag::F_SEAL_SHRINK
+            | SealFlag::F_SEAL_WRITE
+            | SealFlag::F_SEAL_SEAL;
         fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
         // The offset is shared by everybody who gets the descriptor.
         io::Seek::rewind(&mut file)?;
         Ok(OwnedFd::from(file))
     };
-    make().map_err(|error| Error::new(format!("cannot make a sealed memory file: {}", reason(&error))))
+    make().map_err(|error| {
+        Error::new(format!(
+            "cannot make a sealed memory file: {}",
+            reason(&error)
+        ))
+    })
 }
 
 /// Opens a password file.
@@ -61,14 +69,22 @@ pub fn file(path: &Path) -> Result<Secret> {
     if !meta.is_file() {
         // A pipe can be read once: keep what came.
         let mut bytes = Zeroizing::new(Vec::new());
-        file.take(MAX_SECRET + 1).read_to_end(&mut bytes).map_err(|error| fail(reason(&error)))?;
+        file.take(MAX_SECRET + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| fail(reason(&error)))?;
         check_len(bytes.len() as u64).map_err(fail)?;
         let warnings = newline(&shown, bytes.ends_with(b"\n"));
-        return Ok(Secret { fd: sealed(&bytes)?, warnings });
+        return Ok(Secret {
+            fd: sealed(&bytes)?,
+            warnings,
+        });
     }
     check_len(meta.len()).map_err(fail)?;
     if meta.mode() & 0o022 != 0 {
-        return Err(fail(format!("others may write it (mode {:o}): chmod 600 {shown}", meta.mode() & 0o777)));
+        return Err(fail(format!(
+            "others may write it (mode {:o}): chmod 600 {shown}",
+            meta.mode() & 0o777
+        )));
     }
     let mut warnings = Vec::new();
     if meta.mode() & 0o044 != 0 {
@@ -78,10 +94,14 @@ pub fn file(path: &Path) -> Result<Secret> {
         ));
     }
     let mut last = [0_u8];
-    file.read_exact_at(&mut last, meta.len() - 1).map_err(|error| fail(reason(&error)))?;
+    file.read_exact_at(&mut last, meta.len() - 1)
+        .map_err(|error| fail(reason(&error)))?;
     warnings.extend(newline(&shown, last == *b"\n"));
     last.zeroize();
-    Ok(Secret { fd: OwnedFd::from(file), warnings })
+    Ok(Secret {
+        fd: OwnedFd::from(file),
+        warnings,
+    })
 }
 
 fn check_len(len: u64) -> std::result::Result<(), String> {
@@ -109,7 +129,8 @@ pub fn variable(name: &str) -> Result<OwnedFd> {
     let value = std::env::var_os(name)
         .map(|value| Zeroizing::new(std::os::unix::ffi::OsStringExt::into_vec(value)))
         .ok_or_else(|| Error::new(format!("auth=env: the variable {name} is not set")))?;
-    check_len(value.len() as u64).map_err(|why| Error::new(format!("auth=env: the variable {name} {why}")))?;
+    check_len(value.len() as u64)
+        .map_err(|why| Error::new(format!("auth=env: the variable {name} {why}")))?;
     sealed(&value)
 }
 
@@ -118,7 +139,8 @@ pub fn variable(name: &str) -> Result<OwnedFd> {
 /// # Errors
 /// It is too long.
 pub fn literal(value: &str) -> Result<OwnedFd> {
-    check_len(value.len() as u64).map_err(|why| Error::new(format!("auth=password: the value {why}")))?;
+    check_len(value.len() as u64)
+        .map_err(|why| Error::new(format!("auth=password: the value {why}")))?;
     sealed(value.as_bytes())
 }
 
@@ -127,7 +149,9 @@ pub fn literal(value: &str) -> Result<OwnedFd> {
 pub fn is_secret_variable(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     (name.starts_with("XPRA_") || name.starts_with("BULKHEAD_"))
-        && ["PASS", "SECRET", "KEY", "TOKEN"].iter().any(|part| name.contains(part))
+        && ["PASS", "SECRET", "KEY", "TOKEN"]
+            .iter()
+            .any(|part| name.contains(part))
 }
 
 /// Overwrites, in this process's own command line and environment as others see them in `/proc`,
@@ -140,13 +164,32 @@ pub fn scrub(variables: &[String]) {
 fn try_scrub(variables: &[String]) -> io::Result<()> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     // After the command's name in parentheses comes field 3; proc(5) counts from 1.
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let fields: Vec<&str> = stat
+        .rsplit(") ")
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .collect();
     let address = |field: usize| -> io::Result<u64> {
-        fields.get(field - 3).and_then(|f| f.trim().parse().ok()).ok_or_else(|| Errno::EINVAL.into())
+        fields
+            .get(field - 3)
+            .and_then(|f| f.trim().parse().ok())
+            .ok_or_else(|| Errno::EINVAL.into())
     };
-    let memory = File::options().read(true).write(true).open("/proc/self/mem")?;
-    for (start, end, environment) in [(address(48)?, address(49)?, false), (address(50)?, address(51)?, true)] {
-        let Some(len) = end.checked_sub(start).and_then(|len| usize::try_from(len).ok()) else { continue };
+    let memory = File::options()
+        .read(true)
+        .write(true)
+        .open("/proc/self/mem")?;
+    for (start, end, environment) in [
+        (address(48)?, address(49)?, false),
+        (address(50)?, address(51)?, true),
+    ] {
+        let Some(len) = end
+            .checked_sub(start)
+            .and_then(|len| usize::try_from(len).ok())
+        else {
+            continue;
+        };
         let mut bytes = Zeroizing::new(vec![0_u8; len]);
         memory.read_exact_at(&mut bytes, start)?;
         let wiped = match environment {
@@ -164,9 +207,15 @@ fn wipe_values(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut out = Zeroizing::new(bytes.to_vec());
     let key = b"value=";
     let mut at = 0;
-    while let Some(found) = out[at..].windows(key.len()).position(|window| window == key) {
+    while let Some(found) = out[at..]
+        .windows(key.len())
+        .position(|window| window == key)
+    {
         let start = at + found + key.len();
-        let end = out[start..].iter().position(|b| matches!(b, 0 | b',')).map_or(out.len(), |len| start + len);
+        let end = out[start..]
+            .iter()
+            .position(|b| matches!(b, 0 | b','))
+            .map_or(out.len(), |len| start + len);
         out[start..end].fill(b'*');
         at = end;
     }
@@ -176,7 +225,9 @@ fn wipe_values(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
 fn wipe_variables(bytes: &[u8], variables: &[String]) -> Zeroizing<Vec<u8>> {
     let mut out = Zeroizing::new(bytes.to_vec());
     for entry in out.split_mut(|byte| *byte == 0) {
-        let Some(equals) = entry.iter().position(|byte| *byte == b'=') else { continue };
+        let Some(equals) = entry.iter().position(|byte| *byte == b'=') else {
+            continue;
+        };
         let name = String::from_utf8_lossy(&entry[..equals]).into_owned();
         if is_secret_variable(&name) || variables.contains(&name) {
             entry[equals + 1..].fill(b'*');
@@ -217,25 +268,43 @@ mod tests {
     fn password_files_are_checked() {
         let (_dir, path) = write(0o600, b"secret");
         let secret = file(&path).unwrap();
-        assert_eq!((secret.warnings, content(secret.fd)), (vec![], b"secret".to_vec()));
+        assert_eq!(
+            (secret.warnings, content(secret.fd)),
+            (vec![], b"secret".to_vec())
+        );
         let (_dir, path) = write(0o644, b"secret\n");
         let secret = file(&path).unwrap();
         assert!(secret.warnings[0].contains("others may read it (mode 644)"));
         assert!(secret.warnings[1].contains("part of the password"));
-        for (mode, bytes, part) in [(0o666, &b"x"[..], "others may write it"), (0o600, b"", "is empty"),
-            (0o600, &[0; 5000], "longer than 4096")] {
+        for (mode, bytes, part) in [
+            (0o666, &b"x"[..], "others may write it"),
+            (0o600, b"", "is empty"),
+            (0o600, &[0; 70_000], "longer than 65536"),
+        ] {
             let (_dir, path) = write(mode, bytes);
             let error = file(&path).unwrap_err().to_string();
-            assert!(error.contains(part) && error.contains("password.txt"), "{error}");
+            assert!(
+                error.contains(part) && error.contains("password.txt"),
+                "{error}"
+            );
         }
         let error = file(Path::new("/nonexistent/p")).unwrap_err().to_string();
-        assert_eq!(error, "password file /nonexistent/p: no such file or directory");
-        assert!(file(Path::new("/proc")).unwrap_err().to_string().contains("is a directory"));
+        assert_eq!(
+            error,
+            "password file /nonexistent/p: no such file or directory"
+        );
+        assert!(
+            file(Path::new("/proc"))
+                .unwrap_err()
+                .to_string()
+                .contains("is a directory")
+        );
     }
 
     #[test]
     fn values_and_variables_are_wiped_and_nothing_else() {
-        let line = b"bulkhead\0--bind-tcp=:1,auth=password,value=secret,stop=no\0password(value=x)\0";
+        let line =
+            b"bulkhead\0--bind-tcp=:1,auth=password,value=secret,stop=no\0password(value=x)\0";
         let wiped = wipe_values(line);
         assert_eq!(
             wiped.as_slice(),
@@ -243,7 +312,10 @@ mod tests {
         );
         let env = b"HOME=/root\0XPRA_PASSWORD=abc\0OTHER=q=r\0PATH=/bin\0";
         let wiped = wipe_variables(env, &["OTHER".into()]);
-        assert_eq!(wiped.as_slice(), b"HOME=/root\0XPRA_PASSWORD=***\0OTHER=***\0PATH=/bin\0");
+        assert_eq!(
+            wiped.as_slice(),
+            b"HOME=/root\0XPRA_PASSWORD=***\0OTHER=***\0PATH=/bin\0"
+        );
     }
 
     #[test]

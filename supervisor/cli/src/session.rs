@@ -14,10 +14,28 @@ const XVFB: &str = "Xvfb +extension GLX +extension Composite +extension RANDR +e
 
 /// Variables of the terminal's or the service manager's, which are not the session's.
 const NOT_INHERITED: [&str; 22] = [
-    "DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET", "WINDOWID", "SESSION_MANAGER",
-    "DESKTOP_STARTUP_ID", "XDG_ACTIVATION_TOKEN", "XDG_SEAT", "XDG_VTNR", "XDG_SESSION_ID",
-    "XDG_SESSION_TYPE", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS",
-    "LISTEN_PID", "LISTEN_FDNAMES", "JOURNAL_STREAM", "INVOCATION_ID", "MANAGERPID", "OLDPWD",
+    "DISPLAY",
+    "XAUTHORITY",
+    "WAYLAND_DISPLAY",
+    "WAYLAND_SOCKET",
+    "WINDOWID",
+    "SESSION_MANAGER",
+    "DESKTOP_STARTUP_ID",
+    "XDG_ACTIVATION_TOKEN",
+    "XDG_SEAT",
+    "XDG_VTNR",
+    "XDG_SESSION_ID",
+    "XDG_SESSION_TYPE",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "JOURNAL_STREAM",
+    "INVOCATION_ID",
+    "MANAGERPID",
+    "OLDPWD",
 ];
 
 /// What a start as root takes over from root's environment.
@@ -25,7 +43,9 @@ const FROM_ROOT: [&str; 4] = ["LANG", "LANGUAGE", "TZ", "TERM"];
 
 /// Variables that make toolkits use the session's display.
 const FIXED: [(&str, &str); 4] = [
-    ("XDG_SESSION_TYPE", "x11"), ("GDK_BACKEND", "x11"), ("QT_QPA_PLATFORM", "xcb"),
+    ("XDG_SESSION_TYPE", "x11"),
+    ("GDK_BACKEND", "x11"),
+    ("QT_QPA_PLATFORM", "xcb"),
     ("NO_AT_BRIDGE", "1"),
 ];
 
@@ -54,30 +74,49 @@ pub fn owner(args: &StartArgs) -> Result<Owner> {
         if let Some(gid) = &args.gid {
             own_group(gid)?;
         }
-        return Ok(Owner { user: myself(me), switch: None });
+        return Ok(Owner {
+            user: myself(me),
+            switch: None,
+        });
     };
     if me != 0 {
         if users::uid(text).map_err(|error| error.at("--uid"))? != me {
-            return Err(Error::usage(format!("--uid={text}: only root can start a session of another user")));
+            return Err(Error::usage(format!(
+                "--uid={text}: only root can start a session of another user"
+            )));
         }
         if let Some(gid) = &args.gid {
             own_group(gid)?;
         }
-        return Ok(Owner { user: myself(me), switch: None });
+        return Ok(Owner {
+            user: myself(me),
+            switch: None,
+        });
     }
     let user = users::user(text).map_err(|error| error.at("--uid"))?;
     if user.uid == 0 {
-        return Err(Error::usage(format!("--uid={text}: a session is never root's: name another user")));
+        return Err(Error::usage(format!(
+            "--uid={text}: a session is never root's: name another user"
+        )));
     }
     let gid = match &args.gid {
         None => user.gid,
         Some(gid) => users::group(gid).map_err(|error| error.at("--gid"))?,
     };
     if gid == 0 {
-        return Err(Error::usage("a session is never of the group root: name another with --gid="));
+        return Err(Error::usage(
+            "a session is never of the group root: name another with --gid=",
+        ));
     }
-    let groups = users::groups(&user).into_iter().filter(|group| *group != 0).collect();
-    let switch = Some(SessionUser { uid: user.uid, gid, groups });
+    let groups = users::groups(&user)
+        .into_iter()
+        .filter(|group| *group != 0)
+        .collect();
+    let switch = Some(SessionUser {
+        uid: user.uid,
+        gid,
+        groups,
+    });
     Ok(Owner { user, switch })
 }
 
@@ -85,7 +124,9 @@ fn own_group(text: &str) -> Result<()> {
     let gid = users::group(text).map_err(|error| error.at("--gid"))?;
     match gid == nix::unistd::getegid().as_raw() {
         true => Ok(()),
-        false => Err(Error::usage(format!("--gid={text}: only root can start a session of another group"))),
+        false => Err(Error::usage(format!(
+            "--gid={text}: only root can start a session of another group"
+        ))),
     }
 }
 
@@ -160,17 +201,29 @@ pub fn find_program(name: &str, env: &[(String, String)], cwd: &Path) -> Option<
         let path = cwd.join(name);
         return runs(&path).then_some(path);
     }
-    let path = env.iter().find(|(key, _)| key == "PATH").map_or("", |(_, value)| value.as_str());
-    std::env::split_paths(path).map(|dir| cwd.join(dir).join(name)).find(|path| runs(path))
+    let path = env
+        .iter()
+        .find(|(key, _)| key == "PATH")
+        .map_or("", |(_, value)| value.as_str());
+    std::env::split_paths(path)
+        .map(|dir| cwd.join(dir).join(name))
+        .find(|path| runs(path))
 }
 
 /// The commands of `--start` and `--start-child`.
 ///
 /// # Errors
 /// A command that is not there, or cannot be split into words.
-pub fn commands(args: &StartArgs, env: &[(String, String)], cwd: &Path) -> Result<Vec<CommandSpec>> {
+pub fn commands(
+    args: &StartArgs,
+    env: &[(String, String)],
+    cwd: &Path,
+) -> Result<Vec<CommandSpec>> {
     let start = args.start.iter().map(|text| ("start", text, false));
-    let child = args.start_child.iter().map(|text| ("start-child", text, true));
+    let child = args
+        .start_child
+        .iter()
+        .map(|text| ("start-child", text, true));
     start
         .chain(child)
         .map(|(option, text, child)| {
@@ -191,14 +244,18 @@ pub fn commands(args: &StartArgs, env: &[(String, String)], cwd: &Path) -> Resul
 /// # Errors
 /// It is not installed, or the text cannot be split.
 pub fn x_server(args: &StartArgs, env: &[(String, String)], cwd: &Path) -> Result<Vec<String>> {
-    let mut argv = words(args.xvfb.as_deref().unwrap_or(XVFB)).map_err(|error| error.at("--xvfb"))?;
+    let mut argv =
+        words(args.xvfb.as_deref().unwrap_or(XVFB)).map_err(|error| error.at("--xvfb"))?;
     let Some(path) = find_program(&argv[0], env, cwd) else {
         return Err(Error::new(match args.xvfb {
             None => "Xvfb is not installed (on Debian: apt install xvfb); or name another X server with --xvfb=".to_owned(),
             Some(_) => format!("--xvfb: there is no program `{}` in PATH", argv[0]),
         }));
     };
-    argv[0] = path.into_os_string().into_string().map_err(|_| Error::new("the X server's path is not UTF-8"))?;
+    argv[0] = path
+        .into_os_string()
+        .into_string()
+        .map_err(|_| Error::new("the X server's path is not UTF-8"))?;
     Ok(argv)
 }
 
@@ -207,42 +264,84 @@ mod tests {
     use super::*;
 
     fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
-        list.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
+        list.iter()
+            .map(|(k, v)| ((*k).into(), (*v).into()))
+            .collect()
     }
 
     fn someone(root: bool) -> Owner {
         Owner {
-            user: User { name: "ann".into(), uid: 7777, gid: 7777, home: "/home/ann".into(), shell: "/bin/sh".into() },
-            switch: root.then(|| SessionUser { uid: 7777, gid: 7777, groups: vec![] }),
+            user: User {
+                name: "ann".into(),
+                uid: 7777,
+                gid: 7777,
+                home: "/home/ann".into(),
+                shell: "/bin/sh".into(),
+            },
+            switch: root.then(|| SessionUser {
+                uid: 7777,
+                gid: 7777,
+                groups: vec![],
+            }),
         }
     }
 
     #[test]
     fn no_secret_and_no_foreign_display_is_inherited() {
         let inherited = pairs(&[
-            ("DISPLAY", ":0"), ("XPRA_PASSWORD", "s"), ("MINE", "s"), ("EDITOR", "vi"), ("PATH", "/bin"),
+            ("DISPLAY", ":0"),
+            ("XPRA_PASSWORD", "s"),
+            ("MINE", "s"),
+            ("EDITOR", "vi"),
+            ("PATH", "/bin"),
         ]);
-        let env = environment(&inherited, &someone(false), &["A=b=c".into(), "#x".into()], &["MINE".into()]).unwrap();
+        let env = environment(
+            &inherited,
+            &someone(false),
+            &["A=b=c".into(), "#x".into()],
+            &["MINE".into()],
+        )
+        .unwrap();
         let get = |name: &str| env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
-        assert_eq!((get("EDITOR"), get("A"), get("GDK_BACKEND")), (Some("vi"), Some("b=c"), Some("x11")));
+        assert_eq!(
+            (get("EDITOR"), get("A"), get("GDK_BACKEND")),
+            (Some("vi"), Some("b=c"), Some("x11"))
+        );
         assert!(!env.iter().any(|(_, v)| v == "s" || v == ":0"));
         let env = environment(&inherited, &someone(true), &[], &[]).unwrap();
         let get = |name: &str| env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
-        assert_eq!((get("EDITOR"), get("HOME"), get("USER")), (None, Some("/home/ann"), Some("ann")));
+        assert_eq!(
+            (get("EDITOR"), get("HOME"), get("USER")),
+            (None, Some("/home/ann"), Some("ann"))
+        );
         assert!(environment(&[], &someone(false), &["novalue".into()], &[]).is_err());
     }
 
     #[test]
     fn programs_are_found_before_anything_starts() {
         let env = pairs(&[("PATH", "/nonexistent:/bin")]);
-        let args = StartArgs { start: vec!["sh -c 'a b'".into()], start_child: vec!["/bin/sh".into()], ..StartArgs::default() };
+        let args = StartArgs {
+            start: vec!["sh -c 'a b'".into()],
+            start_child: vec!["/bin/sh".into()],
+            ..StartArgs::default()
+        };
         let found = commands(&args, &env, Path::new("/")).unwrap();
         assert_eq!(found[0].argv, ["sh", "-c", "a b"]);
         assert_eq!((found[0].child, found[1].child), (false, true));
-        let args = StartArgs { start: vec!["no-such-program x".into()], ..StartArgs::default() };
-        let error = commands(&args, &env, Path::new("/")).unwrap_err().to_string();
+        let args = StartArgs {
+            start: vec!["no-such-program x".into()],
+            ..StartArgs::default()
+        };
+        let error = commands(&args, &env, Path::new("/"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("no program `no-such-program`"), "{error}");
-        let error = x_server(&StartArgs::default(), &pairs(&[("PATH", "/nonexistent")]), Path::new("/")).unwrap_err();
+        let error = x_server(
+            &StartArgs::default(),
+            &pairs(&[("PATH", "/nonexistent")]),
+            Path::new("/"),
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("apt install xvfb"), "{error}");
     }
 }

@@ -16,7 +16,8 @@ use crate::undo::Undo;
 use crate::{listen, users};
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
 use ipc::spec::{
-    self, AuthModule, AuthSpec, FdIndex, LauncherSpec, ListenerKind, ListenerSpec, SandboxMode, SupervisorSpec,
+    self, AuthModule, AuthSpec, FdIndex, LauncherSpec, ListenerKind, ListenerSpec, SandboxMode,
+    SupervisorSpec,
 };
 use nix::unistd::geteuid;
 use policy::Role;
@@ -65,19 +66,30 @@ fn modules(option: &str, texts: &[String]) -> Result<Option<Vec<Module>>> {
         return Ok(None);
     }
     let read = || -> Result<Vec<Module>> {
-        let raw = texts.iter().map(|text| RawModule::parse(text)).collect::<Result<Vec<_>>>()?;
+        let raw = texts
+            .iter()
+            .map(|text| RawModule::parse(text))
+            .collect::<Result<Vec<_>>>()?;
         auth::chain(&raw, &[])
     };
-    read().map(Some).map_err(|error| error.at(format!("--{option}")))
+    read()
+        .map(Some)
+        .map_err(|error| error.at(format!("--{option}")))
 }
 
 /// The owner, as the kernel says; root could do everything anyway.
 fn owner_only() -> Vec<Module> {
-    vec![Module::PeerCred { uids: vec!["0".into()], gids: Vec::new(), allow_owner: true }]
+    vec![Module::PeerCred {
+        uids: vec!["0".into()],
+        gids: Vec::new(),
+        allow_owner: true,
+    }]
 }
 
 fn socket_mode(args: &StartArgs) -> Result<u32> {
-    let Some(text) = &args.socket_permissions else { return Ok(0o600) };
+    let Some(text) = &args.socket_permissions else {
+        return Ok(0o600);
+    };
     match u32::from_str_radix(text, 8) {
         Ok(mode) if mode <= 0o777 && mode & 0o600 == 0o600 => Ok(mode),
         _ => Err(Error::usage(format!(
@@ -89,17 +101,35 @@ fn socket_mode(args: &StartArgs) -> Result<u32> {
 fn unix_wanted(args: &StartArgs, mode: u32) -> Result<Vec<Wanted>> {
     let default = modules("auth", &args.auth)?;
     let auto = ["auto".to_owned()];
-    let texts = if args.bind.is_empty() { &auto[..] } else { &args.bind[..] };
+    let texts = if args.bind.is_empty() {
+        &auto[..]
+    } else {
+        &args.bind[..]
+    };
     let mut wanted = Vec::new();
     for text in texts {
-        let bind = UnixBind::parse(text).map_err(|error| error.at(format!("--bind={}", masked(text))))?;
-        let SocketOptions { auth, refused_requests } = bind.options;
+        let bind =
+            UnixBind::parse(text).map_err(|error| error.at(format!("--bind={}", masked(text))))?;
+        let SocketOptions {
+            auth,
+            refused_requests,
+        } = bind.options;
         let chain = auth.or_else(|| default.clone()).unwrap_or_else(owner_only);
         if bind.address == UnixAddress::None {
             continue;
         }
-        exposure::unix(text, &bind.address, mode, &chain, args.insecure == Some(true))?;
-        wanted.push(Wanted { socket: Socket::Unix(bind.address), refused_requests, chain });
+        exposure::unix(
+            text,
+            &bind.address,
+            mode,
+            &chain,
+            args.insecure == Some(true),
+        )?;
+        wanted.push(Wanted {
+            socket: Socket::Unix(bind.address),
+            refused_requests,
+            chain,
+        });
     }
     Ok(wanted)
 }
@@ -118,23 +148,36 @@ fn tcp_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
             Host::Name(name) => users::address(name).map_err(at)?,
         };
         let chain = bind.options.auth.or_else(|| default.clone());
-        let socket = TcpSocket { text, address: ip, chain: chain.as_deref() };
+        let socket = TcpSocket {
+            text,
+            address: ip,
+            chain: chain.as_deref(),
+        };
         exposure::tcp(&socket, args.insecure == Some(true), typed)?;
         wanted.push(Wanted {
-            socket: Socket::Tcp { address: SocketAddr::new(ip, bind.address.port), any },
+            socket: Socket::Tcp {
+                address: SocketAddr::new(ip, bind.address.port),
+                any,
+            },
             refused_requests: bind.options.refused_requests,
             chain: chain.unwrap_or_default(),
         });
     }
     if wanted.is_empty() && !args.tcp_auth.is_empty() {
-        return Err(Error::usage("--tcp-auth without --bind-tcp protects nothing"));
+        return Err(Error::usage(
+            "--tcp-auth without --bind-tcp protects nothing",
+        ));
     }
     Ok(wanted)
 }
 
 /// Opens and checks the secrets of all sockets, and turns names into numbers.
 fn open_secrets(chains: &[&[Module]], owner: &Owner) -> Result<Secrets> {
-    let mut secrets = Secrets { listeners: Vec::new(), fds: Vec::new(), warnings: Vec::new() };
+    let mut secrets = Secrets {
+        listeners: Vec::new(),
+        fds: Vec::new(),
+        warnings: Vec::new(),
+    };
     let mut known: Vec<(&Module, u16)> = Vec::new();
     for chain in chains {
         let mut specs = Vec::new();
@@ -144,15 +187,28 @@ fn open_secrets(chains: &[&[Module]], owner: &Owner) -> Result<Secrets> {
                 Module::None => AuthModule::None,
                 Module::Fail => AuthModule::Fail,
                 Module::Reject => AuthModule::Reject,
-                Module::PeerCred { uids, gids, allow_owner } => {
-                    let mut numbers =
-                        uids.iter().map(|uid| users::uid(uid)).collect::<Result<Vec<_>>>().map_err(at_peercred)?;
+                Module::PeerCred {
+                    uids,
+                    gids,
+                    allow_owner,
+                } => {
+                    let mut numbers = uids
+                        .iter()
+                        .map(|uid| users::uid(uid))
+                        .collect::<Result<Vec<_>>>()
+                        .map_err(at_peercred)?;
                     if *allow_owner {
                         numbers.insert(0, owner.user.uid);
                     }
-                    let gids =
-                        gids.iter().map(|gid| users::group(gid)).collect::<Result<Vec<_>>>().map_err(at_peercred)?;
-                    AuthModule::PeerCred { uids: numbers, gids }
+                    let gids = gids
+                        .iter()
+                        .map(|gid| users::group(gid))
+                        .collect::<Result<Vec<_>>>()
+                        .map_err(at_peercred)?;
+                    AuthModule::PeerCred {
+                        uids: numbers,
+                        gids,
+                    }
                 }
                 Module::Env { .. } | Module::Password { .. } | Module::File { .. } => {
                     let secret = match known.iter().find(|(other, _)| *other == module) {
@@ -167,7 +223,10 @@ fn open_secrets(chains: &[&[Module]], owner: &Owner) -> Result<Secrets> {
                             index
                         }
                     };
-                    AuthModule::Secret { name: module.name().to_owned(), secret }
+                    AuthModule::Secret {
+                        name: module.name().to_owned(),
+                        secret,
+                    }
                 }
             };
             specs.push(spec);
@@ -200,8 +259,12 @@ fn open_secret(module: &Module) -> Result<Secret> {
 /// # Errors
 /// It is not installed.
 pub fn executable(role: Role) -> Result<PathBuf> {
-    let own = std::env::current_exe()
-        .map_err(|error| Error::new(format!("cannot find this program itself: {}", reason(&error))))?;
+    let own = std::env::current_exe().map_err(|error| {
+        Error::new(format!(
+            "cannot find this program itself: {}",
+            reason(&error)
+        ))
+    })?;
     let dir = own.parent().unwrap_or(Path::new("/"));
     let places = [dir.to_path_buf(), dir.join("../libexec/bulkhead")];
     places
@@ -218,7 +281,11 @@ pub fn executable(role: Role) -> Result<PathBuf> {
         })
 }
 
-fn open_path(path: &Path, flags: i32) -> Result<OwnedFd> {
+/// Opens a file for reading, or as a mere name (`O_PATH`).
+///
+/// # Errors
+/// What the kernel says.
+pub fn open_path(path: &Path, flags: i32) -> Result<OwnedFd> {
     File::options()
         .read(true)
         .custom_flags(flags | libc::O_CLOEXEC)
@@ -230,12 +297,15 @@ fn open_path(path: &Path, flags: i32) -> Result<OwnedFd> {
 /// An empty directory that nobody can ever put anything into: it is removed, and stays open.
 fn empty_root(session_dir: &Path) -> Result<OwnedFd> {
     let path = session_dir.join("empty");
-    let fail = |error: std::io::Error| Error::new(format!("directory {}: {}", path.display(), reason(&error)));
+    let fail = |error: std::io::Error| {
+        Error::new(format!("directory {}: {}", path.display(), reason(&error)))
+    };
     match std::fs::create_dir(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(fail(error)),
         _ => {}
     }
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o555)).map_err(fail)?;
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o555))
+        .map_err(fail)?;
     let fd = open_path(&path, libc::O_PATH | libc::O_DIRECTORY)?;
     std::fs::remove_dir(&path).map_err(fail)?;
     Ok(fd)
@@ -260,11 +330,14 @@ impl Plan {
         let mut wanted = unix_wanted(args, mode)?;
         wanted.extend(tcp_wanted(args, typed)?);
         if wanted.is_empty() {
-            return Err(Error::usage("--bind=none without --bind-tcp: nobody could ever connect"));
+            return Err(Error::usage(
+                "--bind=none without --bind-tcp: nobody could ever connect",
+            ));
         }
         let owner = session::owner(args)?;
-        let inherited: Vec<(String, String)> =
-            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+        let inherited: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect();
         let variables: Vec<String> = wanted
             .iter()
             .flat_map(|wanted| &wanted.chain)
@@ -281,7 +354,10 @@ impl Plan {
                 let dir = places::expand(dir, &owner.user.home);
                 let dir = cwd.join(&dir);
                 if !dir.is_dir() {
-                    return Err(Error::new(format!("--chdir={}: is not a directory", dir.display())));
+                    return Err(Error::new(format!(
+                        "--chdir={}: is not a directory",
+                        dir.display()
+                    )));
                 }
                 dir
             }
@@ -302,15 +378,20 @@ impl Plan {
             socket_dir: args.socket_dir.clone(),
             sessions_dir: args.sessions_dir.clone(),
         })?;
-        let chains: Vec<&[Module]> = wanted.iter().map(|wanted| wanted.chain.as_slice()).collect();
+        let chains: Vec<&[Module]> = wanted
+            .iter()
+            .map(|wanted| wanted.chain.as_slice())
+            .collect();
         let secrets = open_secrets(&chains, &owner)?;
         secrets::scrub(&variables);
         let xauthority = match inherited.iter().find(|(name, _)| name == "XAUTHORITY") {
             Some((_, path)) if owner.switch.is_none() && !path.is_empty() => PathBuf::from(path),
             _ => owner.user.home.join(".Xauthority"),
         };
-        let service =
-            inherited.into_iter().filter(|(name, _)| SERVICE_VARIABLES.contains(&name.as_str())).collect();
+        let service = inherited
+            .into_iter()
+            .filter(|(name, _)| SERVICE_VARIABLES.contains(&name.as_str()))
+            .collect();
         let launcher = LauncherSpec {
             display: None,
             xvfb,
@@ -322,7 +403,17 @@ impl Plan {
             remove_at_end: Vec::new(),
             xauthority: Some(xauthority),
         };
-        Ok(Self { owner, places, mode, wanted, secrets, launcher, executables, service, cwd })
+        Ok(Self {
+            owner,
+            places,
+            mode,
+            wanted,
+            secrets,
+            launcher,
+            executables,
+            service,
+            cwd,
+        })
     }
 }
 
@@ -358,7 +449,9 @@ fn open_sockets(plan: &mut Plan, claim: &Claim, undo: &mut Undo) -> Result<Vec<O
                     abstract_names.push(abstract_name(claim.display));
                 }
             }
-            Socket::Unix(UnixAddress::Path(path)) => paths.push(places::expand(path, &plan.places.home)),
+            Socket::Unix(UnixAddress::Path(path)) => {
+                paths.push(places::expand(path, &plan.places.home))
+            }
             Socket::Unix(UnixAddress::Directory(dir)) => {
                 let dir = places::expand(dir, &plan.places.home);
                 undo.directories(places::ensure(&dir, 0o700)?);
@@ -384,10 +477,18 @@ fn open_sockets(plan: &mut Plan, claim: &Claim, undo: &mut Undo) -> Result<Vec<O
         for abstract_name in abstract_names {
             // No mode guards an abstract name: the kernel's word on who connects comes first.
             let mut auth = auth.clone();
-            if !auth.iter().any(|module| matches!(module, AuthModule::PeerCred { .. }))
+            if !auth
+                .iter()
+                .any(|module| matches!(module, AuthModule::PeerCred { .. }))
                 && matches!(wanted.socket, Socket::Unix(UnixAddress::Auto))
             {
-                auth.insert(0, AuthModule::PeerCred { uids: vec![plan.owner.user.uid, 0], gids: Vec::new() });
+                auth.insert(
+                    0,
+                    AuthModule::PeerCred {
+                        uids: vec![plan.owner.user.uid, 0],
+                        gids: Vec::new(),
+                    },
+                );
             }
             listeners.push(auth);
             opened.push(Opened {
@@ -405,10 +506,16 @@ fn open_sockets(plan: &mut Plan, claim: &Claim, undo: &mut Undo) -> Result<Vec<O
 
 /// What a person types to attach.
 fn attach_hint(display: u32, opened: &[Opened]) -> String {
-    let Some(tcp) = opened.iter().find(|socket| socket.kind == ListenerKind::Tcp) else {
+    let Some(tcp) = opened
+        .iter()
+        .find(|socket| socket.kind == ListenerKind::Tcp)
+    else {
         return format!("xpra attach :{display}");
     };
-    let host = tcp.name.replace("0.0.0.0:", "localhost:").replace("[::]:", "localhost:");
+    let host = tcp
+        .name
+        .replace("0.0.0.0:", "localhost:")
+        .replace("[::]:", "localhost:");
     let mut files = tcp.chain.iter().filter_map(|module| match module {
         Module::File { filename } => Some(filename),
         _ => None,
@@ -425,7 +532,8 @@ fn attach_hint(display: u32, opened: &[Opened]) -> String {
 
 fn random_id() -> Result<String> {
     let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Error::new(format!("no random numbers: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::new(format!("no random numbers: {error}")))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -443,13 +551,17 @@ fn machine_id() -> Result<String> {
 fn log_path(args: &StartArgs, claim: &Claim, plan: &Plan) -> PathBuf {
     match &args.log_file {
         None => claim.dir.join(LOG_FILE),
-        Some(path) if path.components().count() == 1 && !path.starts_with("~") => claim.dir.join(path),
+        Some(path) if path.components().count() == 1 && !path.starts_with("~") => {
+            claim.dir.join(path)
+        }
         Some(path) => plan.cwd.join(places::expand(path, &plan.places.home)),
     }
 }
 
 fn open_log(path: &Path, claim: &Claim, undo: &mut Undo) -> Result<OwnedFd> {
-    let fail = |error: std::io::Error| Error::new(format!("log file {}: {}", path.display(), reason(&error)));
+    let fail = |error: std::io::Error| {
+        Error::new(format!("log file {}: {}", path.display(), reason(&error)))
+    };
     let existed = path.exists();
     let file = File::options()
         .append(true)
@@ -464,7 +576,12 @@ fn open_log(path: &Path, claim: &Claim, undo: &mut Undo) -> Result<OwnedFd> {
     Ok(OwnedFd::from(file))
 }
 
-fn open_pid_file(args: &StartArgs, claim: &Claim, plan: &mut Plan, undo: &mut Undo) -> Result<Vec<File>> {
+fn open_pid_file(
+    args: &StartArgs,
+    claim: &Claim,
+    plan: &mut Plan,
+    undo: &mut Undo,
+) -> Result<Vec<File>> {
     let mut paths = vec![claim.dir.join(PID_FILE)];
     if let Some(path) = &args.pidfile {
         let path = plan.cwd.join(places::expand(path, &plan.places.home));
@@ -481,7 +598,9 @@ fn open_pid_file(args: &StartArgs, claim: &Claim, plan: &mut Plan, undo: &mut Un
                 .mode(0o644)
                 .custom_flags(libc::O_NOFOLLOW)
                 .open(path)
-                .map_err(|error| Error::new(format!("pid file {}: {}", path.display(), reason(&error))))?;
+                .map_err(|error| {
+                    Error::new(format!("pid file {}: {}", path.display(), reason(&error)))
+                })?;
             undo.file(path);
             Ok(file)
         })
@@ -500,8 +619,9 @@ impl Table {
 }
 
 fn encoded<T: serde::Serialize>(spec: &T) -> Result<OwnedFd> {
-    let bytes = spec::encode(spec)
-        .map_err(|_| Error::usage("the environment and the commands are too large (more than 1 MiB)"))?;
+    let bytes = spec::encode(spec).map_err(|_| {
+        Error::usage("the environment and the commands are too large (more than 1 MiB)")
+    })?;
     secrets::sealed(&bytes)
 }
 
@@ -521,13 +641,20 @@ pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
     let daemon = args.daemon != Some(false);
     let log_path = log_path(args, &claim, &plan);
     let to_file = daemon || args.log_file.is_some();
-    let log = to_file.then(|| open_log(&log_path, &claim, &mut undo)).transpose()?;
+    let log = to_file
+        .then(|| open_log(&log_path, &claim, &mut undo))
+        .transpose()?;
     let session_log = open_log(&claim.dir.join(LOG_FILE), &claim, &mut undo)?;
     if let Some(user) = &plan.owner.switch
         && claim.launcher.is_none()
     {
-        std::os::unix::fs::chown(&claim.dir, Some(user.uid), Some(user.gid))
-            .map_err(|error| Error::new(format!("directory {}: {}", claim.dir.display(), reason(&error))))?;
+        std::os::unix::fs::chown(&claim.dir, Some(user.uid), Some(user.gid)).map_err(|error| {
+            Error::new(format!(
+                "directory {}: {}",
+                claim.dir.display(),
+                reason(&error)
+            ))
+        })?;
     }
     if claim.launcher.is_some() && !plan.launcher.commands.is_empty() {
         eprintln!(
@@ -535,13 +662,14 @@ pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
             claim.display
         );
     }
+    let hint = attach_hint(claim.display, &opened);
     // Opened now: when the start fails, the log may be removed before it is read.
     let log_reader = File::open(&log_path).ok();
     let ready = match daemon.then(process::background).transpose()? {
         None => None,
         Some(Background::Parent(pipe)) => {
             undo.disarm();
-            return wait(pipe, log_reader.as_ref(), &log_path, claim.display);
+            return wait(pipe, log_reader.as_ref(), &log_path, &hint);
         }
         Some(Background::Child(pipe)) => {
             if let Some(log) = &log {
@@ -555,7 +683,19 @@ pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
             .map_err(|error| Error::new(format!("pid file: {}", reason(&error))))?;
     }
     drop(pid_files);
-    match hand_over(args, plan, claim, opened, Output { log, session_log, ready }, &mut undo)? {}
+    match hand_over(
+        args,
+        plan,
+        claim,
+        opened,
+        Output {
+            log,
+            session_log,
+            ready,
+            hint,
+        },
+        &mut undo,
+    )? {}
 }
 
 /// Where lines go.
@@ -563,6 +703,7 @@ struct Output {
     log: Option<OwnedFd>,
     session_log: OwnedFd,
     ready: Option<OwnedFd>,
+    hint: String,
 }
 
 fn hand_over(
@@ -576,8 +717,10 @@ fn hand_over(
     let display = claim.display;
     let root = geteuid().is_root();
     let human = output.log.is_none() && std::io::stderr().is_terminal();
-    let hint = attach_hint(display, &opened);
-    let auth = AuthSpec { listeners: plan.secrets.listeners, owner: plan.owner.user.name.clone() };
+    let auth = AuthSpec {
+        listeners: plan.secrets.listeners,
+        owner: plan.owner.user.name.clone(),
+    };
     let mut table = Table::default();
     // Places 3 and 4: the channel and the specification itself, which names all the others.
     let (channel, launcher_end) = match claim.launcher {
@@ -588,7 +731,9 @@ fn hand_over(
             (ours, Some(theirs))
         }
     };
-    let spare = channel.try_clone().map_err(|error| Error::new(format!("no descriptor: {}", reason(&error))))?;
+    let spare = channel
+        .try_clone()
+        .map_err(|error| Error::new(format!("no descriptor: {}", reason(&error))))?;
     table.add(channel)?;
     table.add(encoded(&())?)?;
     let mut listeners = Vec::new();
@@ -602,7 +747,10 @@ fn hand_over(
     }
     let mut executables = Vec::new();
     for (role, path) in plan.executables.iter().filter(|(role, _)| role.is_worker()) {
-        executables.push((role.name().to_owned(), table.add(open_path(path, libc::O_PATH)?)?));
+        executables.push((
+            role.name().to_owned(),
+            table.add(open_path(path, libc::O_PATH)?)?,
+        ));
     }
     let empty_root = table.add(empty_root(&claim.dir)?)?;
     let mut auth_fds = vec![table.add(encoded(&auth)?)?];
@@ -642,7 +790,7 @@ fn hand_over(
             Some(LogFormat::Auto) | None => !human,
         },
         debug: args.debug == Some(true),
-        attach_hint: hint,
+        attach_hint: output.hint,
     };
     table.0[1] = encoded(&supervisor)?;
     let path = |wanted: Role| {
@@ -652,15 +800,26 @@ fn hand_over(
             .map_or_else(|| executable(wanted), |(_, path)| Ok(path.clone()))
     };
     let name = format!(":{display}");
-    let program =
-        Program::new(&path(Role::Supervisor)?, &["bulkhead-supervisor", &name], &plan.service, table.0, output.log)?;
+    let program = Program::new(
+        &path(Role::Supervisor)?,
+        &["bulkhead-supervisor", &name],
+        &plan.service,
+        table.0,
+        output.log,
+    )?;
     if let Some(channel) = launcher_end {
         let mut spec = plan.launcher;
         spec.display = Some(display);
         spec.session_dir.clone_from(&claim.dir);
         let table = vec![channel, encoded(&spec)?];
-        Program::new(&path(Role::Launcher)?, &["bulkhead-launcher", &name], &[], table, Some(output.session_log))?
-            .spawn()?;
+        Program::new(
+            &path(Role::Launcher)?,
+            &["bulkhead-launcher", &name],
+            &[],
+            table,
+            Some(output.session_log),
+        )?
+        .spawn()?;
     }
     // From here on the launcher removes what was made.
     undo.disarm();
@@ -671,16 +830,26 @@ fn hand_over(
     Err(error)
 }
 
-/// Waits for the line that says that the session is ready.
-fn wait(pipe: OwnedFd, log: Option<&File>, path: &Path, display: u32) -> Result<()> {
+/// Waits for the line that says what became of the start.
+fn wait(pipe: OwnedFd, log: Option<&File>, path: &Path, hint: &str) -> Result<()> {
     let mut line = String::new();
-    let _ = BufReader::new(File::from(pipe)).take(4096).read_line(&mut line);
-    if !line.trim().is_empty() {
-        println!("{}", one_line(line.trim()));
+    let _ = BufReader::new(File::from(pipe))
+        .take(4096)
+        .read_line(&mut line);
+    let line = one_line(line.trim());
+    if let Some(display) = line.strip_prefix("ready ") {
+        println!("session {display} is ready; attach with: {hint}");
         return Ok(());
     }
-    let why = log.and_then(last_line).unwrap_or_else(|| "nothing was logged".into());
-    Err(Error::new(format!("the session :{display} did not start: {why} (log: {})", path.display())))
+    let why = line
+        .strip_prefix("failed ")
+        .map(str::to_owned)
+        .or_else(|| log.and_then(last_line))
+        .unwrap_or_else(|| "nothing was logged".into());
+    Err(Error::new(format!(
+        "the session did not start: {why} (log: {})",
+        path.display()
+    )))
 }
 
 /// The last line of a log, or of its last JSON record the message.
@@ -692,7 +861,9 @@ fn last_line(file: &File) -> Option<String> {
     let text = String::from_utf8_lossy(&bytes);
     let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
     let record: Option<serde_json::Value> = serde_json::from_str(line).ok();
-    let message = record.as_ref().and_then(|record| record.get("message")?.as_str());
+    let message = record
+        .as_ref()
+        .and_then(|record| record.get("message")?.as_str());
     Some(one_line(message.unwrap_or(line).trim()))
 }
 
@@ -713,21 +884,48 @@ mod tests {
 
     #[test]
     fn every_secret_is_opened_once_and_named_by_position() {
-        let value = |text: &str| Module::Password { value: text.to_owned().into() };
-        let owner = Owner { user: users::user("root").unwrap(), switch: None };
+        let value = |text: &str| Module::Password {
+            value: text.to_owned().into(),
+        };
+        let owner = Owner {
+            user: users::user("root").unwrap(),
+            switch: None,
+        };
         let (first, second) = (vec![value("a"), value("b")], vec![value("b"), Module::None]);
         let secrets = open_secrets(&[&first, &second], &owner).unwrap();
         assert_eq!(secrets.fds.len(), 2);
-        let secret = |secret| AuthModule::Secret { name: "password".into(), secret };
-        assert_eq!(secrets.listeners, [vec![secret(0), secret(1)], vec![secret(1), AuthModule::None]]);
+        let secret = |secret| AuthModule::Secret {
+            name: "password".into(),
+            secret,
+        };
+        assert_eq!(
+            secrets.listeners,
+            [
+                vec![secret(0), secret(1)],
+                vec![secret(1), AuthModule::None]
+            ]
+        );
     }
 
     #[test]
     fn peers_are_numbers() {
-        let owner = Owner { user: users::user("root").unwrap(), switch: None };
-        let chain = vec![Module::PeerCred { uids: vec!["77".into()], gids: vec!["root".into()], allow_owner: true }];
+        let owner = Owner {
+            user: users::user("root").unwrap(),
+            switch: None,
+        };
+        let chain = vec![Module::PeerCred {
+            uids: vec!["77".into()],
+            gids: vec!["root".into()],
+            allow_owner: true,
+        }];
         let secrets = open_secrets(&[&chain], &owner).unwrap();
-        assert_eq!(secrets.listeners, [[AuthModule::PeerCred { uids: vec![0, 77], gids: vec![0] }]]);
+        assert_eq!(
+            secrets.listeners,
+            [[AuthModule::PeerCred {
+                uids: vec![0, 77],
+                gids: vec![0]
+            }]]
+        );
     }
 
     #[test]

@@ -24,7 +24,9 @@ pub fn split_commas(text: &str) -> Result<Vec<&str>> {
         match byte {
             b'(' => depth += 1,
             b')' => {
-                depth = depth.checked_sub(1).ok_or_else(|| Error::usage("a ) without its ("))?;
+                depth = depth
+                    .checked_sub(1)
+                    .ok_or_else(|| Error::usage("a ) without its ("))?;
             }
             b',' if depth == 0 => {
                 parts.push(&text[start..at]);
@@ -83,9 +85,14 @@ impl RawBind {
         let parts = split_commas(text)?;
         let (address, options) = parts.split_first().map_or(("", &[][..]), |(a, o)| (*a, o));
         if address.contains(['(', ')']) {
-            return Err(Error::usage("parentheses belong into options, not into the address"));
+            return Err(Error::usage(
+                "parentheses belong into options, not into the address",
+            ));
         }
-        Ok(Self { address: address.to_owned(), options: pairs(options)? })
+        Ok(Self {
+            address: address.to_owned(),
+            options: pairs(options)?,
+        })
     }
 }
 
@@ -117,7 +124,9 @@ impl RawModule {
         let end = text.find(['(', ':', ',']).unwrap_or(text.len());
         let (name, rest) = text.split_at(end);
         if name.is_empty() || name.contains(['=', ')']) {
-            return Err(Error::usage("an authentication that does not begin with a module's name"));
+            return Err(Error::usage(
+                "an authentication that does not begin with a module's name",
+            ));
         }
         let options = match rest.chars().next() {
             None => "",
@@ -131,7 +140,10 @@ impl RawModule {
         } else {
             pairs(&split_commas(options)?)?
         };
-        Ok(Self { name: name.to_owned(), options })
+        Ok(Self {
+            name: name.to_owned(),
+            options,
+        })
     }
 }
 
@@ -141,7 +153,11 @@ impl fmt::Display for RawModule {
         if self.options.is_empty() {
             return Ok(());
         }
-        let options: Vec<_> = self.options.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let options: Vec<_> = self
+            .options
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
         write!(f, "({})", options.join(","))
     }
 }
@@ -206,7 +222,8 @@ mod tests {
 
     #[test]
     fn commas_in_parentheses_do_not_split() {
-        let bind = RawBind::parse("0.0.0.0:1,auth=hosts,auth=file(filename=a,b=c),stop=no").unwrap();
+        let bind =
+            RawBind::parse("0.0.0.0:1,auth=hosts,auth=file(filename=a,b=c),stop=no").unwrap();
         assert_eq!(bind.address, "0.0.0.0:1");
         let values: Vec<_> = bind.options.iter().map(|(_, v)| v.as_str()).collect();
         assert_eq!(values, ["hosts", "file(filename=a,b=c)", "no"]);
@@ -218,7 +235,11 @@ mod tests {
             name: "file".into(),
             options: vec![("filename".into(), "p=q.txt".into())],
         };
-        for text in ["file(filename=p=q.txt)", "file:filename=p=q.txt", "file,filename=p=q.txt"] {
+        for text in [
+            "file(filename=p=q.txt)",
+            "file:filename=p=q.txt",
+            "file,filename=p=q.txt",
+        ] {
             assert_eq!(RawModule::parse(text).unwrap(), wanted, "{text}");
         }
         assert_eq!(RawModule::parse("env").unwrap().options, []);
@@ -237,9 +258,16 @@ mod tests {
             let error = RawBind::parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
-        let error = RawBind::parse("x,auth=password,value=hun,ter2").unwrap_err().to_string();
+        let error = RawBind::parse("x,auth=password,value=hun,ter2")
+            .unwrap_err()
+            .to_string();
         assert!(!error.contains("ter2"), "{error}");
-        for (text, part) in [("", "name"), ("=x", "name"), ("f(a=b)c", "follow"), ("f:a", "`a`")] {
+        for (text, part) in [
+            ("", "name"),
+            ("=x", "name"),
+            ("f(a=b)c", "follow"),
+            ("f:a", "`a`"),
+        ] {
             let error = RawModule::parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
@@ -247,7 +275,10 @@ mod tests {
 
     #[test]
     fn words_are_split_as_a_shell_does_without_expanding() {
-        assert_eq!(words("xterm -e 'a b' \"c\\\"d\" e\\ f").unwrap(), ["xterm", "-e", "a b", "c\"d", "e f"]);
+        assert_eq!(
+            words("xterm -e 'a b' \"c\\\"d\" e\\ f").unwrap(),
+            ["xterm", "-e", "a b", "c\"d", "e f"]
+        );
         assert_eq!(words("x '' $HOME *").unwrap(), ["x", "", "$HOME", "*"]);
         for bad in ["", "  ", "'a", "\"a", "a\\", "''"] {
             assert!(words(bad).is_err(), "{bad:?}");

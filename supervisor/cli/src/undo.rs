@@ -32,7 +32,6 @@ impl Undo {
         self.trees.clear();
         self.directories.clear();
     }
-
 }
 
 impl Drop for Undo {

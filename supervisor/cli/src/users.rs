@@ -25,7 +25,9 @@ pub struct User {
 const NO_ID: u32 = u32::MAX;
 
 fn getent(database: &str, key: &str) -> Option<String> {
-    let path = ["/usr/bin/getent", "/bin/getent"].into_iter().find(|p| std::path::Path::new(p).exists())?;
+    let path = ["/usr/bin/getent", "/bin/getent"]
+        .into_iter()
+        .find(|p| std::path::Path::new(p).exists())?;
     let output = Command::new(path)
         .args([database, "--", key])
         .env_clear()
@@ -40,24 +42,36 @@ fn getent(database: &str, key: &str) -> Option<String> {
 /// A line of a colon-separated file whose `column` is `key`.
 fn line_of(path: &str, column: usize, key: &str) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
-    text.lines().find(|line| line.split(':').nth(column) == Some(key)).map(str::to_owned)
+    text.lines()
+        .find(|line| line.split(':').nth(column) == Some(key))
+        .map(str::to_owned)
 }
 
 fn parse_user(line: &str) -> Option<User> {
     let fields: Vec<_> = line.trim_end().split(':').collect();
-    let [name, _, uid, gid, _, home, shell] = fields[..] else { return None };
+    let [name, _, uid, gid, _, home, shell] = fields[..] else {
+        return None;
+    };
     Some(User {
         name: name.to_owned(),
         uid: uid.parse().ok()?,
         gid: gid.parse().ok()?,
         home: home.into(),
-        shell: if shell.is_empty() { "/bin/sh".to_owned() } else { shell.to_owned() },
+        shell: if shell.is_empty() {
+            "/bin/sh".to_owned()
+        } else {
+            shell.to_owned()
+        },
     })
 }
 
 /// A number that may be a user or group id.
 fn id(text: &str) -> Option<u32> {
-    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten().filter(|id| *id != NO_ID)
+    text.bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
+        .filter(|id| *id != NO_ID)
 }
 
 /// Finds a user by name or number.
@@ -148,7 +162,17 @@ mod tests {
 
     #[test]
     fn numbers_that_are_none_and_names_with_digits_are_not_ids() {
-        for text in ["", "-1", "4294967295", "4294967296", "1000x", "x:0", "+0", " 0", "0x0"] {
+        for text in [
+            "",
+            "-1",
+            "4294967295",
+            "4294967296",
+            "1000x",
+            "x:0",
+            "+0",
+            " 0",
+            "0x0",
+        ] {
             assert!(uid(text).is_err(), "{text:?}");
             assert!(user(text).is_err(), "{text:?}");
             assert!(group(text).is_err(), "{text:?}");
@@ -159,7 +183,10 @@ mod tests {
     #[test]
     fn lines_are_read_as_passwd_has_them() {
         let user = parse_user("a1:x:1000:100:A,,,:/home/a1:\n").unwrap();
-        assert_eq!((user.uid, user.gid, user.shell.as_str()), (1000, 100, "/bin/sh"));
+        assert_eq!(
+            (user.uid, user.gid, user.shell.as_str()),
+            (1000, 100, "/bin/sh")
+        );
         assert!(parse_user("a:x:-1:0::/:").is_none());
         assert!(parse_user("a:x:1000").is_none());
     }
@@ -167,6 +194,9 @@ mod tests {
     #[test]
     fn addresses_need_no_names() {
         assert_eq!(address("::1").unwrap(), "::1".parse::<IpAddr>().unwrap());
-        assert_eq!(address("localhost").unwrap(), "127.0.0.1".parse::<IpAddr>().unwrap());
+        assert_eq!(
+            address("localhost").unwrap(),
+            "127.0.0.1".parse::<IpAddr>().unwrap()
+        );
     }
 }

@@ -1,0 +1,276 @@
+//! Configuration files: the options of `bulkhead seamless` under the same names. The command
+//! line wins over the user's file, and that over the system's.
+
+use crate::error::{Error, Result, reason};
+use crate::options::{Cli, Command, StartArgs};
+use crate::{names, parse_only};
+use clap::CommandFactory;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use toml::de::{DeTable, DeValue};
+
+/// The system's file.
+pub const SYSTEM: &str = "/etc/bulkhead/bulkhead.toml";
+/// Largest file that is read, in bytes.
+const MAX_LEN: u64 = 1 << 20;
+
+/// The files that exist, the one that wins first.
+#[must_use]
+pub fn files(home: Option<&Path>) -> Vec<PathBuf> {
+    let user = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_absolute())
+        .or_else(|| home.map(|home| home.join(".config")));
+    user.map(|dir| dir.join("bulkhead/bulkhead.toml"))
+        .into_iter()
+        .chain([PathBuf::from(SYSTEM)])
+        .collect()
+}
+
+/// Adds to what the command line says what the files say.
+///
+/// # Errors
+/// A file that cannot be read or is wrong, with the line.
+pub fn complete(mut args: StartArgs, files: &[PathBuf]) -> Result<StartArgs> {
+    for path in files {
+        if let Some(text) = read(path)? {
+            args = or(args, parse(&text, &path.display().to_string())?);
+        }
+    }
+    Ok(args)
+}
+
+fn read(path: &Path) -> Result<Option<String>> {
+    let fail = |why: String| Error::new(format!("{}: {why}", path.display()));
+    let meta = match path.metadata() {
+        Ok(meta) => meta,
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(fail(reason(&error))),
+    };
+    // It names programs that are started.
+    if meta.mode() & 0o022 != 0 {
+        return Err(fail(format!(
+            "others may write it (mode {:o}): chmod go-w it",
+            meta.mode() & 0o777
+        )));
+    }
+    if meta.uid() != 0 && meta.uid() != nix::unistd::geteuid().as_raw() {
+        return Err(fail(format!(
+            "belongs to the user {}, not to you or root",
+            meta.uid()
+        )));
+    }
+    if meta.len() > MAX_LEN {
+        return Err(fail(format!("is longer than {MAX_LEN} bytes")));
+    }
+    std::fs::read_to_string(path)
+        .map(Some)
+        .map_err(|error| fail(reason(&error)))
+}
+
+/// Reads a configuration file's text.
+///
+/// # Errors
+/// What is wrong, with `name` and the line.
+pub fn parse(text: &str, name: &str) -> Result<StartArgs> {
+    let line = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+    let table = DeTable::parse(text).map_err(|error| {
+        let place = error.span().map_or(1, |span| line(span.start));
+        Error::usage(format!("{name}:{place}: {}", error.message()))
+    })?;
+    let command = Cli::command();
+    let known: Vec<&str> = command
+        .find_subcommand("seamless")
+        .into_iter()
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(clap::Arg::get_long)
+        .collect();
+    let mut entries: Vec<_> = table.get_ref().iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    let mut args = StartArgs::default();
+    for (key, value) in entries {
+        let place = format!("{name}:{}", line(key.span().start));
+        let option = key.get_ref().as_ref();
+        let values =
+            values(value.get_ref()).map_err(|error| error.at(format!("{place}: {option}")))?;
+        if !known.contains(&option) {
+            let mut off = false;
+            for value in &values {
+                off =
+                    names::missing_option(option, Some(value)).map_err(|error| error.at(&place))?;
+            }
+            if off {
+                continue;
+            }
+            return Err(Error::usage(format!(
+                "{place}: there is no option `{option}`"
+            )));
+        }
+        let mut line = vec!["bulkhead".to_owned(), "seamless".to_owned()];
+        line.extend(values.iter().map(|value| format!("--{option}={value}")));
+        match parse_only(&line).map_err(|error| error.at(&place))?.command {
+            Command::Seamless(one) => args = or(args, *one),
+            _ => return Err(Error::usage(format!("{place}: not an option of a session"))),
+        }
+    }
+    Ok(args)
+}
+
+fn values(value: &DeValue<'_>) -> Result<Vec<String>> {
+    Ok(match value {
+        DeValue::Array(list) => {
+            let mut all = Vec::new();
+            for item in list.iter() {
+                match item.get_ref() {
+                    DeValue::Array(_) => return Err(Error::usage("a list in a list")),
+                    item => all.extend(values(item)?),
+                }
+            }
+            all
+        }
+        DeValue::String(text) => vec![text.to_string()],
+        DeValue::Boolean(yes) => vec![if *yes { "yes" } else { "no" }.to_owned()],
+        DeValue::Integer(number) if number.radix() == 10 => vec![number.as_str().to_owned()],
+        other => {
+            return Err(Error::usage(format!(
+                "a {} is no option's value",
+                other.type_str()
+            )));
+        }
+    })
+}
+
+/// `first`, and `second` where `first` says nothing.
+fn or(first: StartArgs, second: StartArgs) -> StartArgs {
+    fn list<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
+        if first.is_empty() { second } else { first }
+    }
+    StartArgs {
+        display: first.display.or(second.display),
+        start: list(first.start, second.start),
+        start_child: list(first.start_child, second.start_child),
+        env: list(first.env, second.env),
+        chdir: first.chdir.or(second.chdir),
+        xvfb: first.xvfb.or(second.xvfb),
+        session_name: first.session_name.or(second.session_name),
+        exit_with_children: first.exit_with_children.or(second.exit_with_children),
+        exit_with_client: first.exit_with_client.or(second.exit_with_client),
+        exit_with_windows: first.exit_with_windows.or(second.exit_with_windows),
+        daemon: first.daemon.or(second.daemon),
+        pidfile: first.pidfile.or(second.pidfile),
+        bind: list(first.bind, second.bind),
+        bind_tcp: list(first.bind_tcp, second.bind_tcp),
+        min_port: first.min_port.or(second.min_port),
+        socket_dir: list(first.socket_dir, second.socket_dir),
+        sessions_dir: first.sessions_dir.or(second.sessions_dir),
+        socket_permissions: first.socket_permissions.or(second.socket_permissions),
+        auth: list(first.auth, second.auth),
+        tcp_auth: list(first.tcp_auth, second.tcp_auth),
+        insecure: first.insecure.or(second.insecure),
+        readonly: first.readonly.or(second.readonly),
+        sharing: first.sharing.or(second.sharing),
+        resize_display: first.resize_display.or(second.resize_display),
+        uid: first.uid.or(second.uid),
+        gid: first.gid.or(second.gid),
+        worker_uid_base: first.worker_uid_base.or(second.worker_uid_base),
+        sandbox: first.sandbox.or(second.sandbox),
+        log_file: first.log_file.or(second.log_file),
+        log_format: first.log_format.or(second.log_format),
+        debug: first.debug.or(second.debug),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Sandbox;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_kind_of_value_is_read() {
+        let text = "# comment\nstart = [\"xterm\", 'a b']\ndaemon = false\nmin-port = 80\nreadonly = \"on\"\nsandbox = \"best-effort\"\nmdns = false\n";
+        let args = parse(text, "f").unwrap();
+        assert_eq!(args.start, ["xterm", "a b"]);
+        assert_eq!(
+            (args.daemon, args.min_port, args.readonly),
+            (Some(false), Some(80), Some(true))
+        );
+        assert_eq!(args.sandbox, Some(Sandbox::BestEffort));
+    }
+
+    #[test]
+    fn mistakes_name_file_and_line() {
+        for (text, wanted) in [
+            (
+                "start = \"x\"\nfrob = 1\n",
+                "f:2: there is no option `frob`",
+            ),
+            (
+                "\nclipboard = true\n",
+                "f:2: --clipboard: this option of Xpra's is not built yet",
+            ),
+            (
+                "bind-ssl = \":1\"",
+                "f:1: --bind-ssl: this option of Xpra's is not built yet",
+            ),
+            ("daemon = \"perhaps\"", "f:1: "),
+            ("min-port = 0x50", "f:1: min-port: a integer is no"),
+            ("min-port = 1.5", "is no option's value"),
+            ("[section]\nstart = 1", "f:1: section: a table is no"),
+            ("a = [[1]]", "a list in a list"),
+            ("daemon = [true, false]", "f:1: "),
+            ("start = \n", "f:1: "),
+            ("a = 1\na = 2", "f:2: "),
+            ("display = 7", "there is no option `display`"),
+        ] {
+            let error = parse(text, "f").unwrap_err().to_string();
+            assert!(error.contains(wanted), "{text:?}: {error}");
+            assert!(!error.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn the_command_line_wins_over_both_files() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (user, system) = (dir.path().join("user"), dir.path().join("system"));
+        std::fs::write(&user, "start = \"b\"\nreadonly = true\n").unwrap();
+        std::fs::write(
+            &system,
+            "start = \"c\"\nreadonly = false\nsession-name = \"s\"\n",
+        )
+        .unwrap();
+        let files = [user.clone(), system, dir.path().join("missing")];
+        let typed = StartArgs {
+            start: vec!["a".into()],
+            ..StartArgs::default()
+        };
+        let args = complete(typed, &files).unwrap();
+        assert_eq!(
+            (args.start, args.readonly, args.session_name.as_deref()),
+            (vec!["a".to_owned()], Some(true), Some("s"))
+        );
+        std::fs::set_permissions(&user, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(
+            complete(StartArgs::default(), &files)
+                .unwrap_err()
+                .to_string()
+                .contains("others may write")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(text in ".{0,200}", key in "[a-z-]{1,12}", value in ".{0,20}") {
+            let _ = parse(&text, "f");
+            let _ = parse(&format!("{key} = {value}"), "f");
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Finds sessions, for `list` and for the commands that talk to one.
+
+use crate::claim::abstract_name;
+use crate::error::{Error, Result, reason};
+use crate::listen::{State, probe};
+use crate::options::display;
+use crate::places::{Places, SOCKET};
+use crate::users;
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{self, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a server on the network may take to accept.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A socket that looks like a session's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its display.
+    pub display: u32,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says.
+    pub state: State,
+}
+
+/// The sockets in each directory, in the order in which they are searched.
+#[must_use]
+pub fn sessions(places: &Places) -> Vec<(PathBuf, Vec<Found>)> {
+    let prefix = format!("{}-", places.hostname);
+    let mut all = Vec::new();
+    for dir in &places.searched {
+        let mut found = BTreeMap::new();
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let (number, path, own_name) = match name.strip_prefix(&prefix) {
+                Some(number) => (number, entry.path(), true),
+                None => (name, entry.path().join(SOCKET), false),
+            };
+            let is_socket = path
+                .symlink_metadata()
+                .is_ok_and(|meta| meta.file_type().is_socket());
+            if let (Ok(display), true) = (display(number), is_socket && !number.starts_with(':'))
+                && (own_name || !found.contains_key(&display))
+            {
+                found.insert(
+                    display,
+                    Found {
+                        display,
+                        state: probe(&path),
+                        path,
+                    },
+                );
+            }
+        }
+        if !found.is_empty() {
+            all.push((dir.clone(), found.into_values().collect()));
+        }
+    }
+    all
+}
+
+/// What `bulkhead list` prints.
+#[must_use]
+pub fn listing(sessions: &[(PathBuf, Vec<Found>)]) -> String {
+    if sessions.is_empty() {
+        return "No sessions found\n".to_owned();
+    }
+    let mut text = "Found the following sessions:\n".to_owned();
+    for (dir, found) in sessions {
+        text += &format!("{}:\n", dir.display());
+        for one in found {
+            text += &format!("\t{} session at :{}\n", one.state.name(), one.display);
+        }
+    }
+    text
+}
+
+/// The display that is meant: the named one, or the only one.
+///
+/// # Errors
+/// There is none, or there are several.
+pub fn only_display(places: &Places) -> Result<u32> {
+    let mut live: Vec<u32> = sessions(places)
+        .into_iter()
+        .flat_map(|(_, found)| found)
+        .filter(|found| found.state == State::Live)
+        .map(|found| found.display)
+        .collect();
+    live.sort_unstable();
+    live.dedup();
+    match live[..] {
+        [] => Err(Error::new(
+            "there is no session; start one with: bulkhead seamless --start=xterm",
+        )),
+        [display] => Ok(display),
+        _ => {
+            let names: Vec<_> = live.iter().map(|display| format!(":{display}")).collect();
+            Err(Error::usage(format!(
+                "there are several sessions ({}): name one",
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+/// What a command talks to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A session of this user.
+    Display(u32),
+    /// A unix socket.
+    Path(PathBuf),
+    /// An abstract unix socket.
+    Abstract(String),
+    /// A network address.
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+}
+
+impl Target {
+    /// Reads `:N`, `N`, `tcp://HOST:PORT[/]`, `tcp:HOST:PORT`, a path, `socket://PATH`, `@NAME`.
+    ///
+    /// # Errors
+    /// What is not of these forms, by name.
+    pub fn parse(text: &str) -> Result<Self> {
+        if let Some(rest) = text
+            .strip_prefix("tcp://")
+            .or_else(|| text.strip_prefix("tcp:"))
+        {
+            if rest.contains('@') {
+                return Err(Error::usage(
+                    "a user or password in an address can be seen by others: use --password-file=",
+                ));
+            }
+            if rest.contains('?') {
+                return Err(Error::usage("options in an address are not built yet"));
+            }
+            let address = rest.strip_suffix('/').unwrap_or(rest);
+            let address = crate::bind::TcpAddress::parse(address, 1)?;
+            return match address.host {
+                crate::bind::Host::Name(host) => Ok(Self::Tcp {
+                    host,
+                    port: address.port,
+                }),
+                _ => Err(Error::usage(format!("`{text}` has no host"))),
+            };
+        }
+        if let Some(path) = text.strip_prefix("socket://") {
+            return Ok(Self::Path(path.into()));
+        }
+        if text.starts_with('/') {
+            return Ok(Self::Path(text.into()));
+        }
+        if let Some(name) = text.strip_prefix('@').filter(|name| !name.is_empty()) {
+            return Ok(Self::Abstract(name.to_owned()));
+        }
+        display(text).map(Self::Display).map_err(|_| {
+            Error::usage(format!(
+                "`{text}` is no session: write :N, tcp://HOST:PORT or a socket's path"
+            ))
+        })
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub fn connect(&self, places: &Places) -> Result<OwnedFd> {
+        match self {
+            Self::Display(display) => connect_display(*display, places),
+            Self::Path(path) => UnixStream::connect(path)
+                .map(OwnedFd::from)
+                .map_err(|error| Error::new(format!("{}: {}", path.display(), reason(&error)))),
+            Self::Abstract(name) => connect_abstract(name)
+                .ok_or_else(|| Error::new(format!("@{name}: no server of yours listens there"))),
+            Self::Tcp { host, port } => {
+                let address = SocketAddr::new(users::address(host)?, *port);
+                let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)
+                    .map_err(|error| Error::new(format!("tcp {address}: {}", reason(&error))))?;
+                let _ = stream.set_nodelay(true);
+                Ok(OwnedFd::from(stream))
+            }
+        }
+    }
+}
+
+/// Anybody may listen at an abstract name: the kernel says who does.
+fn connect_abstract(name: &str) -> Option<OwnedFd> {
+    let address = net::SocketAddr::from_abstract_name(name).ok()?;
+    let stream = UnixStream::connect_addr(&address).ok()?;
+    let peer = getsockopt(&stream, PeerCredentials).ok()?;
+    (peer.uid() == nix::unistd::geteuid().as_raw() || peer.uid() == 0).then(|| stream.into())
+}
+
+fn connect_display(display: u32, places: &Places) -> Result<OwnedFd> {
+    let mut candidates = vec![places.session(display).join(SOCKET)];
+    candidates.extend(places.searched.iter().flat_map(|dir| {
+        [
+            dir.join(places.socket_name(display)),
+            dir.join(display.to_string()).join(SOCKET),
+        ]
+    }));
+    let mut refused: Option<(PathBuf, std::io::Error)> = None;
+    for path in candidates {
+        match UnixStream::connect(&path) {
+            Ok(stream) => return Ok(stream.into()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => refused = refused.or(Some((path, error))),
+        }
+    }
+    if let Some(socket) = connect_abstract(&abstract_name(display)) {
+        return Ok(socket);
+    }
+    Err(Error::new(match refused {
+        Some((path, error)) => format!(
+            "no live session :{display}: {}: {}",
+            path.display(),
+            reason(&error)
+        ),
+        None => format!("there is no session :{display}; bulkhead list shows those there are"),
+    }))
+}
+
+/// The session directory of a display, wherever it is.
+#[must_use]
+pub fn session_dir(display: u32, places: &Places) -> Option<PathBuf> {
+    let mut dirs: Vec<&Path> = vec![&places.sessions];
+    dirs.extend(places.searched.iter().map(PathBuf::as_path));
+    dirs.into_iter()
+        .map(|dir| dir.join(display.to_string()))
+        .find(|dir| dir.is_dir())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::os::unix::net::UnixListener;
+
+    fn places(dir: &Path) -> Places {
+        Places {
+            sessions: dir.to_path_buf(),
+            sockets: vec![dir.to_path_buf()],
+            searched: vec![dir.to_path_buf()],
+            hostname: "box".into(),
+            home: dir.to_path_buf(),
+        }
+    }
+
+    #[test]
+    fn targets() {
+        assert_eq!(Target::parse(":7").unwrap(), Target::Display(7));
+        assert_eq!(Target::parse("7").unwrap(), Target::Display(7));
+        assert_eq!(Target::parse("/a/b").unwrap(), Target::Path("/a/b".into()));
+        assert_eq!(
+            Target::parse("socket:///a").unwrap(),
+            Target::Path("/a".into())
+        );
+        assert_eq!(Target::parse("@x").unwrap(), Target::Abstract("x".into()));
+        for text in ["tcp://box:10000", "tcp://box:10000/", "tcp:box:10000"] {
+            assert_eq!(
+                Target::parse(text).unwrap(),
+                Target::Tcp {
+                    host: "box".into(),
+                    port: 10000
+                }
+            );
+        }
+        assert_eq!(
+            Target::parse("tcp://[::1]:9").unwrap(),
+            Target::Tcp {
+                host: "::1".into(),
+                port: 9
+            }
+        );
+        for bad in [
+            "",
+            "x",
+            "@",
+            "tcp://",
+            "tcp://:1",
+            "tcp://u:p@h:1",
+            "tcp://h:1/?a=b",
+            "ssh://h",
+        ] {
+            assert!(Target::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sessions_are_listed_with_their_state() {
+        let dir = tempfile::tempdir().unwrap();
+        let _live = UnixListener::bind(dir.path().join("box-7")).unwrap();
+        drop(UnixListener::bind(dir.path().join("box-8")).unwrap());
+        std::fs::create_dir(dir.path().join("9")).unwrap();
+        let _inside = UnixListener::bind(dir.path().join("9/socket")).unwrap();
+        std::fs::create_dir(dir.path().join("7")).unwrap();
+        let _same = UnixListener::bind(dir.path().join("7/socket")).unwrap();
+        std::fs::write(dir.path().join("box-10"), "").unwrap();
+        let places = places(dir.path());
+        let found = sessions(&places);
+        assert_eq!(
+            listing(&found),
+            format!(
+                "Found the following sessions:\n{}:\n\tLIVE session at :7\n\tUNKNOWN session at :8\n\tLIVE session at :9\n",
+                dir.path().display()
+            )
+        );
+        assert!(
+            only_display(&places)
+                .unwrap_err()
+                .to_string()
+                .contains("(:7, :9)")
+        );
+        assert!(Target::Display(7).connect(&places).is_ok());
+        let error = Target::Display(8).connect(&places).unwrap_err().to_string();
+        assert!(
+            error.contains("no live session :8") && error.contains("connection refused"),
+            "{error}"
+        );
+        let error = Target::Display(54399)
+            .connect(&places)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("there is no session :54399"), "{error}");
+        assert_eq!(listing(&[]), "No sessions found\n");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(text in "(tcp://|socket://|:|@)?.{0,60}") {
+            let _ = Target::parse(&text);
+        }
+    }
+}
