@@ -3,6 +3,7 @@
 
 pub mod commands;
 pub mod process;
+pub mod processes;
 pub mod screen;
 pub mod session;
 pub mod stock;

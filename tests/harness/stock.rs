@@ -19,6 +19,8 @@ pub enum Via {
     Tcp,
     /// `:N`, through the unix socket.
     UnixSocket,
+    /// `tcp://127.0.0.1:PORT/`, without the password.
+    Unauthenticated,
 }
 
 impl StockClient {
@@ -58,7 +60,7 @@ impl StockClient {
 /// What the stock client calls the session.
 pub fn target(session: &Session, via: Via) -> String {
     match via {
-        Via::Tcp => format!("tcp://127.0.0.1:{}/", session.port),
+        Via::Tcp | Via::Unauthenticated => format!("tcp://127.0.0.1:{}/", session.port),
         Via::UnixSocket => format!(":{}", session.display),
     }
 }
@@ -74,6 +76,12 @@ pub fn run(session: &Session, via: Via, words: &[&str]) -> Output {
         command.arg(format!("--challenge-handlers=file:filename={}", password.display()));
     }
     command.output().unwrap()
+}
+
+/// Runs a command of the stock client that names no display.
+pub fn run_without_display(session: &Session, words: &[&str]) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    stock(session, home.path(), words).output().unwrap()
 }
 
 fn stock(session: &Session, home: &std::path::Path, words: &[&str]) -> Command {

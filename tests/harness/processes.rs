@@ -1,0 +1,73 @@
+//! The processes of a session, as the kernel shows them.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+/// One process of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// Process id.
+    pub pid: u32,
+    /// Parent's process id.
+    pub parent: u32,
+    /// Role: the executable's name without `bulkhead-`.
+    pub role: String,
+}
+
+/// Every process below `top` whose program is one of ours, `top` included.
+pub fn workers(top: u32) -> Vec<Worker> {
+    let parents = parents();
+    let below = |mut pid: u32| {
+        while pid > 1 {
+            if pid == top {
+                return true;
+            }
+            pid = *parents.get(&pid).unwrap_or(&0);
+        }
+        false
+    };
+    let ours = |(&pid, &parent): (&u32, &u32)| {
+        let role = role(pid)?;
+        below(pid).then_some(Worker { pid, parent, role })
+    };
+    parents.iter().filter_map(ours).collect()
+}
+
+/// The processes of this role below `top`.
+pub fn of_role(top: u32, role: &str) -> Vec<u32> {
+    workers(top).into_iter().filter(|w| w.role == role).map(|w| w.pid).collect()
+}
+
+/// Every live process id with its parent's.
+pub fn parents() -> BTreeMap<u32, u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            Some((pid, parent_of(pid)?))
+        })
+        .collect()
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the name in parentheses and may hold anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    (state != "Z").then(|| fields.next()?.parse().ok())?
+}
+
+fn role(pid: u32) -> Option<String> {
+    let cmdline = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let program = cmdline.split(|byte| *byte == 0).next()?;
+    let name = String::from_utf8_lossy(program).into_owned();
+    let name = name.rsplit('/').next()?;
+    Some(name.strip_prefix("bulkhead-")?.to_owned())
+}
+
+/// A line of `/proc/PID/status`, e.g. `Seccomp`.
+pub fn status(pid: u32, key: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.split(':').next() == Some(key))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
