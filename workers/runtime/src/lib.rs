@@ -37,7 +37,7 @@ pub use confine::{Enforced, Error, confine_supervisor};
 pub use options::{BadOption, Options};
 pub use panic::install_hook;
 pub use policy::{Role, SandboxMode, StartMode};
-pub use poll::{Interest, PollSet, Ready};
+pub use poll::{Interest, PollSet, Ready, Slot};
 pub use seat::Seat;
 
 use std::fmt::Display;

@@ -1,7 +1,7 @@
 //! What a process finds when it is executed: its descriptors and its start parameters.
 
 use crate::{Enforced, Error, Options, sys};
-use policy::{Resource, Role};
+use policy::Role;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
@@ -89,11 +89,5 @@ impl Seat {
     /// Takes all descriptors from this number on, in order.
     pub fn descriptors_from(&mut self, first: i32) -> Vec<OwnedFd> {
         self.descriptors.split_off(&first).into_values().collect()
-    }
-
-    /// How many descriptors the role may hold at a time.
-    #[must_use]
-    pub fn descriptor_limit(&self) -> Option<u64> {
-        policy::of(self.role).limit(Resource::Descriptors)
     }
 }
