@@ -126,7 +126,9 @@ pub enum NetworkToSupervisor {
     Request(Request),
     /// The client has been sent its hello.
     Attached,
-    /// A peer broke the rules.
+    /// A peer broke the rules. `network` does not know its own number: of
+    /// [`Peer::Encoder`](crate::verdict::Peer::Encoder) only the role counts here, the
+    /// connection is the reporting one's.
     Violation(Violation),
 }
 

@@ -1,6 +1,7 @@
 //! One challenge: fresh random bytes, answered at most once.
 
 use ipc::auth::{AuthToNetwork, Digest};
+use rustix::rand::{GetRandomFlags, getrandom};
 use std::collections::{BTreeSet, VecDeque};
 use subtle::ConstantTimeEq;
 use wire::challenge::{self as maths, Hash};
@@ -31,7 +32,7 @@ pub enum ChallengeError {
     NoDigest,
     /// The kernel gives no random bytes.
     #[error("no random bytes: {0}")]
-    Random(getrandom::Error),
+    Random(rustix::io::Errno),
 }
 
 /// A challenge that waits for its answer. Answering consumes it.
@@ -56,7 +57,8 @@ impl Challenge {
     /// [`ChallengeError`].
     pub fn new(digests: &[Digest], salt_digests: &[Digest]) -> Result<Self, ChallengeError> {
         let mut salt = [0; SALT];
-        getrandom::fill(&mut salt).map_err(ChallengeError::Random)?;
+        // Up to 256 bytes are never cut short (getrandom(2)).
+        getrandom(&mut salt, GetRandomFlags::empty()).map_err(ChallengeError::Random)?;
         Ok(Self {
             salt,
             digest: best(digests)?,
