@@ -219,30 +219,32 @@ impl Options<'_> {
     }
 }
 
-fn module(raw: &RawModule, shared: &[Pair], used: &mut BTreeSet<String>) -> Result<Module> {
+/// The module's name, if there is such a module.
+///
+/// # Errors
+/// There is not, or not yet.
+pub fn known_name(raw: &RawModule) -> Result<&'static str> {
+    const KNOWN: [&str; 8] = [
+        "allow", "none", "fail", "reject", "env", "password", "file", "peercred",
+    ];
     let normal = raw.name.replace('-', "_");
-    let name = match normal.as_str() {
-        "allow" => "allow",
-        "none" => "none",
-        "fail" => "fail",
-        "reject" => "reject",
-        "env" => "env",
-        "password" => "password",
-        "file" => "file",
-        "peercred" => "peercred",
-        other if NOT_BUILT.contains(&other) => {
-            return Err(Error::usage(format!(
-                "auth={}: this module is not built yet; there are {AVAILABLE}",
-                raw.name
-            )));
-        }
-        _ => {
-            return Err(Error::usage(format!(
-                "auth={}: there is no such module; there are {AVAILABLE}",
-                raw.name
-            )));
-        }
-    };
+    if let Some(name) = KNOWN.into_iter().find(|name| *name == normal) {
+        return Ok(name);
+    }
+    Err(Error::usage(match NOT_BUILT.contains(&normal.as_str()) {
+        true => format!(
+            "auth={}: this module is not built yet; there are {AVAILABLE}",
+            raw.name
+        ),
+        false => format!(
+            "auth={}: there is no such module; there are {AVAILABLE}",
+            raw.name
+        ),
+    }))
+}
+
+fn module(raw: &RawModule, shared: &[Pair], used: &mut BTreeSet<String>) -> Result<Module> {
+    let name = known_name(raw)?;
     let mut options = Options {
         module: name,
         own: &raw.options,

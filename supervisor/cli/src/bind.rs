@@ -269,7 +269,11 @@ impl SocketOptions {
         for (key, value) in pairs {
             let request = key.replace('-', "_");
             match key.as_str() {
-                "auth" => modules.push(RawModule::parse(value)?),
+                "auth" => {
+                    let module = RawModule::parse(value)?;
+                    auth::known_name(&module)?;
+                    modules.push(module);
+                }
                 _ if auth::OPTION_NAMES.contains(&key.as_str()) => {
                     shared.push((key.clone(), value.clone()));
                 }

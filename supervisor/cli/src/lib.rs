@@ -173,6 +173,11 @@ fn usage_error(error: &clap::Error, command: Option<&str>) -> Error {
     {
         message = format!("{message}; did you mean {}?", names.join(" or "));
     }
+    if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue)
+        && !values.is_empty()
+    {
+        message = format!("{message}; there are {}", values.join(", "));
+    }
     let help = match command {
         Some(command)
             if !command.starts_with('-') && error.kind() != ErrorKind::InvalidSubcommand =>

@@ -20,11 +20,12 @@ const STYLES: Styles = Styles::styled()
     styles = STYLES,
     max_term_width = 100,
     disable_help_subcommand = true,
+    disable_help_flag = true,
     infer_long_args = false,
     after_help = "Examples:
   bulkhead seamless :100 --start=xterm
       a session with a terminal; `xpra attach :100` on this machine shows it
-  bulkhead seamless --start=xterm --bind-tcp=127.0.0.1:10000,auth=file(filename=password.txt)
+  bulkhead seamless --start=xterm --bind-tcp=127.0.0.1:10000,auth=file,filename=password.txt
       the same on a TCP port of this machine, with a password
   bulkhead list
   bulkhead audit :100
@@ -33,6 +34,9 @@ const STYLES: Styles = Styles::styled()
 Options of a command: bulkhead COMMAND --help"
 )]
 pub struct Cli {
+    /// Print help
+    #[arg(short, long, global = true, action = clap::ArgAction::HelpShort, display_order = 99)]
+    help: Option<bool>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -87,7 +91,7 @@ The same names, without the dashes, are keys in /etc/bulkhead/bulkhead.toml and
 
 Examples:
   bulkhead seamless :100 --start=xterm --exit-with-children
-  bulkhead seamless --start=xterm --bind-tcp=127.0.0.1:10000,auth=file(filename=password.txt)
+  bulkhead seamless --start=xterm --bind-tcp=127.0.0.1:10000,auth=file,filename=password.txt
   XPRA_PASSWORD=secret bulkhead start :7 --start=xterm --bind-tcp=:10000,auth=env --daemon=no")]
 pub struct StartArgs {
     /// The display's number; without it a free one from :100 on is chosen

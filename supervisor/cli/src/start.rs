@@ -171,6 +171,27 @@ fn tcp_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
     Ok(wanted)
 }
 
+/// The mode of unix sockets, and all sockets, as far as the command line alone decides.
+fn wanted(args: &StartArgs, typed: &Typed) -> Result<(u32, Vec<Wanted>)> {
+    let mode = socket_mode(args)?;
+    let mut wanted = unix_wanted(args, mode)?;
+    wanted.extend(tcp_wanted(args, typed)?);
+    match wanted.is_empty() {
+        true => Err(Error::usage(
+            "--bind=none without --bind-tcp: nobody could ever connect",
+        )),
+        false => Ok((mode, wanted)),
+    }
+}
+
+/// Checks what can be checked without opening anything.
+///
+/// # Errors
+/// What [`run`] would refuse before it opens anything.
+pub fn check(args: &StartArgs, typed: &Typed) -> Result<()> {
+    wanted(args, typed).map(drop)
+}
+
 /// Opens and checks the secrets of all sockets, and turns names into numbers.
 fn open_secrets(chains: &[&[Module]], owner: &Owner) -> Result<Secrets> {
     let mut secrets = Secrets {
@@ -326,14 +347,7 @@ struct Plan {
 
 impl Plan {
     fn new(args: &StartArgs, typed: &Typed) -> Result<Self> {
-        let mode = socket_mode(args)?;
-        let mut wanted = unix_wanted(args, mode)?;
-        wanted.extend(tcp_wanted(args, typed)?);
-        if wanted.is_empty() {
-            return Err(Error::usage(
-                "--bind=none without --bind-tcp: nobody could ever connect",
-            ));
-        }
+        let (mode, wanted) = wanted(args, typed)?;
         let owner = session::owner(args)?;
         let inherited: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))

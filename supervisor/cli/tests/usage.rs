@@ -1,0 +1,58 @@
+//! Every row of the tables in `docs/usage.md` is run through the parser.
+
+use bulkhead_cli::exposure::Typed;
+use bulkhead_cli::options::Command;
+use bulkhead_cli::{Parsed, parse, start, syntax};
+
+fn outcome(line: &str) -> Result<(), String> {
+    let mut words = syntax::words(line).map_err(|error| error.to_string())?;
+    // Variables in front of the command.
+    while words.first().is_some_and(|word| {
+        word.split_once('=')
+            .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+    }) {
+        words.remove(0);
+    }
+    assert!(["xpra", "bulkhead"].contains(&words[0].as_str()), "{line}");
+    "bulkhead".clone_into(&mut words[0]);
+    let typed = Typed(words.clone());
+    match parse(words).map_err(|error| error.to_string())? {
+        Parsed::Command(cli) => match cli.command {
+            Command::Seamless(args) => {
+                start::check(&args, &typed).map_err(|error| error.to_string())
+            }
+            _ => Ok(()),
+        },
+        Parsed::Text(_) => Ok(()),
+    }
+}
+
+#[test]
+fn every_row_has_the_stated_outcome() {
+    let text = include_str!("../../../docs/usage.md");
+    let mut rows = 0;
+    for row in text.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let Some(stated) = cells
+            .get(1)
+            .filter(|cell| cell.starts_with("accepted") || cell.starts_with("refused: "))
+        else {
+            continue;
+        };
+        rows += 1;
+        let line = cells[0].trim_matches('`');
+        match (outcome(line), stated.strip_prefix("refused: ")) {
+            (Ok(()), None) => {}
+            (Err(error), Some(part)) => {
+                assert!(error.contains(part.trim_matches('`')), "{line}\n{error}");
+                assert!(
+                    !error.contains('\n') && !error.contains("mysecret"),
+                    "{error}"
+                );
+            }
+            (Ok(()), Some(_)) => panic!("accepted: {line}"),
+            (Err(error), None) => panic!("{line}\n{error}"),
+        }
+    }
+    assert!(rows >= 60, "only {rows} rows were found");
+}
