@@ -82,7 +82,7 @@ pub enum Metadata {
     Title(String),
     /// `_NET_WM_ICON_NAME` or `WM_ICON_NAME`.
     IconTitle(String),
-    /// `WM_CLASS`: class, then instance, in the wire's order.
+    /// `WM_CLASS`: class, then instance (the wire and X11 have them the other way round).
     ClassInstance(String, String),
     /// `WM_WINDOW_ROLE`.
     Role(String),

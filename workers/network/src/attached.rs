@@ -751,7 +751,7 @@ impl Attached {
             return Ok(());
         };
         let sequence = self.pictures.send();
-        let raw = matches!(coding, Coding::Rgb24 | Coding::Rgb32);
+        let raw = translate::is_raw(coding);
         let format = match options.rgb_format {
             Some(format) if raw => translate::wire_format(format),
             _ => translate::source_format(options.source),

@@ -94,17 +94,15 @@ pub fn picture_caps(hello: &ClientHello) -> PictureCaps {
     let (encoding, cursor) = (&hello.encoding, &hello.cursor);
     let has = |names: &[String], name| names.iter().any(|n| n == name);
     let percent = |value: Option<u8>| value.filter(|value| (1..=100).contains(value));
+    let codings = encoding.core.iter().copied().filter_map(our_coding);
+    let formats = encoding.rgb_formats.iter().copied();
+    let rgb_formats: Vec<_> = formats.filter_map(our_format).collect();
     PictureCaps {
-        codings: encoding
-            .core
-            .iter()
-            .filter_map(|coding| our_coding(*coding))
+        // Raw pixels in no order that we know are no coding at all.
+        codings: codings
+            .filter(|coding| !rgb_formats.is_empty() || !is_raw(*coding))
             .collect(),
-        rgb_formats: encoding
-            .rgb_formats
-            .iter()
-            .filter_map(|f| our_format(*f))
-            .collect(),
+        rgb_formats,
         rgb_lz4: encoding.rgb_lz4,
         transparency: encoding.transparency,
         icon_png: has(&encoding.icon_encodings, "png"),
@@ -130,6 +128,11 @@ fn our_coding(coding: p::Coding) -> Option<Coding> {
         p::Coding::Webp => Some(Coding::Webp),
         _ => None,
     }
+}
+
+/// Are these raw pixels?
+pub fn is_raw(coding: Coding) -> bool {
+    matches!(coding, Coding::Rgb24 | Coding::Rgb32)
 }
 
 /// The coding that a client calls by this name.
@@ -435,7 +438,7 @@ fn wire_metadata(metadata: Metadata) -> p::Metadata {
     match metadata {
         Metadata::Title(text) => W::Title(text),
         Metadata::IconTitle(text) => W::IconTitle(text),
-        Metadata::ClassInstance(first, second) => W::ClassInstance((first, second)),
+        Metadata::ClassInstance(class, instance) => W::ClassInstance((instance, class)),
         Metadata::Role(text) => W::Role(text),
         Metadata::Command(text) => W::Command(text),
         Metadata::ClientMachine(text) => W::ClientMachine(text),

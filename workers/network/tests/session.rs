@@ -734,6 +734,29 @@ fn only_metadata_that_the_client_takes_is_sent() {
     assert!(bench.received().is_empty());
 }
 
+/// In the recorded session an xterm is `["xterm", "XTerm"]`: instance, then class.
+#[test]
+fn the_instance_comes_before_the_class() {
+    let mut bench = Bench::attached(gui());
+    let metadata = vec![Metadata::ClassInstance("XTerm".into(), "xterm".into())];
+    bench.display(DisplayToNetwork::Metadata {
+        window: window(1),
+        metadata,
+    });
+    let packet = bench.received().remove(0);
+    let expected = Value::dict([("class-instance", Value::list(["xterm", "XTerm"]))]);
+    assert_eq!(packet.args[1], expected);
+}
+
+/// A client that names raw pixels but no order of them that we know can get none.
+#[test]
+fn raw_pixels_need_an_order() {
+    let mut hello = gui();
+    hello.encoding.rgb_formats = vec![p::RgbFormat::R210];
+    let caps = bulkhead_network::translate::picture_caps(&hello);
+    assert_eq!(caps.codings, [Coding::Png, Coding::Webp]);
+}
+
 #[test]
 fn the_screen_and_the_bell() {
     let mut bench = Bench::attached(gui());
