@@ -56,3 +56,33 @@ fn every_row_has_the_stated_outcome() {
     }
     assert!(rows >= 60, "only {rows} rows were found");
 }
+
+#[test]
+fn the_tests_that_the_threat_model_names_exist() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = include_str!("../../../docs/security.md");
+    let mut named = 0;
+    for row in text.lines().filter(|line| line.starts_with("| A")) {
+        let tests = row
+            .trim_end_matches([' ', '|'])
+            .rsplit(" | ")
+            .next()
+            .unwrap();
+        for group in tests.split("; ") {
+            let (file, names) = group
+                .trim_start_matches('`')
+                .split_once("` ")
+                .unwrap_or_else(|| panic!("{row}"));
+            let source =
+                std::fs::read_to_string(root.join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+            for name in names.split(", ") {
+                named += 1;
+                assert!(
+                    source.contains(&format!("fn {name}(")),
+                    "{file} has no test {name}"
+                );
+            }
+        }
+    }
+    assert!(named >= 25, "only {named} tests are named");
+}
