@@ -1,0 +1,268 @@
+//! The session's own workers and the launcher: starts, deaths, restarts.
+
+use crate::ending::Ending;
+use crate::log::Level;
+use crate::restarts::Verdict;
+use crate::session::{Phase, Session};
+use crate::worker::Death;
+use ipc::ChannelError;
+use ipc::display::{DisplayToSupervisor, SupervisorToDisplay};
+use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
+use ipc::verdict::Peer;
+use policy::Role;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+impl Session {
+    /// Starts `auth` with its own part of the configuration and the secrets, which we never read.
+    pub fn start_auth(&mut self, now: Instant) {
+        let fds: Vec<_> = self.auth_fds.iter().map(AsFd::as_fd).collect();
+        match self.nursery.start(Role::Auth, None, &fds, now) {
+            Ok(worker) => self.auth.worker = Some(worker),
+            Err(error) => {
+                self.log.own(
+                    Level::Error,
+                    None,
+                    &format!("auth cannot be started: {error}"),
+                );
+                self.auth_vacant(Death::Exit(runtime::EXIT_START), now);
+            }
+        }
+    }
+
+    /// `auth` has died: handshakes in flight end, attached clients notice nothing.
+    pub fn auth_died(&mut self, death: Death, now: Instant) {
+        if let Some(mut worker) = self.auth.worker.take() {
+            self.account(&mut worker.process, death);
+        }
+        let strangers = self
+            .connections
+            .iter()
+            .filter(|(_, one)| one.verdict.is_none());
+        for id in strangers.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.log.own(
+                Level::Info,
+                Some(id.0),
+                "ended: auth has gone during the login",
+            );
+            self.drop_connection(id, now);
+        }
+        self.auth_vacant(death, now);
+    }
+
+    fn auth_vacant(&mut self, death: Death, now: Instant) {
+        let verdict = self.auth.vacate(death, now);
+        if matches!(self.phase, Phase::Starting) {
+            let why = format!("the process `auth` {death}: see the log");
+            self.end(Ending::failure("server error"), &why);
+        } else if verdict == Verdict::Off {
+            let text = "auth keeps failing: nobody can log in any more in this session";
+            self.log.own(Level::Error, None, text);
+        }
+    }
+
+    /// Asks for an X connection for the next `display`.
+    pub fn open_display(&mut self) {
+        self.tell_launcher(SupervisorToLauncher::OpenDisplay);
+    }
+
+    fn start_display(&mut self, fds: Vec<OwnedFd>, now: Instant) {
+        if self.display.worker.is_some() || self.display.off {
+            return;
+        }
+        let start = SupervisorToDisplay::Start {
+            display: self.display_number.unwrap_or_default(),
+            name: self.spec.session_name.clone(),
+            resize: self.spec.resize_display,
+        };
+        match self.nursery.start(Role::Display, None, &[], now) {
+            Ok(worker) => {
+                let worker: &mut crate::worker::Worker<_, _> = self.display.worker.insert(worker);
+                worker.tell(&start, fds, &mut self.log);
+            }
+            Err(error) => {
+                self.log.own(
+                    Level::Error,
+                    None,
+                    &format!("display cannot be started: {error}"),
+                );
+                self.display_vacant(Death::Exit(runtime::EXIT_START), now);
+                return;
+            }
+        }
+        // Clients that were attached to its predecessor.
+        for id in self.attached().map(|(id, _)| id).collect::<Vec<_>>() {
+            self.connect_client(id, false, now);
+        }
+    }
+
+    /// What `display` says.
+    pub fn hear_display(&mut self, message: DisplayToSupervisor, now: Instant) {
+        match message {
+            DisplayToSupervisor::Ready => {
+                self.display.ready = true;
+                if self.display.restarts.total > 0 {
+                    self.log.own(Level::Info, None, "the display is back");
+                }
+                self.check_ready();
+                self.grant_waiting(now);
+            }
+            DisplayToSupervisor::Failed { reason } => {
+                if matches!(self.phase, Phase::Starting) {
+                    self.end(Ending::failure("server error"), &reason);
+                } else {
+                    self.log
+                        .own(Level::Error, None, &format!("display: {reason}"));
+                }
+            }
+            DisplayToSupervisor::XClosed => {
+                // If the X server has ended, the launcher says so and why.
+                self.log.own(
+                    Level::Debug,
+                    None,
+                    "the X server has closed display's connection",
+                );
+            }
+            DisplayToSupervisor::Violation(violation) => {
+                self.report(Peer::Display, &violation, now);
+            }
+            DisplayToSupervisor::Windows(count) => {
+                let had = self.had_windows;
+                self.had_windows |= count > 0;
+                if self.spec.exit_with_windows && had && count == 0 {
+                    let why = "the last window is closed: the session ends";
+                    self.end(Ending::stop("server shutdown", 0), why);
+                }
+            }
+            DisplayToSupervisor::Description {
+                token,
+                root,
+                windows,
+            } => {
+                self.described(token, root, &windows, now);
+            }
+        }
+    }
+
+    /// `display` has died: clients stay, a new one adopts the windows.
+    pub fn display_died(&mut self, death: Death, now: Instant) {
+        if let Some(mut worker) = self.display.worker.take() {
+            self.account(&mut worker.process, death);
+        }
+        self.end_screenshots(now);
+        self.display_vacant(death, now);
+    }
+
+    fn display_vacant(&mut self, death: Death, now: Instant) {
+        let verdict = self.display.vacate(death, now);
+        if matches!(self.phase, Phase::Starting) {
+            let why = format!("the process `display` {death}: see the log");
+            self.end(Ending::failure("server error"), &why);
+        } else if verdict == Verdict::Off {
+            let text = "the display keeps failing: this session can no longer be attached to; \
+                        its applications run on";
+            self.log.own(Level::Error, None, text);
+            for id in self.connections.keys().copied().collect::<Vec<_>>() {
+                self.farewell(id, &["server error", "the display keeps failing"], now);
+            }
+        }
+    }
+
+    fn end_screenshots(&mut self, now: Instant) {
+        let pictures = self
+            .connections
+            .iter()
+            .filter(|(_, one)| matches!(one.work, crate::client::Work::Screenshot(_)));
+        for id in pictures.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.farewell(id, &["server error", "the display has gone"], now);
+        }
+    }
+
+    /// Reads what the launcher says.
+    pub fn listen_to_launcher(&mut self, now: Instant) {
+        loop {
+            let Some(channel) = &mut self.launcher else {
+                return;
+            };
+            let _ = channel.flush();
+            match channel.receive() {
+                Ok(None) => return,
+                Ok(Some((message, fds))) => self.hear_launcher(message, fds, now),
+                Err(error) => {
+                    self.launcher_done();
+                    let why = match error {
+                        ChannelError::Closed => {
+                            "the launcher has ended: so does the session".into()
+                        }
+                        error => format!("the launcher breaks the rules: {error}"),
+                    };
+                    let reason = ["server shutdown", "the launcher has ended"];
+                    self.end(Ending::after_launcher(&reason), &why);
+                }
+            }
+        }
+    }
+
+    fn hear_launcher(&mut self, message: LauncherToSupervisor, fds: Vec<OwnedFd>, now: Instant) {
+        match message {
+            LauncherToSupervisor::XReady { display, adopted } => {
+                self.display_number = Some(display);
+                if adopted {
+                    let text = format!("display :{display} with its applications is taken over");
+                    self.log.own(Level::Info, None, &text);
+                }
+                self.open_display();
+            }
+            LauncherToSupervisor::Failed { reason } => {
+                self.end(Ending::after_launcher(&["server error", &reason]), &reason);
+            }
+            LauncherToSupervisor::Display => self.start_display(fds, now),
+            LauncherToSupervisor::CommandStarted { command, pid } => {
+                let text = format!("command {} is process {pid}", command.0);
+                self.log.own(Level::Debug, None, &text);
+            }
+            LauncherToSupervisor::CommandEnded { command, status } => {
+                // 126 and 127: it could not be started.
+                let level = if status == 126 || status == 127 {
+                    Level::Error
+                } else {
+                    Level::Info
+                };
+                let number = command.0 + 1;
+                let text = format!("command {number} has ended with status {status}");
+                self.log.own(level, None, &text);
+            }
+            LauncherToSupervisor::ChildrenEnded => {
+                if self.spec.exit_with_children {
+                    let why = "the last command of --start-child has ended: the session ends";
+                    self.end(Ending::stop("server shutdown", 0), why);
+                }
+            }
+            LauncherToSupervisor::XEnded { status } => {
+                let why = format!("the X server has ended with status {status}");
+                self.end(Ending::after_launcher(&["server shutdown", &why]), &why);
+            }
+            LauncherToSupervisor::Stopped => self.launcher_done(),
+        }
+    }
+
+    /// Lets clients in when everything is there.
+    pub fn check_ready(&mut self) {
+        if !matches!(self.phase, Phase::Starting) || !self.auth.ready || !self.display.ready {
+            return;
+        }
+        self.phase = Phase::Running;
+        self.tell_launcher(SupervisorToLauncher::StartCommands);
+        let display = self.display_number.unwrap_or_default();
+        let text = format!(
+            "session :{display} is ready after {} ms",
+            self.started.elapsed().as_millis()
+        );
+        self.log.own(Level::Info, None, &text);
+        if !self.spec.attach_hint.is_empty() {
+            let text = format!("attach with: {}", self.spec.attach_hint);
+            self.log.own(Level::Info, None, &text);
+        }
+        self.announcement.ready(display);
+    }
+}
