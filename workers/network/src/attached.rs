@@ -34,6 +34,8 @@ const CURSOR_SIZE: u16 = 24;
 struct Window {
     geometry: Geometry,
     override_redirect: bool,
+    /// The client has it on its screen.
+    shown: bool,
 }
 
 /// The phase.
@@ -46,6 +48,8 @@ pub struct Attached {
     metadata: MetadataFilter,
     pictures: Pictures,
     windows: BTreeMap<WindowId, Window>,
+    /// The client's focus.
+    focus: Option<WindowId>,
     /// The session's screen and the largest it can get; none until the client has had its hello.
     screen: Option<(Size, Size)>,
     /// The client knows all windows.
@@ -87,6 +91,7 @@ impl Attached {
             attach,
             metadata: MetadataFilter::new(&hello.metadata_supported),
             windows: BTreeMap::new(),
+            focus: None,
             screen: None,
             started: false,
             answered: false,
@@ -177,6 +182,7 @@ impl Attached {
             ClientPacket::Ignored { name } => tracing::debug!(name, "a packet ignored"),
             packet => {
                 if let Some(message) = self.input(packet) {
+                    self.remember(&message);
                     out.tell(Effect::Display(message));
                 }
             }
@@ -242,6 +248,50 @@ impl Attached {
                 quality,
                 speed,
             }));
+        }
+    }
+
+    /// Keeps what a `display` that starts anew must be told again.
+    fn remember(&mut self, message: &NetworkToDisplay) {
+        match message {
+            NetworkToDisplay::Map {
+                window, geometry, ..
+            } => {
+                if let Some(known) = self.windows.get_mut(window) {
+                    known.shown = true;
+                    known.geometry = *geometry;
+                }
+            }
+            NetworkToDisplay::Configure {
+                window,
+                geometry: Some(geometry),
+                ..
+            } => {
+                if let Some(known) = self.windows.get_mut(window) {
+                    known.geometry = *geometry;
+                }
+            }
+            NetworkToDisplay::Unmap { window, .. } => {
+                if let Some(known) = self.windows.get_mut(window) {
+                    known.shown = false;
+                }
+            }
+            NetworkToDisplay::Focus(window) => self.focus = *window,
+            _ => {}
+        }
+    }
+
+    /// Tells a `display` that started anew what the client shows, and where its focus is.
+    fn remind(&self, out: &mut Output) {
+        for (window, known) in self.windows.iter().filter(|(_, known)| known.shown) {
+            out.tell(Effect::Display(NetworkToDisplay::Map {
+                window: *window,
+                geometry: known.geometry,
+                states: Vec::new(),
+            }));
+        }
+        if let Some(window) = self.focus.filter(|window| self.knows(*window)) {
+            out.tell(Effect::Display(NetworkToDisplay::Focus(Some(window))));
         }
     }
 
@@ -567,10 +617,13 @@ impl Attached {
 
     /// Every window has been told.
     fn synced(&mut self, out: &mut Output) {
-        for window in self.missing.take().unwrap_or_default() {
-            if self.windows.remove(&window).is_some() {
-                lost(window, out);
+        if let Some(missing) = self.missing.take() {
+            for window in missing {
+                if self.windows.remove(&window).is_some() {
+                    lost(window, out);
+                }
             }
+            self.remind(out);
         }
         if !std::mem::replace(&mut self.started, true) {
             if self.hello.ui_client {
@@ -647,6 +700,7 @@ impl Attached {
             Window {
                 geometry,
                 override_redirect,
+                shown: false,
             },
         );
         Ok(())

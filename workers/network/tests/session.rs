@@ -1245,6 +1245,54 @@ fn a_new_display_is_told_what_the_client_holds_and_the_client_what_changed() {
     assert!(bench.told().supervisor.is_empty());
 }
 
+/// What the client shows, and where its focus is, is told to a new `display` once it is in step.
+#[test]
+fn a_new_display_is_told_what_the_client_shows_and_where_its_focus_is() {
+    let mut bench = Bench::attached(gui());
+    for n in [2, 3] {
+        bench.display(new_window(n));
+    }
+    let map = |n: u32| {
+        ClientPacket::MapWindow(p::MapWindow {
+            window: wire_window(n),
+            geometry: p::Geometry {
+                x: 5,
+                y: 6,
+                size: p::Size::new(70, 80).unwrap(),
+            },
+            properties: p::WindowProperties::default(),
+            state: p::WindowState::default(),
+        })
+    };
+    bench.say(map(2));
+    bench.say(map(3));
+    bench.say(ClientPacket::UnmapWindow(p::UnmapWindow {
+        window: wire_window(3),
+        iconified: true,
+        state: p::WindowState::default(),
+    }));
+    bench.say(ClientPacket::Focus {
+        window: Some(wire_window(2)),
+        modifiers: p::Modifiers::default(),
+    });
+    bench.supervisor(SupervisorToNetwork::Display);
+    bench.display(answered());
+    for n in [1, 2, 3] {
+        bench.display(new_window(n));
+    }
+    bench.told();
+    bench.display(DisplayToNetwork::Synced);
+    let told = bench.told().display;
+    let [
+        NetworkToDisplay::Map { window: shown, .. },
+        NetworkToDisplay::Focus(Some(focus)),
+    ] = &told[..]
+    else {
+        panic!("{told:?}")
+    };
+    assert_eq!((*shown, *focus), (window(2), window(2)));
+}
+
 /// A chunk that is half written is completed from the buffer of the encoder that has gone.
 #[test]
 fn a_new_encoder_starts_afresh_and_half_a_picture_is_completed() {
