@@ -165,12 +165,12 @@ pub fn examine(proc: &Proc, display: u32, supervisor: u32, owner: u32) -> Result
         let child = parents.get(&pid) == Some(&supervisor);
         match role_of(&args) {
             Some(Role::Launcher) if args.get(1) == Some(&name) => {
-                if let Some(process) = proc
-                    .process(pid)
-                    .filter(|process| process.uids == head.uids)
-                {
-                    launchers.push(process);
-                }
+                // Other users may call a process what they like.
+                let wanted = if mode == StartMode::Root { 0 } else { owner };
+                launchers.extend(
+                    proc.process(pid)
+                        .filter(|process| process.uids.iter().all(|uid| *uid == wanted)),
+                );
             }
             Some(role) if child && role.is_worker() => {
                 if let Some(process) = proc.process(pid) {
