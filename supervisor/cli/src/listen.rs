@@ -3,15 +3,18 @@
 use crate::error::{Error, Result, reason};
 use crate::undo::Undo;
 use nix::errno::Errno;
+use nix::fcntl::AtFlags;
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
 };
-use nix::sys::stat::{Mode, fchmod};
+use nix::sys::stat::{Mode, fchmod, umask};
+use nix::unistd::{Gid, Uid, fchownat};
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::os::unix::net::{self, UnixListener, UnixStream};
 use std::path::Path;
 
@@ -89,28 +92,43 @@ pub fn unix(path: &Path, mode: u32, owner: Option<(u32, u32)>, undo: &mut Undo) 
         }
         std::fs::remove_file(path).map_err(|error| fail(reason(&error)))?;
     }
-    let bind_private = || -> nix::Result<OwnedFd> {
+    let bind_with_mode = || -> nix::Result<OwnedFd> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-        // The socket in the file system is born with the mode of the unbound one (unix(7)).
-        fchmod(&socket, Mode::from_bits_truncate(0o600))?;
-        bind(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
-        Ok(socket)
+        let address = UnixAddr::new(path)?;
+        // The socket in the file system is born with the mode of the unbound one, as far as the
+        // umask lets it (unix(7)): it is never open to more.
+        fchmod(&socket, Mode::from_bits_truncate(mode))?;
+        let bare = (mode & 0o077 != 0).then(|| umask(Mode::empty()));
+        let bound = bind(socket.as_raw_fd(), &address);
+        bare.map(umask);
+        bound.map(|()| socket)
     };
-    let socket = bind_private().map_err(|error| {
+    let socket = bind_with_mode().map_err(|error| {
         fail(match error {
             Errno::ENAMETOOLONG => "the path is too long for a socket (107 bytes)".into(),
             error => reason(&error.into()),
         })
     })?;
     undo.file(path);
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-        .map_err(|error| fail(reason(&error)))?;
     if let Some((uid, gid)) = owner {
-        std::os::unix::fs::lchown(path, Some(uid), Some(gid))
-            .map_err(|error| fail(reason(&error)))?;
+        give(path, uid, gid).map_err(|error| fail(reason(&error)))?;
     }
     listening(socket).map_err(|error| fail(reason(&error)))
+}
+
+/// Makes a socket another user's; whoever owns the directory cannot make it mean another file.
+fn give(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_PATH | libc::O_NOFOLLOW)
+        .open(path)?;
+    if !file.metadata()?.file_type().is_socket() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    fchownat(&file, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH)?;
+    Ok(())
 }
 
 /// Listens at an abstract name.

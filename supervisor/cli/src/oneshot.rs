@@ -7,7 +7,7 @@ use crate::options::{Login, TargetArgs};
 use crate::places::Places;
 use crate::process::Program;
 use crate::secrets::{self, MAX_SECRET};
-use crate::start::{executable, open_path};
+use crate::start::{empty_root, executable};
 use ipc::command::{Command, CommandSpec};
 use policy::{Role, SandboxMode, StartMode};
 use std::fs::File;
@@ -38,19 +38,6 @@ fn password(login: &Login) -> Result<Option<Zeroizing<Vec<u8>>>> {
         .read_to_end(&mut bytes)
         .map_err(|error| Error::new(format!("the password: {}", reason(&error))))?;
     Ok(Some(bytes))
-}
-
-/// An empty directory that is removed at once, and so stays empty.
-fn empty_root() -> Result<OwnedFd> {
-    let base = std::env::temp_dir();
-    let fail = |error: std::io::Error| {
-        Error::new(format!("directory {}: {}", base.display(), reason(&error)))
-    };
-    let path =
-        nix::unistd::mkdtemp(&base.join("bulkhead-XXXXXX")).map_err(|error| fail(error.into()))?;
-    let opened = open_path(&path, libc::O_PATH | libc::O_DIRECTORY);
-    std::fs::remove_dir(&path).map_err(fail)?;
-    opened
 }
 
 /// Asks one thing of a session. Returns on failure only.
@@ -91,7 +78,11 @@ pub fn run(
     };
     let bytes =
         Zeroizing::new(ipc::spec::encode(&spec).map_err(|error| Error::new(error.to_string()))?);
-    let mut table = vec![secrets::sealed(&bytes)?, empty_root()?, socket];
+    let mut table = vec![
+        secrets::sealed(&bytes)?,
+        empty_root(&std::env::temp_dir())?,
+        socket,
+    ];
     table.extend(output.map(OwnedFd::from));
     let mode = if uid.is_root() {
         StartMode::Root

@@ -25,11 +25,13 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Where the workers' user ids begin in a start as root, 16 for each display.
 const WORKER_UIDS: u32 = 1_900_000_000;
+/// How many a session has.
+const WORKER_UIDS_EACH: u32 = 16;
 /// What the service manager tells the supervisor, and nobody else.
 const SERVICE_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM"];
 
@@ -316,25 +318,53 @@ pub fn open_path(path: &Path, flags: i32) -> Result<OwnedFd> {
 }
 
 /// An empty directory that nobody can ever put anything into: it is removed, and stays open.
-fn empty_root(session_dir: &Path) -> Result<OwnedFd> {
-    let path = session_dir.join("empty");
+/// It is made in a directory in which only its owner, or root, can replace things.
+///
+/// # Errors
+/// What the kernel says.
+pub fn empty_root(parent: &Path) -> Result<OwnedFd> {
     let fail = |error: std::io::Error| {
-        Error::new(format!("directory {}: {}", path.display(), reason(&error)))
+        Error::new(format!(
+            "directory {}: {}",
+            parent.display(),
+            reason(&error)
+        ))
     };
-    match std::fs::create_dir(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(fail(error)),
-        _ => {}
-    }
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o555))
-        .map_err(fail)?;
-    let fd = open_path(&path, libc::O_PATH | libc::O_DIRECTORY)?;
+    let path = nix::unistd::mkdtemp(&parent.join("empty-XXXXXX")).map_err(|e| fail(e.into()))?;
+    let opened = std::fs::set_permissions(&path, PermissionsExt::from_mode(0o555))
+        .map_err(fail)
+        .and_then(|()| open_path(&path, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW));
     std::fs::remove_dir(&path).map_err(fail)?;
-    Ok(fd)
+    opened
+}
+
+/// Where the workers' user ids begin, in a start as root.
+fn worker_uids(args: &StartArgs, owner: &Owner) -> Result<Option<u32>> {
+    match args.worker_uid_base {
+        Some(_) if owner.switch.is_none() => {
+            Err(Error::usage("--worker-uid-base is for a start as root"))
+        }
+        Some(base) => {
+            let last = base
+                .checked_add(WORKER_UIDS_EACH - 1)
+                .filter(|last| *last < u32::MAX);
+            let free =
+                last.is_some_and(|last| base > 0 && !(base..=last).contains(&owner.user.uid));
+            match free {
+                true => Ok(Some(base)),
+                false => Err(Error::usage(format!(
+                    "--worker-uid-base={base}: {WORKER_UIDS_EACH} user ids from there on must be nobody's, and not root's"
+                ))),
+            }
+        }
+        None => Ok(None),
+    }
 }
 
 /// Everything that is known before anything is made.
 struct Plan {
     owner: Owner,
+    worker_uids: Option<u32>,
     places: Places,
     mode: u32,
     wanted: Vec<Wanted>,
@@ -349,6 +379,7 @@ impl Plan {
     fn new(args: &StartArgs, typed: &Typed) -> Result<Self> {
         let (mode, wanted) = wanted(args, typed)?;
         let owner = session::owner(args)?;
+        let worker_uids = worker_uids(args, &owner)?;
         let inherited: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
             .collect();
@@ -419,6 +450,7 @@ impl Plan {
         };
         Ok(Self {
             owner,
+            worker_uids,
             places,
             mode,
             wanted,
@@ -581,9 +613,17 @@ fn open_log(path: &Path, claim: &Claim, undo: &mut Undo) -> Result<OwnedFd> {
         .append(true)
         .create(true)
         .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK)
         .open(path)
         .map_err(fail)?;
+    let meta = file.metadata().map_err(fail)?;
+    // In a start as root the directory may be the user's.
+    if meta.is_file() && meta.nlink() > 1 {
+        return Err(Error::new(format!(
+            "log file {}: has several names",
+            path.display()
+        )));
+    }
     if !existed && path.parent() != Some(&claim.dir) {
         undo.file(path);
     }
@@ -605,16 +645,19 @@ fn open_pid_file(
     paths
         .iter()
         .map(|path| {
+            let fail = |error: std::io::Error| {
+                Error::new(format!("pid file {}: {}", path.display(), reason(&error)))
+            };
+            match path.symlink_metadata() {
+                Ok(meta) if meta.is_file() => std::fs::remove_file(path).map_err(fail)?,
+                _ => {}
+            }
             let file = File::options()
                 .write(true)
-                .create(true)
-                .truncate(true)
+                .create_new(true)
                 .mode(0o644)
-                .custom_flags(libc::O_NOFOLLOW)
                 .open(path)
-                .map_err(|error| {
-                    Error::new(format!("pid file {}: {}", path.display(), reason(&error)))
-                })?;
+                .map_err(fail)?;
             undo.file(path);
             Ok(file)
         })
@@ -766,7 +809,7 @@ fn hand_over(
             table.add(open_path(path, libc::O_PATH)?)?,
         ));
     }
-    let empty_root = table.add(empty_root(&claim.dir)?)?;
+    let empty_root = table.add(empty_root(&plan.places.sessions)?)?;
     let mut auth_fds = vec![table.add(encoded(&auth)?)?];
     for secret in plan.secrets.fds {
         auth_fds.push(table.add(secret)?);
@@ -793,7 +836,10 @@ fn hand_over(
             Some(Sandbox::BestEffort) => SandboxMode::BestEffort,
             Some(Sandbox::Enforce) | None => SandboxMode::Enforce,
         },
-        worker_uid_base: root.then(|| args.worker_uid_base.unwrap_or(WORKER_UIDS + display * 16)),
+        worker_uid_base: root.then(|| {
+            plan.worker_uids
+                .unwrap_or(WORKER_UIDS + display * WORKER_UIDS_EACH)
+        }),
         executables,
         empty_root,
         auth_fds,

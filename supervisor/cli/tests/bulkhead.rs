@@ -459,6 +459,14 @@ fn root_needs_a_user_who_is_not_root() {
         (&["start", "--uid=4294967295"], "there is no user"),
         (&["start", "--uid=4294967296"], "there is no user"),
         (
+            &["start", "--uid=nobody", "--worker-uid-base=0"],
+            "must be nobody's, and not root's",
+        ),
+        (
+            &["start", "--uid=nobody", "--worker-uid-base=65530"],
+            "must be nobody's, and not root's",
+        ),
+        (
             &["start", "--uid=nobody", "--gid=0"],
             "never of the group root",
         ),
@@ -527,7 +535,7 @@ fn the_processes_get_what_they_are_meant_to_have_and_no_secret() {
         .values()
         .map(|what| match what.split([':', ' ']).next().unwrap() {
             path if path.contains("/bin/bulkhead-") => "executable",
-            path if path.ends_with("/empty") => "empty",
+            path if path.contains("/xpra/empty-") => "empty",
             path if path.ends_with("/password.txt") => "password.txt",
             other => other,
         })
