@@ -505,14 +505,15 @@ impl Session {
     /// everybody else depends on them. Then its own connection ends.
     pub fn report(&mut self, reporter: Peer, violation: &Violation, now: Instant) {
         self.counters.violations += 1;
-        let believed = match (reporter, violation.peer) {
-            (Peer::Auth, Peer::Network(_))
-            | (Peer::Display, Peer::Network(_) | Peer::Encoder(_)) => true,
-            (Peer::Network(from), Peer::Encoder(about))
-            | (Peer::Encoder(from), Peer::Network(about)) => from == about,
-            _ => false,
+        let (accused, believed) = match (reporter, violation.peer) {
+            (Peer::Auth, accused @ Peer::Network(_))
+            | (Peer::Display, accused @ (Peer::Network(_) | Peer::Encoder(_))) => (accused, true),
+            // They do not know their own number: it is about each other.
+            (Peer::Network(own), Peer::Encoder(_)) => (Peer::Encoder(own), true),
+            (Peer::Encoder(own), Peer::Network(_)) => (Peer::Network(own), true),
+            (_, accused) => (accused, false),
         };
-        let ended = if believed { violation.peer } else { reporter };
+        let ended = if believed { accused } else { reporter };
         let verb = if believed {
             "ended"
         } else {
@@ -525,7 +526,7 @@ impl Session {
         let text = format!(
             "violation: {} reports {}: {} ({verb})",
             peer_name(reporter),
-            peer_name(violation.peer),
+            peer_name(accused),
             violation.what
         );
         self.log.own(Level::Error, connection, &text);
