@@ -81,10 +81,16 @@ impl Atoms {
             (self._NET_WM_WINDOW_TYPE_NORMAL, WindowType::Normal),
             (self._NET_WM_WINDOW_TYPE_DIALOG, WindowType::Dialog),
             (self._NET_WM_WINDOW_TYPE_MENU, WindowType::Menu),
-            (self._NET_WM_WINDOW_TYPE_DROPDOWN_MENU, WindowType::DropdownMenu),
+            (
+                self._NET_WM_WINDOW_TYPE_DROPDOWN_MENU,
+                WindowType::DropdownMenu,
+            ),
             (self._NET_WM_WINDOW_TYPE_POPUP_MENU, WindowType::PopupMenu),
             (self._NET_WM_WINDOW_TYPE_TOOLTIP, WindowType::Tooltip),
-            (self._NET_WM_WINDOW_TYPE_NOTIFICATION, WindowType::Notification),
+            (
+                self._NET_WM_WINDOW_TYPE_NOTIFICATION,
+                WindowType::Notification,
+            ),
             (self._NET_WM_WINDOW_TYPE_COMBO, WindowType::Combo),
             (self._NET_WM_WINDOW_TYPE_DND, WindowType::Dnd),
             (self._NET_WM_WINDOW_TYPE_DOCK, WindowType::Dock),

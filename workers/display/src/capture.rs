@@ -34,10 +34,17 @@ fn rectangle(x: i32, y: i32, width: u32, height: u32) -> Option<Rect> {
         let end = i64::from(at) + i64::from(side);
         let start = at.max(0);
         let side = u32::try_from(end - i64::from(start)).ok()?;
-        Some((u16::try_from(start).ok()?, side.min(ipc::geometry::MAX_SIDE.into())))
+        Some((
+            u16::try_from(start).ok()?,
+            side.min(ipc::geometry::MAX_SIDE.into()),
+        ))
     };
     let ((x, width), (y, height)) = (edge(x, width)?, edge(y, height)?);
-    Some(Rect { x, y, size: Size::new(width, height)? })
+    Some(Rect {
+        x,
+        y,
+        size: Size::new(width, height)?,
+    })
 }
 
 impl Session {
@@ -50,8 +57,17 @@ impl Session {
         id: ConnectionId,
         message: EncoderToDisplay,
     ) -> Result<(), &'static str> {
-        let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
-        let Client { encoder: Some(link), views, .. } = client else { return Ok(()) };
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Ok(());
+        };
+        let Client {
+            encoder: Some(link),
+            views,
+            ..
+        } = client
+        else {
+            return Ok(());
+        };
         match message {
             EncoderToDisplay::Pull if link.pulls >= MAX_PULLS => return Err("too many pulls"),
             EncoderToDisplay::Pull => link.pulls += 1,
@@ -104,7 +120,9 @@ impl Session {
     /// The X server is gone.
     pub fn replace_encoder(&mut self, id: ConnectionId, encoder: OwnedFd) -> XResult<()> {
         self.drop_encoder(id)?;
-        let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Ok(());
+        };
         client.encoder = Some(Link::new(Channel::new(encoder)));
         for (id, view) in &mut client.views {
             if let Some(window) = self.windows.get(*id) {
@@ -120,12 +138,18 @@ impl Session {
     /// # Errors
     /// The X server is gone.
     pub fn forget_pixels(&mut self, id: WindowId) -> XResult<()> {
-        let Some(window) = self.windows.get_mut(id) else { return Ok(()) };
+        let Some(window) = self.windows.get_mut(id) else {
+            return Ok(());
+        };
         if let Some(named) = window.named.take() {
             self.x.free_pixmap(named.pixmap)?;
         }
         let whole = Region::whole(window.place.geometry().size);
-        for view in self.clients.values_mut().filter_map(|c| c.views.get_mut(&id)) {
+        for view in self
+            .clients
+            .values_mut()
+            .filter_map(|c| c.views.get_mut(&id))
+        {
             view.region = whole.clone();
         }
         Ok(())
@@ -159,10 +183,17 @@ impl Session {
 
     /// Sends one frame. `false` when there is none to send, or it must wait.
     fn capture_next(&mut self, id: ConnectionId) -> XResult<Result<bool, ChannelError>> {
-        let Some(client) = self.clients.get_mut(&id) else { return Ok(Ok(false)) };
-        let Some(link) = &mut client.encoder else { return Ok(Ok(false)) };
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Ok(Ok(false));
+        };
+        let Some(link) = &mut client.encoder else {
+            return Ok(Ok(false));
+        };
         while let Some(window) = link.lost.pop_first() {
-            if let Err(error) = link.channel.send(&DisplayToEncoder::LostWindow(window), vec![]) {
+            if let Err(error) = link
+                .channel
+                .send(&DisplayToEncoder::LostWindow(window), vec![])
+            {
                 return Ok(Err(error));
             }
         }
@@ -170,10 +201,16 @@ impl Session {
         if !ready || link.channel.wants_write() {
             return Ok(Ok(false));
         }
-        let Some(window) = self.next_window(id) else { return Ok(Ok(false)) };
+        let Some(window) = self.next_window(id) else {
+            return Ok(Ok(false));
+        };
         self.fetch_damage(window)?;
         let Some(named) = self.pixels_of(window)? else {
-            if let Some(view) = self.clients.get_mut(&id).and_then(|c| c.views.get_mut(&window)) {
+            if let Some(view) = self
+                .clients
+                .get_mut(&id)
+                .and_then(|c| c.views.get_mut(&window))
+            {
                 view.region = Region::default();
             }
             return Ok(Ok(true));
@@ -198,7 +235,9 @@ impl Session {
         {
             return Some(window);
         }
-        let after = client.views.range((Bound::Excluded(last), Bound::Unbounded));
+        let after = client
+            .views
+            .range((Bound::Excluded(last), Bound::Unbounded));
         let before = client.views.range(..=last);
         after.chain(before).find_map(|(window, _)| due(window))
     }
@@ -208,7 +247,9 @@ impl Session {
         /// More rectangles than that are as good as their bounds.
         const MANY: usize = 64;
         let x = self.x.clone();
-        let Some(window) = self.windows.get_mut(id) else { return Ok(()) };
+        let Some(window) = self.windows.get_mut(id) else {
+            return Ok(());
+        };
         let Some(damage) = window.damage.filter(|_| std::mem::take(&mut window.drawn)) else {
             return Ok(());
         };
@@ -227,7 +268,11 @@ impl Session {
             rectangle(x, y, r.width.into(), r.height.into())
         })
         .collect();
-        for view in self.clients.values_mut().filter_map(|c| c.views.get_mut(&id)) {
+        for view in self
+            .clients
+            .values_mut()
+            .filter_map(|c| c.views.get_mut(&id))
+        {
             for rect in &rects {
                 view.region.add(*rect, size);
             }
@@ -238,14 +283,20 @@ impl Session {
     /// The pixmap that holds a window's pixels. `None` when it has none (any more).
     fn pixels_of(&mut self, id: WindowId) -> XResult<Option<Named>> {
         let x = self.x.clone();
-        let Some(window) = self.windows.get_mut(id) else { return Ok(None) };
+        let Some(window) = self.windows.get_mut(id) else {
+            return Ok(None);
+        };
         if window.named.is_some() || window.damage.is_none() || !window.mapped {
             return Ok(window.named.filter(|_| window.mapped));
         }
-        let Ok(pixmap) = x.generate_id() else { return Ok(None) };
+        let Ok(pixmap) = x.generate_id() else {
+            return Ok(None);
+        };
         x.composite_name_window_pixmap(window.xid, pixmap)?;
         // It holds the window as large as it was at that moment, whatever becomes of it.
-        let Some(geometry) = answer(x.get_geometry(pixmap)?.reply())? else { return Ok(None) };
+        let Some(geometry) = answer(x.get_geometry(pixmap)?.reply())? else {
+            return Ok(None);
+        };
         let side = |v: u16| u32::from(v.min(ipc::geometry::MAX_SIDE));
         let size = Size::new(side(geometry.width), side(geometry.height));
         window.named = size.map(|size| Named { pixmap, size });
@@ -261,7 +312,9 @@ impl Session {
         let budget = self.budget();
         let x = self.x.clone();
         let link = self.clients.get_mut(&id).and_then(|c| c.encoder.as_mut());
-        let Some(link) = link else { return Ok(Ok(None)) };
+        let Some(link) = link else {
+            return Ok(Ok(None));
+        };
         let (buffer, bytes) = match link.pool.choose(need, false, budget) {
             Choice::Use(buffer) => return Ok(Ok(Some(buffer))),
             Choice::Wait => return Ok(Ok(None)),
@@ -279,7 +332,9 @@ impl Session {
                 return Ok(Ok(None));
             }
         };
-        let Ok(segment) = x.generate_id() else { return Ok(Ok(None)) };
+        let Ok(segment) = x.generate_id() else {
+            return Ok(Ok(None));
+        };
         // Its mapping must exist before the seal forbids new ones.
         if answer(x.shm_attach_fd(segment, copy, false)?.check())?.is_none() {
             tracing::warn!("the X server does not take a capture buffer of {bytes} bytes");
@@ -293,11 +348,21 @@ impl Session {
                 return Ok(Ok(None));
             }
         };
-        let slot = Slot { memory: Memory::Server(segment), bytes, busy: false };
-        if let Some(Slot { memory: Memory::Server(old), .. }) = link.pool.put(buffer, slot) {
+        let slot = Slot {
+            memory: Memory::Server(segment),
+            bytes,
+            busy: false,
+        };
+        if let Some(Slot {
+            memory: Memory::Server(old),
+            ..
+        }) = link.pool.put(buffer, slot)
+        {
             x.shm_detach(old)?;
         }
-        let sent = link.channel.send(&DisplayToEncoder::Buffer { buffer, bytes }, vec![fd]);
+        let sent = link
+            .channel
+            .send(&DisplayToEncoder::Buffer { buffer, bytes }, vec![fd]);
         Ok(sent.map(|()| Some(buffer)))
     }
 
@@ -323,8 +388,17 @@ impl Session {
         };
         let (width, height) = (rect.size.width(), rect.size.height());
         let format = u8::from(ImageFormat::Z_PIXMAP);
-        let image =
-            self.x.shm_get_image(named.pixmap, left, top, width, height, !0, format, segment, 0)?;
+        let image = self.x.shm_get_image(
+            named.pixmap,
+            left,
+            top,
+            width,
+            height,
+            !0,
+            format,
+            segment,
+            0,
+        )?;
         let image = answer(image.reply())?;
         Ok(image.is_some_and(|image| image.size == rect.size.bytes()))
     }
@@ -335,8 +409,13 @@ impl Session {
         window: WindowId,
         named: Named,
     ) -> XResult<Result<bool, ChannelError>> {
-        let view = self.clients.get_mut(&id).and_then(|c| c.views.get_mut(&window));
-        let Some(view) = view else { return Ok(Ok(false)) };
+        let view = self
+            .clients
+            .get_mut(&id)
+            .and_then(|c| c.views.get_mut(&window));
+        let Some(view) = view else {
+            return Ok(Ok(false));
+        };
         view.region.clip(named.size);
         let Some(need) = view.region.next_bytes() else {
             if let Some(link) = self.clients.get_mut(&id).and_then(|c| c.encoder.as_mut()) {
@@ -349,9 +428,16 @@ impl Session {
             Ok(None) => return Ok(Ok(false)),
             Err(error) => return Ok(Err(error)),
         };
-        let Some((segment, bytes)) = self.capacity(id, buffer) else { return Ok(Ok(false)) };
-        let view = self.clients.get_mut(&id).and_then(|c| c.views.get_mut(&window));
-        let Some(rect) = view.and_then(|v| v.region.take(bytes)) else { return Ok(Ok(false)) };
+        let Some((segment, bytes)) = self.capacity(id, buffer) else {
+            return Ok(Ok(false));
+        };
+        let view = self
+            .clients
+            .get_mut(&id)
+            .and_then(|c| c.views.get_mut(&window));
+        let Some(rect) = view.and_then(|v| v.region.take(bytes)) else {
+            return Ok(Ok(false));
+        };
         if !self.copy_pixels(named, rect, segment)? {
             // The window has gone or changed; if it lives on, we will hear of it.
             if let Some(link) = self.clients.get_mut(&id).and_then(|c| c.encoder.as_mut()) {
@@ -360,11 +446,22 @@ impl Session {
             return Ok(Ok(true));
         }
         let depth = self.windows.get(window).map_or(24, |w| w.depth);
-        let Some(client) = self.clients.get_mut(&id) else { return Ok(Ok(false)) };
-        let Client { encoder: Some(link), views, .. } = client else { return Ok(Ok(false)) };
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Ok(Ok(false));
+        };
+        let Client {
+            encoder: Some(link),
+            views,
+            ..
+        } = client
+        else {
+            return Ok(Ok(false));
+        };
         link.take(buffer);
         link.pulls -= 1;
-        let left = views.get(&window).is_some_and(|view| !view.region.is_empty());
+        let left = views
+            .get(&window)
+            .is_some_and(|view| !view.region.is_empty());
         link.more = left && link.pulls > 0 && link.pool.has_room();
         link.last = Some(window);
         link.seen.insert(window);
@@ -382,7 +479,9 @@ impl Session {
     /// Sends one part of a picture of the whole screen, or says that it is complete.
     fn screenshot_next(&mut self, id: ConnectionId) -> XResult<Result<bool, ChannelError>> {
         let link = self.clients.get_mut(&id).and_then(|c| c.encoder.as_mut());
-        let Some(link) = link else { return Ok(Ok(false)) };
+        let Some(link) = link else {
+            return Ok(Ok(false));
+        };
         if link.done || link.channel.wants_write() {
             return Ok(Ok(false));
         }
@@ -408,8 +507,12 @@ impl Session {
         if let Some(named) = named {
             region.clip(named.size);
         }
-        let place = self.windows.get(window).map(|w| (w.place.geometry().position, w.depth));
-        let (Some(named), Some(need), Some((position, depth))) = (named, region.next_bytes(), place)
+        let place = self
+            .windows
+            .get(window)
+            .map(|w| (w.place.geometry().position, w.depth));
+        let (Some(named), Some(need), Some((position, depth))) =
+            (named, region.next_bytes(), place)
         else {
             self.next_part(id, Region::default());
             return Ok(Ok(true));
@@ -419,12 +522,18 @@ impl Session {
             Ok(None) => return Ok(Ok(false)),
             Err(error) => return Ok(Err(error)),
         };
-        let Some((segment, bytes)) = self.capacity(id, buffer) else { return Ok(Ok(false)) };
-        let Some(rect) = region.take(bytes) else { return Ok(Ok(false)) };
+        let Some((segment, bytes)) = self.capacity(id, buffer) else {
+            return Ok(Ok(false));
+        };
+        let Some(rect) = region.take(bytes) else {
+            return Ok(Ok(false));
+        };
         let copied = self.copy_pixels(named, rect, segment)?;
         self.next_part(id, region);
         let link = self.clients.get_mut(&id).and_then(|c| c.encoder.as_mut());
-        let Some(link) = link.filter(|_| copied) else { return Ok(Ok(true)) };
+        let Some(link) = link.filter(|_| copied) else {
+            return Ok(Ok(true));
+        };
         link.take(buffer);
         link.pulls -= 1;
         let part = DisplayToEncoder::ScreenshotPart {
@@ -453,9 +562,15 @@ impl Session {
     /// Everything that can be seen, from the bottom up.
     fn stack(&mut self) -> XResult<VecDeque<(WindowId, Region)>> {
         let tree = answer(self.x.query_tree(self.root)?.reply())?;
-        let ids = tree.into_iter().flat_map(|t| t.children).filter_map(|xid| self.windows.id(xid));
+        let ids = tree
+            .into_iter()
+            .flat_map(|t| t.children)
+            .filter_map(|xid| self.windows.id(xid));
         let seen = ids.filter_map(|id| {
-            let window = self.windows.get(id).filter(|w| w.mapped && w.damage.is_some())?;
+            let window = self
+                .windows
+                .get(id)
+                .filter(|w| w.mapped && w.damage.is_some())?;
             Some((id, Region::whole(window.place.geometry().size)))
         });
         Ok(seen.collect())
@@ -472,7 +587,11 @@ impl Link {
 }
 
 const fn format_of(depth: u8) -> PixelFormat {
-    if depth == 32 { PixelFormat::Bgra } else { PixelFormat::Bgrx }
+    if depth == 32 {
+        PixelFormat::Bgra
+    } else {
+        PixelFormat::Bgrx
+    }
 }
 
 #[cfg(test)]
@@ -483,9 +602,18 @@ mod tests {
     fn rectangles_are_cut_at_the_edges_of_what_we_handle() {
         assert_eq!(rectangle(-5, 3, 5, 10), None);
         let rect = rectangle(-5, 3, 20, 10).unwrap();
-        assert_eq!((rect.x, rect.y, rect.size.width(), rect.size.height()), (0, 3, 15, 10));
+        assert_eq!(
+            (rect.x, rect.y, rect.size.width(), rect.size.height()),
+            (0, 3, 15, 10)
+        );
         assert_eq!(rectangle(70_000, 0, 1, 1), None);
-        assert_eq!(rectangle(0, 0, u32::MAX, 1).map(|r| r.size.width()), Some(16384));
-        assert_eq!(rectangle(i32::MIN, 0, u32::MAX, 1).map(|r| r.size.width()), Some(16384));
+        assert_eq!(
+            rectangle(0, 0, u32::MAX, 1).map(|r| r.size.width()),
+            Some(16384)
+        );
+        assert_eq!(
+            rectangle(i32::MIN, 0, u32::MAX, 1).map(|r| r.size.width()),
+            Some(16384)
+        );
     }
 }

@@ -28,7 +28,9 @@ impl Session {
             }
             Event::UnmapNotify(event) => {
                 let synthetic = event.response_type & 0x80 != 0;
-                let Some(window) = self.windows.by_xid_mut(event.window) else { return Ok(()) };
+                let Some(window) = self.windows.by_xid_mut(event.window) else {
+                    return Ok(());
+                };
                 let id = window.id;
                 if !synthetic {
                     window.mapped = false;
@@ -102,7 +104,11 @@ impl Session {
                     pitch: event.pitch,
                     duration: event.duration,
                 };
-                for client in self.clients.values_mut().filter(|c| c.is_present() && c.bell) {
+                for client in self
+                    .clients
+                    .values_mut()
+                    .filter(|c| c.is_present() && c.bell)
+                {
                     client.ring = Some(bell);
                 }
                 Ok(())

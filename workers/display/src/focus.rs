@@ -22,7 +22,9 @@ impl Session {
             }
             return Ok(());
         };
-        let Some(window) = self.windows.get(id) else { return Ok(()) };
+        let Some(window) = self.windows.get(id) else {
+            return Ok(());
+        };
         if window.override_redirect || !window.mapped {
             return Ok(());
         }
@@ -32,7 +34,8 @@ impl Session {
         self.x.configure_window(xid, &raise)?;
         self.top = Some(xid);
         if window.input {
-            self.x.set_input_focus(InputFocus::POINTER_ROOT, xid, x11rb::CURRENT_TIME)?;
+            self.x
+                .set_input_focus(InputFocus::POINTER_ROOT, xid, x11rb::CURRENT_TIME)?;
         }
         if window.take_focus {
             self.take_focus = Some(id);
@@ -43,7 +46,8 @@ impl Session {
 
     /// No window has the keyboard.
     fn unfocus(&mut self) -> XResult<()> {
-        self.x.set_input_focus(InputFocus::POINTER_ROOT, self.own, x11rb::CURRENT_TIME)?;
+        self.x
+            .set_input_focus(InputFocus::POINTER_ROOT, self.own, x11rb::CURRENT_TIME)?;
         self.change_focus(None)
     }
 
@@ -64,7 +68,11 @@ impl Session {
             let Some(id) = id else { continue };
             self.set_state(id, WindowState::Focused, on, None)?;
             // A client that asked is told even when others had it already.
-            for view in self.clients.values_mut().filter_map(|c| c.views.get_mut(&id)) {
+            for view in self
+                .clients
+                .values_mut()
+                .filter_map(|c| c.views.get_mut(&id))
+            {
                 view.changed.insert(Key::State(WindowState::Focused));
             }
         }
@@ -78,7 +86,8 @@ impl Session {
     pub fn write_active(&self) -> XResult<()> {
         let xid = self.focus.map_or(x11rb::NONE, WindowId::xid);
         let (atom, kind) = (self.atoms._NET_ACTIVE_WINDOW, AtomEnum::WINDOW);
-        self.x.change_property32(PropMode::REPLACE, self.root, atom, kind, &[xid])?;
+        self.x
+            .change_property32(PropMode::REPLACE, self.root, atom, kind, &[xid])?;
         Ok(())
     }
 
@@ -97,7 +106,8 @@ impl Session {
     /// `WM_TAKE_FOCUS` must carry the X server's time: a property that does not change tells it.
     fn ask_time(&self) -> XResult<()> {
         let (atom, kind) = (self.atoms._BULKHEAD_TIME, AtomEnum::INTEGER);
-        self.x.change_property8(PropMode::APPEND, self.own, atom, kind, &[])?;
+        self.x
+            .change_property8(PropMode::APPEND, self.own, atom, kind, &[])?;
         Ok(())
     }
 

@@ -29,7 +29,14 @@ impl Session {
 
 /// Sends until the channel is full or all is told.
 fn tell(client: &mut Client, windows: &Windows, root: (Size, Size)) -> Result<(), ChannelError> {
-    let Client { network, views, lost, synced, ring, .. } = client;
+    let Client {
+        network,
+        views,
+        lost,
+        synced,
+        ring,
+        ..
+    } = client;
     // One message may wait for the peer to read, not more.
     macro_rules! send {
         ($message:expr) => {
@@ -46,10 +53,15 @@ fn tell(client: &mut Client, windows: &Windows, root: (Size, Size)) -> Result<()
         send!(DisplayToNetwork::LostWindow(id));
     }
     if std::mem::take(&mut client.root) {
-        send!(DisplayToNetwork::DesktopSize { root: root.0, max_root: root.1 });
+        send!(DisplayToNetwork::DesktopSize {
+            root: root.0,
+            max_root: root.1
+        });
     }
     for window in windows.iter() {
-        let Some(view) = views.get_mut(&window.id) else { continue };
+        let Some(view) = views.get_mut(&window.id) else {
+            continue;
+        };
         if !view.told {
             view.told = true;
             view.changed.clear();
@@ -86,15 +98,25 @@ fn news(view: &mut View, window: &Window) -> Option<DisplayToNetwork> {
     let id = window.id;
     if !view.changed.is_empty() {
         let keys = std::mem::take(&mut view.changed);
-        let metadata: Vec<_> = keys.into_iter().filter_map(|key| window.fact(key)).collect();
+        let metadata: Vec<_> = keys
+            .into_iter()
+            .filter_map(|key| window.fact(key))
+            .collect();
         if !metadata.is_empty() {
-            return Some(DisplayToNetwork::Metadata { window: id, metadata });
+            return Some(DisplayToNetwork::Metadata {
+                window: id,
+                metadata,
+            });
         }
     }
     if std::mem::take(&mut view.moved) {
         let geometry = window.place.geometry();
         let resize_counter = window.counter;
-        return Some(DisplayToNetwork::MoveResize { window: id, geometry, resize_counter });
+        return Some(DisplayToNetwork::MoveResize {
+            window: id,
+            geometry,
+            resize_counter,
+        });
     }
     if std::mem::take(&mut view.raise) {
         return Some(DisplayToNetwork::Raise(id));

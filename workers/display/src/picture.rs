@@ -39,9 +39,17 @@ impl Cursor {
         let size = Size::new(reply.width.into(), reply.height.into())?;
         let count = usize::from(size.width()) * usize::from(size.height());
         let pixels = reply.cursor_image.get(..count)?;
-        let hotspot = (reply.xhot.min(size.width() - 1), reply.yhot.min(size.height() - 1));
+        let hotspot = (
+            reply.xhot.min(size.width() - 1),
+            reply.yhot.min(size.height() - 1),
+        );
         let pixels = pixels.iter().flat_map(|argb| argb.to_le_bytes()).collect();
-        Some(Self { size, hotspot, serial: reply.cursor_serial, pixels })
+        Some(Self {
+            size,
+            hotspot,
+            serial: reply.cursor_serial,
+            pixels,
+        })
     }
 }
 
@@ -51,7 +59,9 @@ impl Session {
     /// # Errors
     /// The X server is gone.
     pub fn send_pictures(&mut self) -> XResult<()> {
-        let due = |c: &Client| c.is_present() && c.cursors && c.encoder.as_ref().is_some_and(|l| l.cursor);
+        let due = |c: &Client| {
+            c.is_present() && c.cursors && c.encoder.as_ref().is_some_and(|l| l.cursor)
+        };
         if self.cursor.is_none() && self.clients.values().any(due) {
             let reply = answer(self.x.xfixes_get_cursor_image_and_name()?.reply())?;
             self.cursor = Some(reply.as_ref().and_then(Cursor::from_reply));
@@ -60,7 +70,15 @@ impl Session {
         let mut budget = self.budget();
         let mut replaced = Vec::new();
         for client in self.clients.values_mut().filter(|c| c.is_present()) {
-            let Client { encoder: Some(link), views, cursors, .. } = client else { continue };
+            let Client {
+                encoder: Some(link),
+                views,
+                cursors,
+                ..
+            } = client
+            else {
+                continue;
+            };
             if let (true, true, Some(cursor)) = (*cursors, link.cursor, &self.cursor)
                 && !link.channel.wants_write()
             {
@@ -86,7 +104,11 @@ impl Session {
                     Ok(Some(buffer)) => {
                         view.icon = false;
                         link.seen.insert(*id);
-                        let message = DisplayToEncoder::Icon { buffer, window: *id, size: icon.size };
+                        let message = DisplayToEncoder::Icon {
+                            buffer,
+                            window: *id,
+                            size: icon.size,
+                        };
                         if let Err(error) = link.channel.send(&message, vec![]) {
                             failed.push((client.id, error));
                             break;
@@ -116,10 +138,13 @@ fn send_cursor(
     replaced: &mut Vec<u32>,
 ) -> Result<bool, ChannelError> {
     let Some(cursor) = cursor else {
-        link.channel.send(&DisplayToEncoder::DefaultCursor, vec![])?;
+        link.channel
+            .send(&DisplayToEncoder::DefaultCursor, vec![])?;
         return Ok(true);
     };
-    let Some(buffer) = fill(link, &cursor.pixels, budget, replaced)? else { return Ok(false) };
+    let Some(buffer) = fill(link, &cursor.pixels, budget, replaced)? else {
+        return Ok(false);
+    };
     let message = DisplayToEncoder::Cursor {
         buffer,
         size: cursor.size,
@@ -138,7 +163,9 @@ fn fill(
     budget: &mut u64,
     replaced: &mut Vec<u32>,
 ) -> Result<Option<CaptureBuffer>, ChannelError> {
-    let Ok(need) = u32::try_from(pixels.len()) else { return Ok(None) };
+    let Ok(need) = u32::try_from(pixels.len()) else {
+        return Ok(None);
+    };
     let buffer = match link.pool.choose(need, true, *budget) {
         Choice::Use(buffer) => buffer,
         Choice::Wait => return Ok(None),
@@ -151,16 +178,28 @@ fn fill(
                     return Ok(None);
                 }
             };
-            let slot = Slot { memory: Memory::Own(writer), bytes, busy: false };
-            if let Some(Slot { memory: Memory::Server(old), .. }) = link.pool.put(buffer, slot) {
+            let slot = Slot {
+                memory: Memory::Own(writer),
+                bytes,
+                busy: false,
+            };
+            if let Some(Slot {
+                memory: Memory::Server(old),
+                ..
+            }) = link.pool.put(buffer, slot)
+            {
                 replaced.push(old);
             }
             *budget = budget.saturating_sub(bytes.into());
-            link.channel.send(&DisplayToEncoder::Buffer { buffer, bytes }, vec![fd])?;
+            link.channel
+                .send(&DisplayToEncoder::Buffer { buffer, bytes }, vec![fd])?;
             buffer
         }
     };
-    if let Some(Slot { memory: Memory::Own(writer), .. }) = link.pool.get_mut(buffer)
+    if let Some(Slot {
+        memory: Memory::Own(writer),
+        ..
+    }) = link.pool.get_mut(buffer)
         && let Some(room) = writer.bytes().get_mut(..pixels.len())
     {
         room.copy_from_slice(pixels);
@@ -192,10 +231,15 @@ mod tests {
         assert_eq!((cursor.hotspot, cursor.serial), ((2, 1), 7));
         assert_eq!(cursor.pixels[..4], [0x44, 0x33, 0x22, 0x11]);
         assert_eq!(cursor.pixels.len(), 24);
-        for (width, height, pixels) in [(3, 2, 5), (257, 1, 257), (0, 4, 0), (u16::MAX, u16::MAX, 9)] {
+        for (width, height, pixels) in
+            [(3, 2, 5), (257, 1, 257), (0, 4, 0), (u16::MAX, u16::MAX, 9)]
+        {
             assert_eq!(Cursor::from_reply(&reply(width, height, pixels)), None);
         }
-        let default = GetCursorImageAndNameReply { name: DEFAULT_CURSOR.to_vec(), ..reply(1, 1, 1) };
+        let default = GetCursorImageAndNameReply {
+            name: DEFAULT_CURSOR.to_vec(),
+            ..reply(1, 1, 1)
+        };
         assert_eq!(Cursor::from_reply(&default), None);
     }
 }

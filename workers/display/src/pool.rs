@@ -49,7 +49,10 @@ pub enum Choice {
 }
 
 fn index(at: usize) -> Option<CaptureBuffer> {
-    u16::try_from(at).ok().filter(|at| *at < MAX_BUFFERS).map(CaptureBuffer)
+    u16::try_from(at)
+        .ok()
+        .filter(|at| *at < MAX_BUFFERS)
+        .map(CaptureBuffer)
 }
 
 impl Pool {
@@ -57,12 +60,22 @@ impl Pool {
     /// [`MOST`] or `budget`, the bytes by which the capacity of all pools may still grow.
     #[must_use]
     pub fn choose(&self, need: u32, own: bool, budget: u64) -> Choice {
-        let usable = |slot: &&(usize, &Slot)| {
-            !slot.1.busy && matches!(slot.1.memory, Memory::Own(_)) == own
-        };
-        let free: Vec<_> = self.slots.iter().enumerate().filter(|(_, s)| !s.busy).collect();
-        let fitting = free.iter().filter(usable).filter(|(_, s)| s.bytes >= need.min(MOST));
-        if let Some(buffer) = fitting.min_by_key(|(_, s)| s.bytes).and_then(|(at, _)| index(*at)) {
+        let usable =
+            |slot: &&(usize, &Slot)| !slot.1.busy && matches!(slot.1.memory, Memory::Own(_)) == own;
+        let free: Vec<_> = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| !s.busy)
+            .collect();
+        let fitting = free
+            .iter()
+            .filter(usable)
+            .filter(|(_, s)| s.bytes >= need.min(MOST));
+        if let Some(buffer) = fitting
+            .min_by_key(|(_, s)| s.bytes)
+            .and_then(|(at, _)| index(*at))
+        {
             return Choice::Use(buffer);
         }
         let wanted = need.clamp(LEAST, MOST).next_power_of_two();
@@ -141,26 +154,55 @@ mod tests {
     const PLENTY: u64 = 1 << 40;
 
     fn slot(bytes: u32, busy: bool) -> Slot {
-        Slot { memory: Memory::Server(1), bytes, busy }
+        Slot {
+            memory: Memory::Server(1),
+            bytes,
+            busy,
+        }
     }
 
     fn pool(slots: impl IntoIterator<Item = (u32, bool)>) -> Pool {
-        Pool { slots: slots.into_iter().map(|(bytes, busy)| slot(bytes, busy)).collect() }
+        Pool {
+            slots: slots
+                .into_iter()
+                .map(|(bytes, busy)| slot(bytes, busy))
+                .collect(),
+        }
     }
 
     #[test]
     fn the_best_fit_is_used() {
-        let pool = pool([(1 << 20, false), (LEAST, true), (LEAST, false), (4 << 20, false)]);
-        assert_eq!(pool.choose(100, false, PLENTY), Choice::Use(CaptureBuffer(2)));
-        assert_eq!(pool.choose(LEAST + 1, false, PLENTY), Choice::Use(CaptureBuffer(0)));
-        assert_eq!(pool.choose(5 << 20, false, PLENTY), Choice::Make(CaptureBuffer(4), 8 << 20));
-        assert_eq!(pool.choose(100, true, PLENTY), Choice::Make(CaptureBuffer(4), LEAST));
+        let pool = pool([
+            (1 << 20, false),
+            (LEAST, true),
+            (LEAST, false),
+            (4 << 20, false),
+        ]);
+        assert_eq!(
+            pool.choose(100, false, PLENTY),
+            Choice::Use(CaptureBuffer(2))
+        );
+        assert_eq!(
+            pool.choose(LEAST + 1, false, PLENTY),
+            Choice::Use(CaptureBuffer(0))
+        );
+        assert_eq!(
+            pool.choose(5 << 20, false, PLENTY),
+            Choice::Make(CaptureBuffer(4), 8 << 20)
+        );
+        assert_eq!(
+            pool.choose(100, true, PLENTY),
+            Choice::Make(CaptureBuffer(4), LEAST)
+        );
     }
 
     #[test]
     fn a_full_pool_grows_its_largest_free_buffer_or_waits() {
         let full = |busy| pool((0..8).map(|n| (LEAST << (n % 3), n != 5 && busy)));
-        assert_eq!(full(true).choose(5 << 20, false, PLENTY), Choice::Make(CaptureBuffer(5), 8 << 20));
+        assert_eq!(
+            full(true).choose(5 << 20, false, PLENTY),
+            Choice::Make(CaptureBuffer(5), 8 << 20)
+        );
         let none = pool([(LEAST, true); 8]);
         assert_eq!(none.choose(1, false, PLENTY), Choice::Wait);
         assert!(!none.has_room());
@@ -169,7 +211,10 @@ mod tests {
     #[test]
     fn a_spent_budget_means_bands() {
         let pool = pool([(LEAST, false), (1 << 20, false), (8 << 20, true)]);
-        assert_eq!(pool.choose(16 << 20, false, 0), Choice::Use(CaptureBuffer(1)));
+        assert_eq!(
+            pool.choose(16 << 20, false, 0),
+            Choice::Use(CaptureBuffer(1))
+        );
         assert_eq!(pool.choose(16 << 20, true, 0), Choice::Wait);
         assert_eq!(Pool::default().choose(1, false, 0), Choice::Wait);
         let most = Pool::default().choose(u32::MAX, false, PLENTY);

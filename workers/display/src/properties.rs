@@ -28,7 +28,11 @@ pub struct Property {
 
 impl From<GetPropertyReply> for Property {
     fn from(reply: GetPropertyReply) -> Self {
-        Self { kind: reply.type_, format: reply.format, value: reply.value }
+        Self {
+            kind: reply.type_,
+            format: reply.format,
+            value: reply.value,
+        }
     }
 }
 
@@ -41,8 +45,14 @@ impl Property {
 
     /// Its items, none unless they have 32 bits.
     pub fn longs(&self) -> impl Iterator<Item = u32> {
-        let bytes = if self.format == 32 { &self.value[..] } else { &[] };
-        bytes.chunks_exact(4).map(|c| u32::from_ne_bytes([c[0], c[1], c[2], c[3]]))
+        let bytes = if self.format == 32 {
+            &self.value[..]
+        } else {
+            &[]
+        };
+        bytes
+            .chunks_exact(4)
+            .map(|c| u32::from_ne_bytes([c[0], c[1], c[2], c[3]]))
     }
 
     fn list(&self) -> Vec<u32> {
@@ -82,7 +92,10 @@ impl Property {
     #[must_use]
     pub fn number(&self) -> Option<u32> {
         let expected = [AtomEnum::CARDINAL, AtomEnum::WINDOW].map(u32::from);
-        expected.contains(&self.kind).then(|| self.longs().next()).flatten()
+        expected
+            .contains(&self.kind)
+            .then(|| self.longs().next())
+            .flatten()
     }
 }
 
@@ -140,7 +153,9 @@ pub fn normal_hints(property: &Property) -> NormalHints {
         .zip(item(32, 8))
         .and_then(|(w, h)| Some((limit(w)?, limit(h)?)))
         .filter(|(w, h)| *w >= least.0.max(1) && *h >= least.1.max(1));
-    let gravity = item(512, 17).and_then(|g| u8::try_from(g).ok()).filter(|g| (1..=10).contains(g));
+    let gravity = item(512, 17)
+        .and_then(|g| u8::try_from(g).ok())
+        .filter(|g| (1..=10).contains(g));
     let constraints = SizeConstraints {
         minimum,
         maximum,
@@ -150,7 +165,11 @@ pub fn normal_hints(property: &Property) -> NormalHints {
         maximum_aspect: ratio(13),
         gravity,
     };
-    NormalHints { constraints, user_position: flags & 1 != 0, program_position: flags & 4 != 0 }
+    NormalHints {
+        constraints,
+        user_position: flags & 1 != 0,
+        program_position: flags & 4 != 0,
+    }
 }
 
 /// `WM_HINTS`.
@@ -206,8 +225,12 @@ pub fn icon(property: &Property) -> Option<Icon> {
     let mut rest = &items[..];
     let mut best: Option<(Size, &[u32])> = None;
     while let [width, height, after @ ..] = rest {
-        let count = width.checked_mul(*height).and_then(|c| usize::try_from(c).ok());
-        let Some(pixels) = count.and_then(|count| after.get(..count)) else { break };
+        let count = width
+            .checked_mul(*height)
+            .and_then(|c| usize::try_from(c).ok());
+        let Some(pixels) = count.and_then(|count| after.get(..count)) else {
+            break;
+        };
         if pixels.is_empty() {
             break;
         }
@@ -215,18 +238,25 @@ pub fn icon(property: &Property) -> Option<Icon> {
         if *width > MAX_ICON || *height > MAX_ICON {
             continue;
         }
-        let Some(size) = Size::new(*width, *height) else { continue };
+        let Some(size) = Size::new(*width, *height) else {
+            continue;
+        };
         let good = |size: Size| u32::from(size.width()) >= GOOD_ICON;
         let better = best.is_none_or(|(old, _)| match (good(old), good(size)) {
             (true, true) => size.width() < old.width(),
-            (old_good, new_good) => new_good > old_good || (!old_good && size.width() > old.width()),
+            (old_good, new_good) => {
+                new_good > old_good || (!old_good && size.width() > old.width())
+            }
         });
         if better {
             best = Some((size, pixels));
         }
     }
     let (size, pixels) = best?;
-    Some(Icon { size, pixels: pixels.iter().flat_map(|argb| premultiply(*argb)).collect() })
+    Some(Icon {
+        size,
+        pixels: pixels.iter().flat_map(|argb| premultiply(*argb)).collect(),
+    })
 }
 
 fn premultiply(argb: u32) -> [u8; 4] {
@@ -243,7 +273,11 @@ mod tests {
 
     fn longs(items: &[u32]) -> Property {
         let value = items.iter().flat_map(|i| i.to_ne_bytes()).collect();
-        Property { kind: u32::from(AtomEnum::CARDINAL), format: 32, value }
+        Property {
+            kind: u32::from(AtomEnum::CARDINAL),
+            format: 32,
+            value,
+        }
     }
 
     #[test]
@@ -269,7 +303,10 @@ mod tests {
         assert_eq!(hints.constraints.increment, None);
         assert_eq!(hints.constraints.minimum_aspect, Some((1, 2)));
         assert_eq!(hints.constraints.maximum_aspect, None);
-        assert_eq!((hints.constraints.base, hints.constraints.gravity), (None, None));
+        assert_eq!(
+            (hints.constraints.base, hints.constraints.gravity),
+            (None, None)
+        );
     }
 
     #[test]
@@ -287,7 +324,13 @@ mod tests {
             items.resize(2 + (side * side) as usize, argb);
             items
         };
-        let all = [picture(16, 1), picture(128, 2), picture(64, 0x8000_ff40), picture(300, 3)].concat();
+        let all = [
+            picture(16, 1),
+            picture(128, 2),
+            picture(64, 0x8000_ff40),
+            picture(300, 3),
+        ]
+        .concat();
         let chosen = icon(&longs(&all)).unwrap();
         assert_eq!(chosen.size, Size::new(64, 64).unwrap());
         assert_eq!(chosen.pixels[..4], [0x20, 0x80, 0, 0x80]);

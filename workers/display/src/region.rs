@@ -34,7 +34,9 @@ impl Region {
     /// The whole window.
     #[must_use]
     pub fn whole(window: Size) -> Self {
-        Self { rects: vec![window.rect()] }
+        Self {
+            rects: vec![window.rect()],
+        }
     }
 
     /// Nothing is damaged.
@@ -45,7 +47,9 @@ impl Region {
 
     /// Adds a rectangle, as far as it is inside the window.
     pub fn add(&mut self, rect: Rect, window: Size) {
-        let Some(mut rect) = rect.clip(window) else { return };
+        let Some(mut rect) = rect.clip(window) else {
+            return;
+        };
         // Each round removes one rectangle or ends.
         loop {
             if self.rects.iter().any(|r| contains(*r, rect)) {
@@ -56,7 +60,8 @@ impl Region {
                 Some(at) => rect = rect.union(self.rects.swap_remove(at)),
                 None if self.rects.len() < MAX_RECTS => break,
                 None => {
-                    let nearest = (0..self.rects.len()).min_by_key(|at| waste(self.rects[*at], rect));
+                    let nearest =
+                        (0..self.rects.len()).min_by_key(|at| waste(self.rects[*at], rect));
                     if let Some(at) = nearest {
                         rect = rect.union(self.rects.swap_remove(at));
                     }
@@ -110,7 +115,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn rect(x: u16, y: u16, w: u32, h: u32) -> Rect {
-        Rect { x, y, size: Size::new(w, h).unwrap() }
+        Rect {
+            x,
+            y,
+            size: Size::new(w, h).unwrap(),
+        }
     }
 
     fn covers(region: &Region, x: u32, y: u32) -> bool {

@@ -17,7 +17,10 @@ type Rules = Result<(), &'static str>;
 /// May a client that only watches say this?
 const fn is_harmless(message: &NetworkToDisplay) -> bool {
     use NetworkToDisplay as N;
-    matches!(message, N::Attach(_) | N::Map { .. } | N::Unmap { .. } | N::SetCursors(_) | N::SetBell(_))
+    matches!(
+        message,
+        N::Attach(_) | N::Map { .. } | N::Unmap { .. } | N::SetCursors(_) | N::SetBell(_)
+    )
 }
 
 impl Session {
@@ -25,8 +28,14 @@ impl Session {
     ///
     /// # Errors
     /// The X server is gone.
-    pub fn handle_network(&mut self, id: ConnectionId, message: NetworkToDisplay) -> XResult<Rules> {
-        let Some(client) = self.clients.get_mut(&id) else { return Ok(Ok(())) };
+    pub fn handle_network(
+        &mut self,
+        id: ConnectionId,
+        message: NetworkToDisplay,
+    ) -> XResult<Rules> {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Ok(Ok(()));
+        };
         if client.attached == matches!(message, NetworkToDisplay::Attach(_)) {
             return Ok(Err("Attach is the first message and comes once"));
         }
@@ -39,11 +48,20 @@ impl Session {
         }
         match message {
             NetworkToDisplay::Attach(attach) => return self.attach(id, attach),
-            NetworkToDisplay::Map { window, geometry, states } => {
+            NetworkToDisplay::Map {
+                window,
+                geometry,
+                states,
+            } => {
                 self.map(id, window, geometry, &states)?;
             }
             NetworkToDisplay::Unmap { window, iconified } => self.unmap(id, window, iconified)?,
-            NetworkToDisplay::Configure { window, geometry, resize_counter, states } => {
+            NetworkToDisplay::Configure {
+                window,
+                geometry,
+                resize_counter,
+                states,
+            } => {
                 let seen = self.windows.get(window).map_or(0, |w| w.counter);
                 // It does not know yet that the application has changed the size.
                 let current = resize_counter == 0 || resize_counter >= seen;
@@ -64,7 +82,11 @@ impl Session {
             NetworkToDisplay::Motion(pointer) => {
                 self.motion(id, pointer)?;
             }
-            NetworkToDisplay::Button { pointer, button, pressed } => {
+            NetworkToDisplay::Button {
+                pointer,
+                button,
+                pressed,
+            } => {
                 self.button(id, pointer, button, pressed)?;
             }
             NetworkToDisplay::Keymap(keymap) => {
@@ -120,7 +142,9 @@ impl Session {
             }
         }
         let windows = &self.windows;
-        let Some(client) = self.clients.get_mut(&id) else { return Ok(Ok(())) };
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Ok(Ok(()));
+        };
         client.attached = true;
         client.cursors = attach.cursors;
         client.bell = attach.bell;
@@ -170,7 +194,9 @@ impl Session {
         geometry: Geometry,
         states: &[(WindowState, bool)],
     ) -> XResult<()> {
-        let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Ok(());
+        };
         let may_act = client.may_act();
         let (Some(view), Some(known)) = (client.views.get_mut(&window), self.windows.get(window))
         else {
@@ -188,7 +214,10 @@ impl Session {
     }
 
     fn unmap(&mut self, id: ConnectionId, window: WindowId, iconified: bool) -> XResult<()> {
-        let view = self.clients.get_mut(&id).and_then(|c| c.views.get_mut(&window));
+        let view = self
+            .clients
+            .get_mut(&id)
+            .and_then(|c| c.views.get_mut(&window));
         let Some(view) = view else { return Ok(()) };
         view.shown = false;
         if iconified && self.driver() == Some(id) {
@@ -206,7 +235,9 @@ impl Session {
         states: &[(WindowState, bool)],
     ) -> XResult<()> {
         let known = self.windows.get(window).filter(|w| !w.override_redirect);
-        let Some(known) = known.filter(|_| self.driver() == Some(id)) else { return Ok(()) };
+        let Some(known) = known.filter(|_| self.driver() == Some(id)) else {
+            return Ok(());
+        };
         let old = known.place;
         for (state, on) in states.iter().take(32) {
             // The focus has its own message.
@@ -214,11 +245,27 @@ impl Session {
                 self.set_state(window, *state, *on, Some(id))?;
             }
         }
-        let Some(geometry) = geometry else { return Ok(()) };
-        let (x, width) = visible(geometry.position.x, geometry.size.width(), self.size.width());
-        let (y, height) = visible(geometry.position.y, geometry.size.height(), self.size.height());
+        let Some(geometry) = geometry else {
+            return Ok(());
+        };
+        let (x, width) = visible(
+            geometry.position.x,
+            geometry.size.width(),
+            self.size.width(),
+        );
+        let (y, height) = visible(
+            geometry.position.y,
+            geometry.size.height(),
+            self.size.height(),
+        );
         let moved = (i32::from(x), i32::from(y)) != (geometry.position.x, geometry.position.y);
-        let place = Place { x, y, width, height, border: 0 };
+        let place = Place {
+            x,
+            y,
+            width,
+            height,
+            border: 0,
+        };
         if moved && place != old {
             // Not where the client has it: everybody is told, this one too.
             return self.set_place(window, place, None);
@@ -234,7 +281,9 @@ impl Session {
     pub fn drop_client(&mut self, id: ConnectionId) -> XResult<()> {
         self.release_keys(id)?;
         self.release_buttons(id)?;
-        let Some(client) = self.clients.remove(&id) else { return Ok(()) };
+        let Some(client) = self.clients.remove(&id) else {
+            return Ok(());
+        };
         if let Some(link) = client.encoder {
             self.free_buffers(link)?;
         }
@@ -253,7 +302,11 @@ impl Session {
 fn visible(at: i32, side: u16, screen: u16) -> (i16, u16) {
     let (length, screen) = (i32::from(side), i32::from(screen));
     let outside = at >= screen || at.saturating_add(length) <= 0;
-    let at = if outside { at.clamp(0, (screen - length).max(0)) } else { at };
+    let at = if outside {
+        at.clamp(0, (screen - length).max(0))
+    } else {
+        at
+    };
     (i16::try_from(at).unwrap_or(0), side)
 }
 

@@ -21,7 +21,11 @@ impl Session {
     /// The X server is gone.
     pub fn learn_max_size(&mut self) -> XResult<()> {
         self.max_size = self.size;
-        if self.x.extension_information(randr::X11_EXTENSION_NAME)?.is_none() {
+        if self
+            .x
+            .extension_information(randr::X11_EXTENSION_NAME)?
+            .is_none()
+        {
             return Ok(());
         }
         let x = self.x.clone();
@@ -47,7 +51,10 @@ impl Session {
         if !self.resize || size == self.size {
             return Ok(());
         }
-        if self.set_size(size, dpi.unwrap_or(DPI).clamp(10, 1000))?.is_none() {
+        if self
+            .set_size(size, dpi.unwrap_or(DPI).clamp(10, 1000))?
+            .is_none()
+        {
             tracing::info!("the X server does not take a screen of {size:?}");
         }
         Ok(())
@@ -61,10 +68,12 @@ impl Session {
         let Some(resources) = answer(x.randr_get_screen_resources(root)?.reply())? else {
             return Ok(None);
         };
-        let (Some(&crtc), Some(&output)) = (resources.crtcs.first(), resources.outputs.first()) else {
+        let (Some(&crtc), Some(&output)) = (resources.crtcs.first(), resources.outputs.first())
+        else {
             return Ok(None);
         };
-        let Some(before) = answer(x.randr_get_crtc_info(crtc, x11rb::CURRENT_TIME)?.reply())? else {
+        let Some(before) = answer(x.randr_get_crtc_info(crtc, x11rb::CURRENT_TIME)?.reply())?
+        else {
             return Ok(None);
         };
         let fits = |mode: &&ModeInfo| (mode.width, mode.height) == (width, height);
@@ -84,13 +93,15 @@ impl Session {
         // The screen cannot shrink below what a controller shows, nor a controller show more
         // than the screen: off, resize, on.
         let now = x11rb::CURRENT_TIME;
-        let off = x.randr_set_crtc_config(crtc, now, now, 0, 0, x11rb::NONE, Rotation::ROTATE0, &[])?;
+        let off =
+            x.randr_set_crtc_config(crtc, now, now, 0, 0, x11rb::NONE, Rotation::ROTATE0, &[])?;
         answer(off.reply())?;
         let (mm_width, mm_height) = (millimetres(width, dpi), millimetres(height, dpi));
         let resized = x.randr_set_screen_size(root, width, height, mm_width, mm_height)?;
         let resized = answer(resized.check())?.is_some();
         let mode = if resized { mode } else { before.mode };
-        let on = x.randr_set_crtc_config(crtc, now, now, 0, 0, mode, Rotation::ROTATE0, &[output])?;
+        let on =
+            x.randr_set_crtc_config(crtc, now, now, 0, 0, mode, Rotation::ROTATE0, &[output])?;
         answer(on.reply())?;
         if resized && before.mode != mode {
             // Fails, quietly, for a mode that is not of our making.
@@ -105,7 +116,9 @@ impl Session {
     /// # Errors
     /// The X server is gone.
     pub fn root_resized(&mut self, width: u16, height: u16) -> XResult<()> {
-        let Some(size) = Size::new(width.into(), height.into()) else { return Ok(()) };
+        let Some(size) = Size::new(width.into(), height.into()) else {
+            return Ok(());
+        };
         if size == self.size {
             return Ok(());
         }
@@ -124,9 +137,16 @@ impl Session {
         let (width, height) = (u32::from(self.size.width()), u32::from(self.size.height()));
         let (root, kind) = (self.root, AtomEnum::CARDINAL);
         let geometry = self.atoms._NET_DESKTOP_GEOMETRY;
-        self.x.change_property32(PropMode::REPLACE, root, geometry, kind, &[width, height])?;
+        self.x
+            .change_property32(PropMode::REPLACE, root, geometry, kind, &[width, height])?;
         let area = [0, 0, width, height];
-        self.x.change_property32(PropMode::REPLACE, root, self.atoms._NET_WORKAREA, kind, &area)?;
+        self.x.change_property32(
+            PropMode::REPLACE,
+            root,
+            self.atoms._NET_WORKAREA,
+            kind,
+            &area,
+        )?;
         Ok(())
     }
 }

@@ -9,10 +9,11 @@ use crate::window::Windows;
 use ipc::display::{DisplayToSupervisor, SupervisorToDisplay, WindowDescription};
 use ipc::verdict::{Peer, Violation};
 use ipc::{Channel, ChannelError, ConnectionId, Size, WindowId};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use runtime::{Interest, PollSet};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::time::Duration;
 use x11rb::connection::Connection;
 use x11rb::errors::{ConnectionError, ReplyError};
 use x11rb::rust_connection::RustConnection;
@@ -39,9 +40,9 @@ const MAX_CLIENTS: usize = 256;
 pub fn answer<T>(reply: Result<T, ReplyError>) -> XResult<Option<T>> {
     match reply {
         Ok(reply) => Ok(Some(reply)),
-        Err(ReplyError::X11Error(_) | ReplyError::ConnectionError(ConnectionError::ParseError(_))) => {
-            Ok(None)
-        }
+        Err(
+            ReplyError::X11Error(_) | ReplyError::ConnectionError(ConnectionError::ParseError(_)),
+        ) => Ok(None),
         Err(ReplyError::ConnectionError(error)) => Err(error),
     }
 }
@@ -117,10 +118,10 @@ impl Session {
             self.settle()?;
             self.x.flush()?;
             if self.handle_events()? == 0 {
-                return self.wait(PollTimeout::NONE);
+                return self.wait(None);
             }
         }
-        self.wait(PollTimeout::ZERO)
+        self.wait(Some(Duration::ZERO))
     }
 
     /// Brings everybody up to date with what has happened.
@@ -147,37 +148,30 @@ impl Session {
     }
 
     /// Waits for something to happen, and handles what peers say. `false` at the end.
-    fn wait(&mut self, timeout: PollTimeout) -> XResult<bool> {
-        let ready = {
-            let flags = |wants_write: bool| {
-                let mut flags = PollFlags::POLLIN;
-                flags.set(PollFlags::POLLOUT, wants_write);
-                flags
-            };
-            let mut fds = vec![
-                PollFd::new(self.supervisor.as_fd(), flags(self.supervisor.wants_write())),
-                PollFd::new(self.x.stream().as_fd(), PollFlags::POLLIN),
-            ];
-            let mut whose = Vec::new();
+    fn wait(&mut self, timeout: Option<Duration>) -> XResult<bool> {
+        let (supervisor, peers) = {
+            let mut set = PollSet::new();
+            let interest = Interest::read_and(self.supervisor.wants_write());
+            let supervisor = set.add(self.supervisor.as_fd(), interest);
+            set.add(self.x.stream().as_fd(), Interest::Read);
+            let mut slots = Vec::new();
             for (id, client) in &self.clients {
                 let network = &client.network;
-                fds.push(PollFd::new(network.as_fd(), flags(network.wants_write())));
-                whose.push(Peer::Network(*id));
+                let interest = Interest::read_and(network.wants_write());
+                slots.push((Peer::Network(*id), set.add(network.as_fd(), interest)));
                 if let Some(link) = &client.encoder {
-                    fds.push(PollFd::new(link.channel.as_fd(), flags(link.channel.wants_write())));
-                    whose.push(Peer::Encoder(*id));
+                    let interest = Interest::read_and(link.channel.wants_write());
+                    slots.push((Peer::Encoder(*id), set.add(link.channel.as_fd(), interest)));
                 }
             }
-            if let Err(error) = poll(&mut fds, timeout) {
-                tracing::debug!("poll: {error}");
-                return Ok(true);
+            if let Err(error) = set.wait(timeout) {
+                tracing::error!("waiting failed: {error}");
+                return Ok(false);
             }
-            let ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|r| !r.is_empty());
-            let peers: Vec<_> =
-                fds[2..].iter().zip(whose).filter(|(fd, _)| ready(fd)).map(|(_, peer)| peer).collect();
-            (ready(&fds[0]), peers)
+            let ready = slots.into_iter().filter(|(_, slot)| set.ready(*slot).any());
+            let peers: Vec<_> = ready.map(|(peer, _)| peer).collect();
+            (set.ready(supervisor).any(), peers)
         };
-        let (supervisor, peers) = ready;
         for peer in peers {
             match peer {
                 Peer::Network(id) => self.hear_network(id)?,
@@ -185,13 +179,22 @@ impl Session {
                 Peer::Display | Peer::Auth => {}
             }
         }
-        if supervisor { self.hear_supervisor() } else { Ok(true) }
+        if supervisor {
+            self.hear_supervisor()
+        } else {
+            Ok(true)
+        }
     }
 
     fn hear_network(&mut self, id: ConnectionId) -> XResult<()> {
         for _ in 0..MESSAGES_AT_A_TIME {
-            let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
-            let heard = client.network.flush().and_then(|()| client.network.receive());
+            let Some(client) = self.clients.get_mut(&id) else {
+                return Ok(());
+            };
+            let heard = client
+                .network
+                .flush()
+                .and_then(|()| client.network.receive());
             match heard {
                 Ok(Some((message, _))) => {
                     if let Err(what) = self.handle_network(id, message)? {
@@ -283,12 +286,22 @@ impl Session {
         }
     }
 
-    fn handle_supervisor(&mut self, message: SupervisorToDisplay, fds: Vec<OwnedFd>) -> XResult<()> {
+    fn handle_supervisor(
+        &mut self,
+        message: SupervisorToDisplay,
+        fds: Vec<OwnedFd>,
+    ) -> XResult<()> {
         let mut fds = fds.into_iter();
         match message {
             SupervisorToDisplay::Start { .. } => {}
-            SupervisorToDisplay::Client { connection, rights, purpose } => {
-                let (Some(network), Some(encoder)) = (fds.next(), fds.next()) else { return Ok(()) };
+            SupervisorToDisplay::Client {
+                connection,
+                rights,
+                purpose,
+            } => {
+                let (Some(network), Some(encoder)) = (fds.next(), fds.next()) else {
+                    return Ok(());
+                };
                 if self.clients.len() >= MAX_CLIENTS {
                     tracing::warn!("too many clients");
                     return Ok(());
@@ -311,14 +324,22 @@ impl Session {
     }
 
     fn describe(&mut self, token: u64) {
-        let windows = self.windows.iter().take(64).map(|window| WindowDescription {
-            window: window.id,
-            title: crate::properties::shorten(window.title(), 128),
-            geometry: window.place.geometry(),
-            override_redirect: window.override_redirect,
-        });
+        let windows = self
+            .windows
+            .iter()
+            .take(64)
+            .map(|window| WindowDescription {
+                window: window.id,
+                title: crate::properties::shorten(window.title(), 128),
+                geometry: window.place.geometry(),
+                override_redirect: window.override_redirect,
+            });
         let windows = windows.collect();
         let root = self.size;
-        self.send_supervisor(&DisplayToSupervisor::Description { token, root, windows });
+        self.send_supervisor(&DisplayToSupervisor::Description {
+            token,
+            root,
+            windows,
+        });
     }
 }

@@ -8,11 +8,11 @@ use crate::stream::XStream;
 use crate::window::Windows;
 use ipc::display::{DisplayToSupervisor, SupervisorToDisplay};
 use ipc::{ChannelError, Size};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use runtime::{Interest, PollSet};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::time::Duration;
 use x11rb::connection::{Connection, RequestConnection};
 use x11rb::errors::{ConnectError, ConnectionError, ReplyError, ReplyOrIdError};
 use x11rb::protocol::xproto::{
@@ -102,7 +102,9 @@ pub fn run(mut supervisor: Supervisor) -> i32 {
         End::Supervisor => 0,
         End::X(error) => {
             tracing::error!("the connection to the X server is lost: {error}");
-            let _ = session.supervisor.send(&DisplayToSupervisor::XClosed, vec![]);
+            let _ = session
+                .supervisor
+                .send(&DisplayToSupervisor::XClosed, vec![]);
             1
         }
     }
@@ -134,22 +136,34 @@ struct Opened {
 fn first_message(supervisor: &mut Supervisor) -> Result<Option<Start>, StartError> {
     loop {
         match supervisor.flush().and_then(|()| supervisor.receive()) {
-            Ok(Some((SupervisorToDisplay::Start { display: number, name, resize }, fds))) => {
+            Ok(Some((
+                SupervisorToDisplay::Start {
+                    display: number,
+                    name,
+                    resize,
+                },
+                fds,
+            ))) => {
                 tracing::debug!("display :{number}");
                 let mut fds = fds.into_iter();
                 let (Some(socket), Some(cookie)) = (fds.next(), fds.next()) else {
                     return Err(StartError::Supervisor);
                 };
-                return Ok(Some(Start { name, resize, socket, cookie }));
+                return Ok(Some(Start {
+                    name,
+                    resize,
+                    socket,
+                    cookie,
+                }));
             }
             Ok(Some(_)) => return Err(StartError::Supervisor),
             Ok(None) => {
-                let mut flags = PollFlags::POLLIN;
-                flags.set(PollFlags::POLLOUT, supervisor.wants_write());
-                match poll(&mut [PollFd::new(supervisor.as_fd(), flags)], PollTimeout::NONE) {
-                    Ok(_) | Err(Errno::EINTR) => {}
-                    Err(_) => return Err(StartError::Supervisor),
-                }
+                let mut set = PollSet::new();
+                set.add(
+                    supervisor.as_fd(),
+                    Interest::read_and(supervisor.wants_write()),
+                );
+                set.wait(None).map_err(|_| StartError::Supervisor)?;
             }
             Err(ChannelError::Closed) => return Ok(None),
             Err(_) => return Err(StartError::Supervisor),
@@ -170,7 +184,11 @@ impl Start {
             b"MIT-MAGIC-COOKIE-1".to_vec(),
             cookie.to_vec(),
         )?;
-        Ok(Opened { x, name: self.name, resize: self.resize })
+        Ok(Opened {
+            x,
+            name: self.name,
+            resize: self.resize,
+        })
     }
 }
 
@@ -199,7 +217,10 @@ fn prepare(x: &X, name: &str) -> Result<Prepared, StartError> {
     let region = x.generate_id()?;
     xfixes::create_region(x, region, &[])?;
     xfixes::select_cursor_input(x, root, xfixes::CursorNotifyMask::DISPLAY_CURSOR)?;
-    let bell = xkb::SelectEventsAuxBellNotify { affect_bell: 1, bell_details: 1 };
+    let bell = xkb::SelectEventsAuxBellNotify {
+        affect_bell: 1,
+        bell_details: 1,
+    };
     let none = xkb::EventType::from(0u16);
     let nothing = xkb::MapPart::from(0u16);
     let details = xkb::SelectEventsAux::new().bell_notify(bell);
@@ -207,7 +228,13 @@ fn prepare(x: &X, name: &str) -> Result<Prepared, StartError> {
     let geometry = x.get_geometry(root)?.reply()?;
     let size = Size::new(geometry.width.into(), geometry.height.into());
     let size = size.ok_or(StartError::Extension("screens of this size"))?;
-    Ok(Prepared { root, size, atoms, own, region })
+    Ok(Prepared {
+        root,
+        size,
+        atoms,
+        own,
+        region,
+    })
 }
 
 /// Redirects the windows of the session into pixmaps.
@@ -229,7 +256,8 @@ fn extensions(x: &X) -> Result<(), StartError> {
         x.prefetch_extension_information(name)?;
     }
     for name in needed {
-        x.extension_information(name)?.ok_or(StartError::Extension(name))?;
+        x.extension_information(name)?
+            .ok_or(StartError::Extension(name))?;
     }
     let composite = composite::query_version(x, 0, 4)?;
     let damage = damage::query_version(x, 1, 1)?;
@@ -251,7 +279,7 @@ fn extensions(x: &X) -> Result<(), StartError> {
 /// needs a moment to notice.
 fn become_manager(x: &X, root: u32) -> Result<(), StartError> {
     const TRIES: usize = 40;
-    const PAUSE: u16 = 50;
+    const PAUSE: Duration = Duration::from_millis(50);
     let mask = EventMask::SUBSTRUCTURE_REDIRECT
         | EventMask::SUBSTRUCTURE_NOTIFY
         | EventMask::STRUCTURE_NOTIFY
@@ -262,7 +290,7 @@ fn become_manager(x: &X, root: u32) -> Result<(), StartError> {
             return Ok(());
         }
         // Nothing to wait for but time.
-        let _ = poll(&mut [], PollTimeout::from(PAUSE));
+        let _ = PollSet::new().wait(Some(PAUSE));
     }
     Err(StartError::OtherManager)
 }
@@ -270,19 +298,44 @@ fn become_manager(x: &X, root: u32) -> Result<(), StartError> {
 /// Our own window, and the properties that say what we are.
 fn own_window(x: &X, root: u32, atoms: &Atoms, name: &str) -> Result<u32, StartError> {
     let own = x.generate_id()?;
-    let attributes =
-        CreateWindowAux::new().override_redirect(1).event_mask(EventMask::PROPERTY_CHANGE);
+    let attributes = CreateWindowAux::new()
+        .override_redirect(1)
+        .event_mask(EventMask::PROPERTY_CHANGE);
     let class = WindowClass::INPUT_ONLY;
-    x.create_window(0, own, root, -1, -1, 1, 1, 0, class, x11rb::COPY_FROM_PARENT, &attributes)?;
+    x.create_window(
+        0,
+        own,
+        root,
+        -1,
+        -1,
+        1,
+        1,
+        0,
+        class,
+        x11rb::COPY_FROM_PARENT,
+        &attributes,
+    )?;
     x.map_window(own)?;
     let replace = PropMode::REPLACE;
     let name = crate::properties::shorten(name, 256);
-    x.change_property8(replace, own, atoms._NET_WM_NAME, atoms.UTF8_STRING, name.as_bytes())?;
+    x.change_property8(
+        replace,
+        own,
+        atoms._NET_WM_NAME,
+        atoms.UTF8_STRING,
+        name.as_bytes(),
+    )?;
     for window in [own, root] {
         let check = atoms._NET_SUPPORTING_WM_CHECK;
         x.change_property32(replace, window, check, AtomEnum::WINDOW, &[own])?;
     }
-    x.change_property32(replace, root, atoms._NET_SUPPORTED, AtomEnum::ATOM, &atoms.supported())?;
+    x.change_property32(
+        replace,
+        root,
+        atoms._NET_SUPPORTED,
+        AtomEnum::ATOM,
+        &atoms.supported(),
+    )?;
     for (atom, value) in [
         (atoms._NET_NUMBER_OF_DESKTOPS, &[1][..]),
         (atoms._NET_CURRENT_DESKTOP, &[0]),
@@ -302,7 +355,12 @@ fn own_cursor(x: &X, root: u32) -> Result<(), StartError> {
     let (bitmap, cursor, gc) = (x.generate_id()?, x.generate_id()?, x.generate_id()?);
     x.create_pixmap(1, bitmap, root, 1, 1)?;
     x.create_gc(gc, bitmap, &CreateGCAux::new().foreground(0))?;
-    let pixel = x11rb::protocol::xproto::Rectangle { x: 0, y: 0, width: 1, height: 1 };
+    let pixel = x11rb::protocol::xproto::Rectangle {
+        x: 0,
+        y: 0,
+        width: 1,
+        height: 1,
+    };
     x.poly_fill_rectangle(bitmap, gc, &[pixel])?;
     x.create_cursor(cursor, bitmap, bitmap, 0, 0, 0, 0, 0, 0, 0, 0)?;
     xfixes::set_cursor_name(x, cursor, DEFAULT_CURSOR)?;

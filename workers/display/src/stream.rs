@@ -5,8 +5,8 @@
 //! arrives here without its body; x11rb then calls it malformed, and we go on.
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, recvmsg, sendmsg};
+use runtime::{Interest, PollSet};
 use std::cell::RefCell;
 use std::io::{Error, ErrorKind, IoSlice, IoSliceMut, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -35,9 +35,16 @@ impl XStream {
     /// Takes a connected, non-blocking or blocking, stream socket.
     #[must_use]
     pub fn new(socket: OwnedFd) -> Self {
-        let input =
-            Input { framing: Framing::default(), raw: vec![0; CHUNK], ready: Vec::new(), taken: 0 };
-        Self { socket, input: RefCell::new(input) }
+        let input = Input {
+            framing: Framing::default(),
+            raw: vec![0; CHUNK],
+            ready: Vec::new(),
+            taken: 0,
+        };
+        Self {
+            socket,
+            input: RefCell::new(input),
+        }
     }
 
     /// Has something been read from the socket that x11rb has not taken yet?
@@ -59,19 +66,23 @@ impl Stream for XStream {
         if mode.readable() && self.has_more() {
             return Ok(());
         }
-        let mut flags = PollFlags::empty();
-        flags.set(PollFlags::POLLIN, mode.readable());
-        flags.set(PollFlags::POLLOUT, mode.writable());
-        loop {
-            match poll(&mut [PollFd::new(self.as_fd(), flags)], PollTimeout::NONE) {
-                Err(Errno::EINTR) => {}
-                done => return done.map(drop).map_err(Error::from),
-            }
-        }
+        let interest = match mode {
+            PollMode::Readable => Interest::Read,
+            PollMode::Writable => Interest::Write,
+            PollMode::ReadAndWritable => Interest::ReadWrite,
+        };
+        let mut set = PollSet::new();
+        set.add(self.as_fd(), interest);
+        set.wait(None).map(drop).map_err(Error::from)
     }
 
     fn read(&self, buf: &mut [u8], _: &mut Vec<RawFdContainer>) -> Result<usize> {
-        let Input { framing, raw, ready, taken } = &mut *self.input.borrow_mut();
+        let Input {
+            framing,
+            raw,
+            ready,
+            taken,
+        } = &mut *self.input.borrow_mut();
         while *taken == ready.len() {
             ready.clear();
             *taken = 0;
@@ -102,11 +113,17 @@ impl Stream for XStream {
     fn write_vectored(&self, bufs: &[IoSlice<'_>], fds: &mut Vec<RawFdContainer>) -> Result<usize> {
         let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&raw)];
-        let control = if raw.is_empty() { &rights[..0] } else { &rights[..] };
+        let control = if raw.is_empty() {
+            &rights[..0]
+        } else {
+            &rights[..]
+        };
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         loop {
             match sendmsg::<()>(self.socket.as_raw_fd(), bufs, control, flags, None) {
-                Ok(0) if bufs.iter().any(|b| !b.is_empty()) => return Err(ErrorKind::WriteZero.into()),
+                Ok(0) if bufs.iter().any(|b| !b.is_empty()) => {
+                    return Err(ErrorKind::WriteZero.into());
+                }
                 Ok(len) => {
                     fds.clear();
                     return Ok(len);
@@ -133,7 +150,12 @@ struct Framing {
 
 impl Default for Framing {
     fn default() -> Self {
-        Self { setup: true, head: Vec::with_capacity(8), left: 0, keep: true }
+        Self {
+            setup: true,
+            head: Vec::with_capacity(8),
+            left: 0,
+            keep: true,
+        }
     }
 }
 
@@ -150,7 +172,9 @@ impl Framing {
                 }
                 continue;
             }
-            let len = usize::try_from(self.left).unwrap_or(usize::MAX).min(input.len());
+            let len = usize::try_from(self.left)
+                .unwrap_or(usize::MAX)
+                .min(input.len());
             let (body, rest) = input.split_at(len);
             if self.keep {
                 out.extend_from_slice(body);

@@ -165,7 +165,10 @@ impl Place {
         };
         let size = Size::new(side(self.width), side(self.height));
         Geometry {
-            position: Position { x: self.x.into(), y: self.y.into() },
+            position: Position {
+                x: self.x.into(),
+                y: self.y.into(),
+            },
             // The sides have just been clamped to what a size takes.
             size: size.unwrap_or_else(one_pixel),
         }
@@ -175,7 +178,10 @@ impl Place {
     #[must_use]
     pub fn holds(self, x: i32, y: i32) -> bool {
         let Geometry { position, size } = self.geometry();
-        let (right, bottom) = (position.x + i32::from(size.width()), position.y + i32::from(size.height()));
+        let (right, bottom) = (
+            position.x + i32::from(size.width()),
+            position.y + i32::from(size.height()),
+        );
         (position.x..right).contains(&x) && (position.y..bottom).contains(&y)
     }
 }
@@ -256,7 +262,10 @@ impl Window {
             counter: 0,
             expected_unmaps: 0,
             stale: Group::ALL.into_iter().collect(),
-            facts: facts.into_iter().map(|fact| (Key::of(&fact), fact)).collect(),
+            facts: facts
+                .into_iter()
+                .map(|fact| (Key::of(&fact), fact))
+                .collect(),
             states: BTreeSet::new(),
             delete: false,
             take_focus: false,
@@ -318,16 +327,25 @@ impl Window {
             Group::Role => text(Metadata::Role),
             Group::Command => {
                 let words = first.texts(atoms, 64).join(" ");
-                one(first.exists().then(|| Metadata::Command(properties::shorten(&words, 1024))))
+                one(first
+                    .exists()
+                    .then(|| Metadata::Command(properties::shorten(&words, 1024))))
             }
             Group::Machine => text(Metadata::ClientMachine),
             Group::Pid => one(first.number().map(Metadata::Pid)),
             Group::Type => {
-                let mut types: Vec<_> =
-                    first.longs().take(8).filter_map(|atom| atoms.window_type(atom)).collect();
+                let mut types: Vec<_> = first
+                    .longs()
+                    .take(8)
+                    .filter_map(|atom| atoms.window_type(atom))
+                    .collect();
                 if types.is_empty() && !self.override_redirect {
                     let dialog = self.facts.contains_key(&Key::TransientFor);
-                    types.push(if dialog { WindowType::Dialog } else { WindowType::Normal });
+                    types.push(if dialog {
+                        WindowType::Dialog
+                    } else {
+                        WindowType::Normal
+                    });
                 }
                 one((!types.is_empty()).then_some(Metadata::WindowType(types)))
             }
@@ -353,9 +371,9 @@ impl Window {
                 one(hints.leader.map(Metadata::GroupLeader))
             }
             Group::Opacity => one(first.number().map(Metadata::Opacity)),
-            Group::Motif => {
-                one(first.exists().then(|| Metadata::Decorations(properties::decorations(first))))
-            }
+            Group::Motif => one(first
+                .exists()
+                .then(|| Metadata::Decorations(properties::decorations(first)))),
             Group::Protocols => {
                 let all: Vec<_> = first.longs().take(32).collect();
                 self.delete = all.contains(&atoms.WM_DELETE_WINDOW);
@@ -495,7 +513,9 @@ impl Windows {
         if told {
             return false;
         }
-        let Some(mut window) = self.by_id.remove(&present) else { return false };
+        let Some(mut window) = self.by_id.remove(&present) else {
+            return false;
+        };
         window.id = held;
         self.by_xid.insert(window.xid, held);
         self.by_id.insert(held, window);
@@ -513,7 +533,13 @@ impl Windows {
 mod tests {
     use super::*;
 
-    const PLACE: Place = Place { x: 1, y: 2, width: 3, height: 4, border: 0 };
+    const PLACE: Place = Place {
+        x: 1,
+        y: 2,
+        width: 3,
+        height: 4,
+        border: 0,
+    };
 
     fn add(windows: &mut Windows, xid: u32) -> Option<WindowId> {
         windows.add(xid, |id| Window::new(id, false, 24, PLACE))
@@ -538,11 +564,18 @@ mod tests {
         assert!(!windows.rename(WindowId::new(2, 9), false), "gone");
         assert!(windows.rename(held, false));
         assert_eq!(windows.get(held).map(|w| w.id), Some(held));
-        assert!(!windows.rename(WindowId::new(6, 7), true), "others know it by another id");
+        assert!(
+            !windows.rename(WindowId::new(6, 7), true),
+            "others know it by another id"
+        );
         assert_eq!(windows.id(7), Some(held));
         windows.remove(held);
         assert_eq!(add(&mut windows, 7), Some(WindowId::new(6, 7)));
-        assert_eq!(add(&mut windows, 9), Some(WindowId::new(3, 9)), "not the one that was held");
+        assert_eq!(
+            add(&mut windows, 9),
+            Some(WindowId::new(3, 9)),
+            "not the one that was held"
+        );
     }
 
     #[test]
@@ -560,9 +593,18 @@ mod tests {
 
     #[test]
     fn places_of_any_size_are_bounded() {
-        let place = Place { x: -5, y: -6, width: u16::MAX, height: 0, border: u16::MAX };
+        let place = Place {
+            x: -5,
+            y: -6,
+            width: u16::MAX,
+            height: 0,
+            border: u16::MAX,
+        };
         let geometry = place.geometry();
-        assert_eq!((geometry.size.width(), geometry.size.height()), (MAX_SIDE, MAX_SIDE));
+        assert_eq!(
+            (geometry.size.width(), geometry.size.height()),
+            (MAX_SIDE, MAX_SIDE)
+        );
         assert!(Place { border: 1, ..PLACE }.holds(5, 7) && !PLACE.holds(4, 2));
     }
 
@@ -572,7 +614,10 @@ mod tests {
         window.states.insert(WindowState::Above);
         let states = |known| {
             let facts = window.all_facts(known);
-            facts.into_iter().filter(|f| matches!(f, Metadata::State(..))).count()
+            facts
+                .into_iter()
+                .filter(|f| matches!(f, Metadata::State(..)))
+                .count()
         };
         assert_eq!((states(false), states(true)), (1, 11));
     }

@@ -35,7 +35,9 @@ impl Session {
     /// # Errors
     /// The X server is gone.
     pub fn adopt(&mut self) -> XResult<()> {
-        let Some(tree) = answer(self.x.query_tree(self.root)?.reply())? else { return Ok(()) };
+        let Some(tree) = answer(self.x.query_tree(self.root)?.reply())? else {
+            return Ok(());
+        };
         for xid in tree.children {
             self.consider(xid, false)?;
         }
@@ -54,7 +56,8 @@ impl Session {
         let x = self.x.clone();
         let attributes = x.get_window_attributes(xid)?;
         let geometry = x.get_geometry(xid)?;
-        let wm_state = x.get_property(false, xid, self.atoms.WM_STATE, self.atoms.WM_STATE, 0, 2)?;
+        let wm_state =
+            x.get_property(false, xid, self.atoms.WM_STATE, self.atoms.WM_STATE, 0, 2)?;
         let hints = x.get_property(false, xid, AtomEnum::WM_HINTS, AtomEnum::ANY, 0, 9)?;
         let state = x.get_property(false, xid, self.atoms._NET_WM_STATE, AtomEnum::ATOM, 0, 64)?;
         let (attributes, geometry) = (answer(attributes.reply())?, answer(geometry.reply())?);
@@ -65,17 +68,27 @@ impl Session {
         let hints = answer(hints.reply())?.map(Into::into).unwrap_or_default();
         let hints = crate::properties::hints(&hints);
         let state = answer(state.reply())?;
-        let (Some(attributes), Some(geometry)) = (attributes, geometry) else { return Ok(()) };
+        let (Some(attributes), Some(geometry)) = (attributes, geometry) else {
+            return Ok(());
+        };
         if attributes.class == WindowClass::INPUT_ONLY || geometry.root != self.root {
             return Ok(());
         }
         let override_redirect = attributes.override_redirect;
         let mapped = attributes.map_state != MapState::UNMAPPED;
-        let iconic = if asked { hints.iconic } else { !mapped && wm_state == Some(ICONIC) };
+        let iconic = if asked {
+            hints.iconic
+        } else {
+            !mapped && wm_state == Some(ICONIC)
+        };
         if override_redirect && !mapped || !override_redirect && !(mapped || iconic || asked) {
             return Ok(());
         }
-        let border = if override_redirect { geometry.border_width } else { 0 };
+        let border = if override_redirect {
+            geometry.border_width
+        } else {
+            0
+        };
         let place = Place {
             x: geometry.x,
             y: geometry.y,
@@ -83,10 +96,9 @@ impl Session {
             height: geometry.height,
             border,
         };
-        let Some(id) = self
-            .windows
-            .add(xid, |id| Window::new(id, override_redirect, geometry.depth, place))
-        else {
+        let Some(id) = self.windows.add(xid, |id| {
+            Window::new(id, override_redirect, geometry.depth, place)
+        }) else {
             tracing::warn!("too many windows: {xid:#x} is not shown");
             return Ok(());
         };
@@ -95,9 +107,18 @@ impl Session {
         if let Some(window) = self.windows.get_mut(id) {
             window.mapped = mapped;
             let known = self.atoms.states();
-            let atoms = state.iter().filter_map(GetPropertyReply::value32).flatten().take(64);
+            let atoms = state
+                .iter()
+                .filter_map(GetPropertyReply::value32)
+                .flatten()
+                .take(64);
             window.states = atoms
-                .filter_map(|atom| known.iter().find(|(a, _)| *a == atom).map(|(_, state)| *state))
+                .filter_map(|atom| {
+                    known
+                        .iter()
+                        .find(|(a, _)| *a == atom)
+                        .map(|(_, state)| *state)
+                })
                 .filter(|state| !matches!(state, WindowState::Iconic | WindowState::Focused))
                 .collect();
             if iconic {
@@ -120,7 +141,9 @@ impl Session {
 
     /// Puts a window under our management: no border, the properties of a window manager.
     fn manage(&mut self, id: WindowId, border: u16, asked: bool) -> XResult<()> {
-        let Some(window) = self.windows.get(id) else { return Ok(()) };
+        let Some(window) = self.windows.get(id) else {
+            return Ok(());
+        };
         let (xid, iconic) = (window.xid, window.states.contains(&WindowState::Iconic));
         let place = self.bounded(window.place);
         if border != 0 || place != window.place {
@@ -135,11 +158,27 @@ impl Session {
         }
         let atoms = &self.atoms;
         let cardinal = AtomEnum::CARDINAL;
-        self.x.change_property32(PropMode::REPLACE, xid, atoms._NET_FRAME_EXTENTS, cardinal, &[0; 4])?;
-        self.x.change_property32(PropMode::REPLACE, xid, atoms._NET_WM_DESKTOP, cardinal, &[0])?;
+        self.x.change_property32(
+            PropMode::REPLACE,
+            xid,
+            atoms._NET_FRAME_EXTENTS,
+            cardinal,
+            &[0; 4],
+        )?;
+        self.x.change_property32(
+            PropMode::REPLACE,
+            xid,
+            atoms._NET_WM_DESKTOP,
+            cardinal,
+            &[0],
+        )?;
         self.write_states(id)?;
         if asked && !iconic {
             self.x.map_window(xid)?;
+            if let Some(window) = self.windows.get_mut(id) {
+                // Whatever we ask of it next finds it so.
+                window.mapped = true;
+            }
         }
         self.list_changed = true;
         Ok(())
@@ -148,13 +187,19 @@ impl Session {
     /// A window's place with sides that we handle.
     fn bounded(&self, place: Place) -> Place {
         let side = |v: u16| v.clamp(1, ipc::geometry::MAX_SIDE);
-        Place { width: side(place.width), height: side(place.height), ..place }
+        Place {
+            width: side(place.width),
+            height: side(place.height),
+            ..place
+        }
     }
 
     /// Has the X server tell us when something is drawn on a window.
     fn watch(&mut self, id: WindowId) -> XResult<()> {
         let x = self.x.clone();
-        let Some(window) = self.windows.get_mut(id) else { return Ok(()) };
+        let Some(window) = self.windows.get_mut(id) else {
+            return Ok(());
+        };
         if !matches!(window.depth, 24 | 32) {
             tracing::debug!("window {id} of depth {} cannot be captured", window.depth);
             return Ok(());
@@ -171,7 +216,9 @@ impl Session {
     /// # Errors
     /// The X server is gone.
     pub fn lose(&mut self, id: WindowId, destroyed: bool) -> XResult<()> {
-        let Some(window) = self.windows.remove(id) else { return Ok(()) };
+        let Some(window) = self.windows.remove(id) else {
+            return Ok(());
+        };
         if let Some(named) = window.named {
             self.x.free_pixmap(named.pixmap)?;
         }
@@ -186,7 +233,8 @@ impl Session {
         if !window.override_redirect {
             if !destroyed {
                 self.x.delete_property(window.xid, self.atoms.WM_STATE)?;
-                self.x.delete_property(window.xid, self.atoms._NET_WM_STATE)?;
+                self.x
+                    .delete_property(window.xid, self.atoms._NET_WM_STATE)?;
             }
             self.list_changed = true;
         }
@@ -212,9 +260,8 @@ impl Session {
         for window in self.windows.iter_mut() {
             for group in std::mem::take(&mut window.stale) {
                 let (first, second) = group.atoms(&self.atoms);
-                let get = |atom| {
-                    x.get_property(false, window.xid, atom, AtomEnum::ANY, 0, group.limit())
-                };
+                let get =
+                    |atom| x.get_property(false, window.xid, atom, AtomEnum::ANY, 0, group.limit());
                 cookies.push((window.id, group, get(first)?, second.map(get).transpose()?));
             }
         }
@@ -230,10 +277,16 @@ impl Session {
                 .into_iter()
                 .collect();
             let find = |xid: u32| targets.iter().find(|(x, _)| *x == xid).map(|(_, id)| *id);
-            let Some(window) = self.windows.get_mut(id) else { continue };
+            let Some(window) = self.windows.get_mut(id) else {
+                continue;
+            };
             let (changed, icon) = window.learn(group, (&first, &second), &self.atoms, &find);
             let has_icon = window.icon.is_some();
-            for view in self.clients.values_mut().filter_map(|c| c.views.get_mut(&id)) {
+            for view in self
+                .clients
+                .values_mut()
+                .filter_map(|c| c.views.get_mut(&id))
+            {
                 view.changed.extend(changed.iter().copied());
                 view.icon |= icon && has_icon;
             }
@@ -248,22 +301,40 @@ impl Session {
         let managed = self.windows.iter().filter(|w| !w.override_redirect);
         let list: Vec<u32> = managed.map(|w| w.xid).collect();
         let (atom, kind) = (self.atoms._NET_CLIENT_LIST, AtomEnum::WINDOW);
-        self.x.change_property32(PropMode::REPLACE, self.root, atom, kind, &list)?;
+        self.x
+            .change_property32(PropMode::REPLACE, self.root, atom, kind, &list)?;
         Ok(())
     }
 
     /// Writes `WM_STATE` and `_NET_WM_STATE`.
     fn write_states(&self, id: WindowId) -> XResult<()> {
-        let Some(window) = self.windows.get(id) else { return Ok(()) };
+        let Some(window) = self.windows.get(id) else {
+            return Ok(());
+        };
         let atoms = &self.atoms;
         let iconic = window.states.contains(&WindowState::Iconic);
         let wm_state = [if iconic { ICONIC } else { NORMAL }, 0];
         let replace = PropMode::REPLACE;
-        self.x.change_property32(replace, window.xid, atoms.WM_STATE, atoms.WM_STATE, &wm_state)?;
+        self.x.change_property32(
+            replace,
+            window.xid,
+            atoms.WM_STATE,
+            atoms.WM_STATE,
+            &wm_state,
+        )?;
         let states = atoms.states();
-        let list: Vec<u32> =
-            states.iter().filter(|(_, s)| window.states.contains(s)).map(|(atom, _)| *atom).collect();
-        self.x.change_property32(replace, window.xid, atoms._NET_WM_STATE, AtomEnum::ATOM, &list)?;
+        let list: Vec<u32> = states
+            .iter()
+            .filter(|(_, s)| window.states.contains(s))
+            .map(|(atom, _)| *atom)
+            .collect();
+        self.x.change_property32(
+            replace,
+            window.xid,
+            atoms._NET_WM_STATE,
+            AtomEnum::ATOM,
+            &list,
+        )?;
         Ok(())
     }
 
@@ -279,14 +350,21 @@ impl Session {
         by: Option<ConnectionId>,
     ) -> XResult<()> {
         let x = self.x.clone();
-        let Some(window) = self.windows.get_mut(id) else { return Ok(()) };
-        let changed = if on { window.states.insert(state) } else { window.states.remove(&state) };
+        let Some(window) = self.windows.get_mut(id) else {
+            return Ok(());
+        };
+        let changed = if on {
+            window.states.insert(state)
+        } else {
+            window.states.remove(&state)
+        };
         if !changed || window.override_redirect {
             return Ok(());
         }
         if state == WindowState::Iconic {
             if !on {
                 x.map_window(window.xid)?;
+                window.mapped = true;
             } else if window.mapped {
                 window.expected_unmaps += 1;
                 x.unmap_window(window.xid)?;
@@ -306,9 +384,19 @@ impl Session {
     ///
     /// # Errors
     /// The X server is gone.
-    pub fn set_place(&mut self, id: WindowId, place: Place, by: Option<ConnectionId>) -> XResult<()> {
-        let place = Place { border: 0, ..self.bounded(place) };
-        let Some(window) = self.windows.get(id) else { return Ok(()) };
+    pub fn set_place(
+        &mut self,
+        id: WindowId,
+        place: Place,
+        by: Option<ConnectionId>,
+    ) -> XResult<()> {
+        let place = Place {
+            border: 0,
+            ..self.bounded(place)
+        };
+        let Some(window) = self.windows.get(id) else {
+            return Ok(());
+        };
         if window.place == place {
             return Ok(());
         }
@@ -323,7 +411,9 @@ impl Session {
 
     /// A window has another place now.
     fn placed(&mut self, id: WindowId, place: Place, by: Option<ConnectionId>) -> XResult<()> {
-        let Some(window) = self.windows.get_mut(id) else { return Ok(()) };
+        let Some(window) = self.windows.get_mut(id) else {
+            return Ok(());
+        };
         let resized = window.place.geometry().size != place.geometry().size;
         window.place = place;
         if by.is_none() {
@@ -355,10 +445,26 @@ impl Session {
         let asked = |what: ConfigWindow| event.value_mask.contains(what);
         let (id, old) = (window.id, window.place);
         let place = Place {
-            x: if asked(ConfigWindow::X) { event.x } else { old.x },
-            y: if asked(ConfigWindow::Y) { event.y } else { old.y },
-            width: if asked(ConfigWindow::WIDTH) { event.width } else { old.width },
-            height: if asked(ConfigWindow::HEIGHT) { event.height } else { old.height },
+            x: if asked(ConfigWindow::X) {
+                event.x
+            } else {
+                old.x
+            },
+            y: if asked(ConfigWindow::Y) {
+                event.y
+            } else {
+                old.y
+            },
+            width: if asked(ConfigWindow::WIDTH) {
+                event.width
+            } else {
+                old.width
+            },
+            height: if asked(ConfigWindow::HEIGHT) {
+                event.height
+            } else {
+                old.height
+            },
             border: 0,
         };
         let place = self.bounded(place);
@@ -381,8 +487,16 @@ impl Session {
 
     /// Tells an application where its window is when nothing has changed (ICCCM 4.1.5).
     fn confirm_place(&self, id: WindowId) -> XResult<()> {
-        let Some(window) = self.windows.get(id) else { return Ok(()) };
-        let Place { x, y, width, height, border } = window.place;
+        let Some(window) = self.windows.get(id) else {
+            return Ok(());
+        };
+        let Place {
+            x,
+            y,
+            width,
+            height,
+            border,
+        } = window.place;
         let event = ConfigureNotifyEvent {
             response_type: x11rb::protocol::xproto::CONFIGURE_NOTIFY_EVENT,
             sequence: 0,
@@ -396,7 +510,8 @@ impl Session {
             border_width: border,
             override_redirect: false,
         };
-        self.x.send_event(false, window.xid, EventMask::STRUCTURE_NOTIFY, event)?;
+        self.x
+            .send_event(false, window.xid, EventMask::STRUCTURE_NOTIFY, event)?;
         Ok(())
     }
 
@@ -411,7 +526,9 @@ impl Session {
         if self.top != Some(event.window) {
             self.top = None;
         }
-        let Some(window) = self.windows.by_xid_mut(event.window) else { return Ok(()) };
+        let Some(window) = self.windows.by_xid_mut(event.window) else {
+            return Ok(());
+        };
         // Managed windows move only when we move them, and then we know already.
         if !window.override_redirect {
             return Ok(());
@@ -432,7 +549,11 @@ impl Session {
 
     /// Asks clients to raise a window.
     fn raise_at_clients(&mut self, id: WindowId) {
-        for view in self.clients.values_mut().filter_map(|c| c.views.get_mut(&id)) {
+        for view in self
+            .clients
+            .values_mut()
+            .filter_map(|c| c.views.get_mut(&id))
+        {
             view.raise = true;
         }
     }
@@ -449,10 +570,13 @@ impl Session {
         let atoms = &self.atoms;
         if event.type_ == atoms._NET_REQUEST_FRAME_EXTENTS {
             let (atom, kind) = (atoms._NET_FRAME_EXTENTS, AtomEnum::CARDINAL);
-            self.x.change_property32(PropMode::REPLACE, event.window, atom, kind, &[0; 4])?;
+            self.x
+                .change_property32(PropMode::REPLACE, event.window, atom, kind, &[0; 4])?;
             return Ok(());
         }
-        let Some(window) = self.windows.by_xid_mut(event.window) else { return Ok(()) };
+        let Some(window) = self.windows.by_xid_mut(event.window) else {
+            return Ok(());
+        };
         let (id, place) = (window.id, window.place);
         if window.override_redirect {
             return Ok(());
@@ -460,7 +584,11 @@ impl Session {
         if event.type_ == atoms._NET_WM_STATE {
             self.state_message(id, data)
         } else if event.type_ == atoms.WM_CHANGE_STATE {
-            if data[0] == ICONIC { self.set_state(id, WindowState::Iconic, true, None) } else { Ok(()) }
+            if data[0] == ICONIC {
+                self.set_state(id, WindowState::Iconic, true, None)
+            } else {
+                Ok(())
+            }
         } else if event.type_ == atoms._NET_ACTIVE_WINDOW {
             self.set_state(id, WindowState::Iconic, false, None)?;
             self.raise_at_clients(id);
@@ -469,10 +597,18 @@ impl Session {
             self.close(id)
         } else if event.type_ == atoms._NET_MOVERESIZE_WINDOW {
             let side = |bit: u32, item: u32, old: u16| {
-                if data[0] & bit == 0 { old } else { u16::try_from(item).unwrap_or(u16::MAX) }
+                if data[0] & bit == 0 {
+                    old
+                } else {
+                    u16::try_from(item).unwrap_or(u16::MAX)
+                }
             };
             let edge = |bit: u32, item: u32, old: i16| {
-                if data[0] & bit == 0 { old } else { coordinate(signed(item)) }
+                if data[0] & bit == 0 {
+                    old
+                } else {
+                    coordinate(signed(item))
+                }
             };
             let place = Place {
                 x: edge(1 << 8, data[1], place.x),
@@ -494,7 +630,12 @@ impl Session {
         let known = self.atoms.states();
         let mut states: Vec<WindowState> = data[1..3]
             .iter()
-            .filter_map(|atom| known.iter().find(|(a, _)| a == atom).map(|(_, state)| *state))
+            .filter_map(|atom| {
+                known
+                    .iter()
+                    .find(|(a, _)| a == atom)
+                    .map(|(_, state)| *state)
+            })
             .collect();
         states.dedup();
         for state in states {
@@ -502,7 +643,10 @@ impl Session {
             if matches!(state, WindowState::Focused | WindowState::Iconic) {
                 continue;
             }
-            let is = self.windows.get(id).is_some_and(|w| w.states.contains(&state));
+            let is = self
+                .windows
+                .get(id)
+                .is_some_and(|w| w.states.contains(&state));
             let on = match data[0] {
                 0 => false,
                 1 => true,
@@ -515,16 +659,32 @@ impl Session {
     }
 
     fn drag_message(&mut self, id: WindowId, data: [u32; 5]) {
-        let Ok(direction) = u8::try_from(data[2]) else { return };
+        let Ok(direction) = u8::try_from(data[2]) else {
+            return;
+        };
         if direction > 11 {
             return;
         }
-        let position =
-            Position { x: coordinate(signed(data[0])).into(), y: coordinate(signed(data[1])).into() };
-        let drag = Drag { position, direction, button: u8::try_from(data[3]).unwrap_or(0) };
+        let position = Position {
+            x: coordinate(signed(data[0])).into(),
+            y: coordinate(signed(data[1])).into(),
+        };
+        let drag = Drag {
+            position,
+            direction,
+            button: u8::try_from(data[3]).unwrap_or(0),
+        };
         // The person who drags is the one whose button is down.
-        let dragging = self.clients.values().find(|c| !c.held.buttons.is_empty()).map(|c| c.id);
-        for client in self.clients.values_mut().filter(|c| dragging.is_none_or(|id| c.id == id)) {
+        let dragging = self
+            .clients
+            .values()
+            .find(|c| !c.held.buttons.is_empty())
+            .map(|c| c.id);
+        for client in self
+            .clients
+            .values_mut()
+            .filter(|c| dragging.is_none_or(|id| c.id == id))
+        {
             if let Some(view) = client.views.get_mut(&id) {
                 view.drag = Some(drag);
             }
@@ -536,7 +696,9 @@ impl Session {
     /// # Errors
     /// The X server is gone.
     pub fn close(&mut self, id: WindowId) -> XResult<()> {
-        let Some(window) = self.windows.get(id) else { return Ok(()) };
+        let Some(window) = self.windows.get(id) else {
+            return Ok(());
+        };
         if window.delete {
             self.send_protocol(window.xid, self.atoms.WM_DELETE_WINDOW, x11rb::CURRENT_TIME)
         } else {
@@ -552,12 +714,15 @@ impl Session {
     pub fn send_protocol(&self, xid: u32, protocol: u32, time: u32) -> Result<(), ConnectionError> {
         let data = [protocol, time, 0, 0, 0];
         let message = ClientMessageEvent::new(32, xid, self.atoms.WM_PROTOCOLS, data);
-        self.x.send_event(false, xid, EventMask::NO_EVENT, message)?;
+        self.x
+            .send_event(false, xid, EventMask::NO_EVENT, message)?;
         Ok(())
     }
 }
 
 /// The window that `WM_TRANSIENT_FOR` names.
 fn first_target(group: Group, property: &crate::properties::Property) -> Option<u32> {
-    (group == Group::Transient).then(|| property.number()).flatten()
+    (group == Group::Transient)
+        .then(|| property.number())
+        .flatten()
 }

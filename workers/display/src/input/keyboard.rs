@@ -14,7 +14,7 @@ use x11rb::protocol::xkb::{
     AXOption, BoolCtrl, ConnectionExt as _, Control, GetStateReply, KTSetMapEntry, KeyModMap,
     KeySymMap, SetKeyType, SetMapAux, SetMapFlags, VMod,
 };
-use x11rb::protocol::xproto::{KEY_PRESS_EVENT, KEY_RELEASE_EVENT, ModMask};
+use x11rb::protocol::xproto::{ConnectionExt as _, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, ModMask};
 use x11rb::protocol::xtest::ConnectionExt as _;
 
 /// The core keyboard.
@@ -35,7 +35,11 @@ pub struct Keyboard {
 
 impl Default for Keyboard {
     fn default() -> Self {
-        Self { layout: Layout::us(), owner: None, direct: false }
+        Self {
+            layout: Layout::us(),
+            owner: None,
+            direct: false,
+        }
     }
 }
 
@@ -47,7 +51,10 @@ impl Keyboard {
         self.direct = own.is_some();
         self.layout = own.unwrap_or_else(|| {
             let mut layout = Layout::us();
-            let first = keymap.keycodes.iter().filter(|entry| entry.group == 0 && entry.level < 4);
+            let first = keymap
+                .keycodes
+                .iter()
+                .filter(|entry| entry.group == 0 && entry.level < 4);
             let wanted = first.filter_map(|entry| meaning(&entry.name, entry.keysym));
             layout.bind_missing(wanted);
             layout
@@ -59,9 +66,15 @@ impl Keyboard {
     pub fn modifier_keys(&self) -> [Vec<(u8, String)>; 8] {
         let mut keys: [Vec<(u8, String)>; 8] = Default::default();
         for (keycode, mods) in self.layout.modifier_keys() {
-            let syms = self.layout.groups(keycode).first().map_or([0; 4], |group| group.syms);
+            let syms = self
+                .layout
+                .groups(keycode)
+                .first()
+                .map_or([0; 4], |group| group.syms);
             let sym = syms.into_iter().find(|sym| *sym != 0);
-            let Some(name) = sym.and_then(keysyms::name) else { continue };
+            let Some(name) = sym.and_then(keysyms::name) else {
+                continue;
+            };
             for (bit, keys) in keys.iter_mut().enumerate() {
                 if mods & 1 << bit != 0 && keys.len() < 32 {
                     keys.push((keycode, name.to_owned()));
@@ -111,61 +124,72 @@ fn key_syms(layout: &Layout, keycode: u8) -> KeySymMap {
         syms.extend_from_slice(&group.syms[..usize::from(width)]);
     }
     let group_info = u8::try_from(groups.len()).unwrap_or(0);
-    KeySymMap { kt_index, group_info, width, syms }
+    KeySymMap {
+        kt_index,
+        group_info,
+        width,
+        syms,
+    }
 }
 
-/// Tells the X server what keycodes mean: all of them, or one.
-fn program(x: &X, layout: &Layout, only: Option<u8>) -> XResult<()> {
-    let (first, last) = only.map_or((FIRST, LAST), |keycode| (keycode, keycode));
-    let syms: Vec<_> = (first..=last).map(|keycode| key_syms(layout, keycode)).collect();
-    let total_syms = syms.iter().map(|s| s.syms.len()).sum::<usize>();
-    let count = last - first + 1;
-    let mut values = SetMapAux::new().syms(syms);
-    let (mut types, mut mods) = (0, 0);
-    if only.is_none() {
-        let all = key_types(layout);
-        let map: Vec<_> = layout
-            .modifier_keys()
-            .map(|(keycode, mods)| KeyModMap { keycode, mods: ModMask::from(u16::from(mods)) })
-            .collect();
-        types = u8::try_from(all.len()).unwrap_or(0);
-        mods = u8::try_from(map.len()).unwrap_or(u8::MAX);
-        values = values.types(all).modmap(map).explicit(vec![]);
-    }
-    let whole = if only.is_none() { (first, count) } else { (0, 0) };
+/// The parts of a `SetMap` request.
+#[derive(Default)]
+struct Change {
+    types: Vec<SetKeyType>,
+    /// From the first keycode on.
+    syms: Vec<KeySymMap>,
+    modifiers: Option<Vec<KeyModMap>>,
+}
+
+fn set_map(x: &X, first: u8, change: Change) -> XResult<()> {
+    let count = |len: usize| u8::try_from(len).unwrap_or(u8::MAX);
+    let total_syms = change.syms.iter().map(|s| s.syms.len()).sum::<usize>();
+    let (types, syms) = (count(change.types.len()), count(change.syms.len()));
+    let modifiers = change.modifiers.as_ref().map_or(0, |m| count(m.len()));
+    // With the modifiers goes whatever somebody has fixed explicitly.
+    let whole = if change.modifiers.is_some() { (first, syms) } else { (0, 0) };
     let mut flags = SetMapFlags::RECOMPUTE_ACTIONS;
-    if only.is_none() {
+    let mut values = SetMapAux::new().syms(change.syms);
+    if types > 0 {
         flags = flags | SetMapFlags::RESIZE_TYPES;
+        values = values.types(change.types);
     }
+    if let Some(modifiers) = change.modifiers {
+        values = values.modmap(modifiers).explicit(vec![]);
+    }
+    let none = VMod::from(0u16);
+    let total_syms = u16::try_from(total_syms).unwrap_or(u16::MAX);
     x.xkb_set_map(
-        KEYBOARD,
-        flags,
-        FIRST,
-        LAST,
-        0,
-        types,
-        first,
-        count,
-        u16::try_from(total_syms).unwrap_or(0),
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        whole.0,
-        whole.1,
-        0,
-        whole.0,
-        whole.1,
-        mods,
-        0,
-        0,
-        0,
-        VMod::from(0u16),
-        &values,
+        KEYBOARD, flags, FIRST, LAST, 0, types, first, syms, total_syms, 0, 0, 0, 0, 0, 0, whole.0,
+        whole.1, 0, whole.0, whole.1, modifiers, 0, 0, 0, none, &values,
     )?;
     Ok(())
+}
+
+/// Tells the X server what every keycode means.
+fn program(x: &X, layout: &Layout) -> XResult<()> {
+    let empty = KeySymMap { kt_index: [0; 4], group_info: 0, width: 0, syms: vec![] };
+    let modifiers = layout
+        .modifier_keys()
+        .map(|(keycode, mods)| KeyModMap { keycode, mods: ModMask::from(u16::from(mods)) });
+    // Key types can be replaced only while no key has one that goes away. Applications see the
+    // result only.
+    x.grab_server()?;
+    let nothing = Change { syms: vec![empty; usize::from(LAST - FIRST) + 1], ..Change::default() };
+    set_map(x, FIRST, nothing)?;
+    let all = Change {
+        types: key_types(layout),
+        syms: (FIRST..=LAST).map(|keycode| key_syms(layout, keycode)).collect(),
+        modifiers: Some(modifiers.collect()),
+    };
+    set_map(x, FIRST, all)?;
+    x.ungrab_server()?;
+    Ok(())
+}
+
+/// Tells the X server what one keycode means.
+fn program_key(x: &X, layout: &Layout, keycode: u8) -> XResult<()> {
+    set_map(x, keycode, Change { syms: vec![key_syms(layout, keycode)], ..Change::default() })
 }
 
 impl Session {
@@ -174,8 +198,13 @@ impl Session {
     /// # Errors
     /// The X server is gone.
     pub fn fake_key(&self, keycode: u8, pressed: bool) -> XResult<()> {
-        let kind = if pressed { KEY_PRESS_EVENT } else { KEY_RELEASE_EVENT };
-        self.x.xtest_fake_input(kind, keycode, 0, x11rb::NONE, 0, 0, 0)?;
+        let kind = if pressed {
+            KEY_PRESS_EVENT
+        } else {
+            KEY_RELEASE_EVENT
+        };
+        self.x
+            .xtest_fake_input(kind, keycode, 0, x11rb::NONE, 0, 0, 0)?;
         Ok(())
     }
 
@@ -209,13 +238,17 @@ impl Session {
     /// # Errors
     /// The X server is gone.
     pub fn program_keyboard(&self, repeat: Option<(u16, u16)>) -> XResult<()> {
-        program(&self.x, &self.keyboard.layout, None)?;
+        program(&self.x, &self.keyboard.layout)?;
         let none = ModMask::from(0u16);
         let vnone = VMod::from(0u16);
         let ax = AXOption::from(0u16);
         let keys = BoolCtrl::REPEAT_KEYS;
         let (delay, interval) = repeat.unwrap_or((500, 30));
-        let enabled = if repeat.is_some() { keys } else { BoolCtrl::from(0u16) };
+        let enabled = if repeat.is_some() {
+            keys
+        } else {
+            BoolCtrl::from(0u16)
+        };
         // Of all these only the repeating of keys changes.
         let change = Control::CONTROLS_ENABLED | u32::from(keys);
         self.x.xkb_set_controls(
@@ -258,19 +291,34 @@ impl Session {
     /// # Errors
     /// The X server is gone.
     pub fn key(&mut self, id: ConnectionId, key: &Key) -> XResult<()> {
-        let Some(client) = self.clients.get(&id) else { return Ok(()) };
-        let name = if key.keycode == 0 { key.keysym | 1 << 31 } else { key.keycode };
+        let Some(client) = self.clients.get(&id) else {
+            return Ok(());
+        };
+        let name = if key.keycode == 0 {
+            key.keysym | 1 << 31
+        } else {
+            key.keycode
+        };
         let held = client.held.keys.get(&name).copied();
         let sync = client.keyboard_sync;
         if !key.pressed {
             let Some(keycode) = held else { return Ok(()) };
-            self.agree(id, key.modifiers, self.keyboard.layout.modifiers(keycode), true)?;
+            self.agree(
+                id,
+                key.modifiers,
+                self.keyboard.layout.modifiers(keycode),
+                true,
+            )?;
             if let Some(client) = self.clients.get_mut(&id) {
                 client.held.keys.remove(&name);
             }
             return self.release_unless_held(keycode);
         }
-        if held.is_some() || key.window.is_some_and(|window| self.windows.get(window).is_none()) {
+        if held.is_some()
+            || key
+                .window
+                .is_some_and(|window| self.windows.get(window).is_none())
+        {
             return Ok(());
         }
         if let Some(window) = key.window
@@ -309,7 +357,11 @@ impl Session {
     }
 
     fn release_unless_held(&self, keycode: u8) -> XResult<()> {
-        if self.is_held(keycode) { Ok(()) } else { self.fake_key(keycode, false) }
+        if self.is_held(keycode) {
+            Ok(())
+        } else {
+            self.fake_key(keycode, false)
+        }
     }
 
     /// The keycode to press for a client's key.
@@ -322,10 +374,16 @@ impl Session {
         {
             return Ok(Some(keycode));
         }
-        let Some(keysym) = meaning(&key.name, key.keysym) else { return Ok(None) };
+        let Some(keysym) = meaning(&key.name, key.keysym) else {
+            return Ok(None);
+        };
         let lowest = Modifiers(0);
         // A modifier or a lock means the same whatever else is down.
-        let modifiers = if keysyms::is_modifier(keysym) { lowest } else { key.modifiers };
+        let modifiers = if keysyms::is_modifier(keysym) {
+            lowest
+        } else {
+            key.modifiers
+        };
         if let Some(keycode) = keyboard.layout.find(keysym, modifiers) {
             return Ok(Some(keycode));
         }
@@ -335,11 +393,13 @@ impl Session {
             .flat_map(|c| c.held.keys.values().chain(&c.held.modifiers))
             .copied()
             .collect();
-        let Some(keycode) = keyboard.layout.bind(keysym, &|keycode| held.contains(&keycode))
+        let Some(keycode) = keyboard
+            .layout
+            .bind(keysym, &|keycode| held.contains(&keycode))
         else {
             return Ok(None);
         };
-        program(&self.x, &self.keyboard.layout, Some(keycode))?;
+        program_key(&self.x, &self.keyboard.layout, keycode)?;
         Ok(Some(keycode))
     }
 
@@ -358,12 +418,18 @@ impl Session {
         if let Some(client) = self.clients.get_mut(&id) {
             client.modifiers = wanted;
         }
-        let Some(state) = answer(self.x.xkb_get_state(KEYBOARD)?.reply())? else { return Ok(()) };
+        let Some(state) = answer(self.x.xkb_get_state(KEYBOARD)?.reply())? else {
+            return Ok(());
+        };
         let mask = |mods: ModMask| u16::from(mods).to_le_bytes()[0];
         let (down, locked) = (mask(state.mods), mask(state.locked_mods));
         let lock_mask = self.keyboard.layout.locks();
         let other = !lock_mask & !except;
-        let different = if locks { (locked ^ wanted.0) & lock_mask & !except } else { 0 };
+        let different = if locks {
+            (locked ^ wanted.0) & lock_mask & !except
+        } else {
+            0
+        };
         // Locked or latched by nobody we know.
         let stuck = (locked | mask(state.latched_mods)) & !wanted.0 & other;
         if different | stuck != 0 {
@@ -371,7 +437,9 @@ impl Session {
         }
         let missing = wanted.0 & !down & other;
         for bit in (0..8).map(|bit| 1 << bit).filter(|bit| missing & bit != 0) {
-            let Some(keycode) = self.keyboard.layout.key_of_modifier(bit) else { continue };
+            let Some(keycode) = self.keyboard.layout.key_of_modifier(bit) else {
+                continue;
+            };
             self.fake_key(keycode, true)?;
             if let Some(client) = self.clients.get_mut(&id) {
                 client.held.modifiers.insert(keycode);
@@ -428,10 +496,21 @@ impl Session {
         if !two || !keyboard.direct || keyboard.owner != Some(id) || group > 1 {
             return Ok(());
         }
-        let Some(state) = answer(self.x.xkb_get_state(KEYBOARD)?.reply())? else { return Ok(()) };
+        let Some(state) = answer(self.x.xkb_get_state(KEYBOARD)?.reply())? else {
+            return Ok(());
+        };
         if u8::from(state.locked_group) != group && u8::from(state.group) != group {
             let none = ModMask::from(0u16);
-            self.x.xkb_latch_lock_state(KEYBOARD, none, none, true, group.into(), none, false, 0)?;
+            self.x.xkb_latch_lock_state(
+                KEYBOARD,
+                none,
+                none,
+                true,
+                group.into(),
+                none,
+                false,
+                0,
+            )?;
         }
         Ok(())
     }
@@ -441,7 +520,9 @@ impl Session {
     /// # Errors
     /// The X server is gone.
     pub fn release_keys(&mut self, id: ConnectionId) -> XResult<()> {
-        let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Ok(());
+        };
         let keys = std::mem::take(&mut client.held.keys).into_values();
         let modifiers = std::mem::take(&mut client.held.modifiers);
         let all: Vec<u8> = keys.chain(modifiers).collect();

@@ -12,8 +12,14 @@ const UNICODE: u32 = 0x0100_0000;
 /// The line that holds byte `at`, with where it starts and ends.
 fn line(at: usize) -> (usize, usize) {
     let bytes = TABLE.as_bytes();
-    let start = bytes[..at].iter().rposition(|b| *b == b'\n').map_or(0, |p| p + 1);
-    let end = bytes[at..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |p| at + p);
+    let start = bytes[..at]
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |p| p + 1);
+    let end = bytes[at..]
+        .iter()
+        .position(|b| *b == b'\n')
+        .map_or(bytes.len(), |p| at + p);
     (start, end)
 }
 
@@ -53,8 +59,11 @@ pub fn from_name(name: &str) -> Option<u32> {
         return Some(number);
     }
     let hex = |digits: &str| {
-        let plain = (3..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
-        plain.then(|| u32::from_str_radix(digits, 16).ok()).flatten()
+        let plain =
+            (3..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        plain
+            .then(|| u32::from_str_radix(digits, 16).ok())
+            .flatten()
     };
     if let Some(code) = name.strip_prefix('U').and_then(hex) {
         return char::from_u32(code).and_then(of_char);
@@ -72,13 +81,21 @@ pub fn from_name(name: &str) -> Option<u32> {
 /// The number itself if a keysym can have it.
 #[must_use]
 pub const fn valid(number: u32) -> Option<u32> {
-    if number == 0 || number > MAX { None } else { Some(number) }
+    if number == 0 || number > MAX {
+        None
+    } else {
+        Some(number)
+    }
 }
 
 /// A name of this keysym.
 #[must_use]
 pub fn name(keysym: u32) -> Option<&'static str> {
-    TABLE.lines().filter_map(entry).find(|(_, number)| *number == keysym).map(|(name, _)| name)
+    TABLE
+        .lines()
+        .filter_map(entry)
+        .find(|(_, number)| *number == keysym)
+        .map(|(name, _)| name)
 }
 
 /// Are these the small and the capital form of one letter?
@@ -137,7 +154,16 @@ mod tests {
         assert_eq!(from_name("U"), Some(u32::from(b'U')));
         assert_eq!(from_name("é"), Some(0xe9));
         assert_eq!(from_name("0x1008ff13"), Some(0x1008_ff13));
-        for wrong in ["", "0x", "U110000", "UD800", "0xffffffffff", "Escapé", "U0007", "NoSuchKey"] {
+        for wrong in [
+            "",
+            "0x",
+            "U110000",
+            "UD800",
+            "0xffffffffff",
+            "Escapé",
+            "U0007",
+            "NoSuchKey",
+        ] {
             assert_eq!(from_name(wrong), None, "{wrong}");
         }
     }

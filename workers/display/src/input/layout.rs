@@ -65,7 +65,10 @@ impl Kind {
     /// The XKB index.
     #[must_use]
     pub fn index(self) -> u8 {
-        Self::ALL.iter().position(|k| *k == self).map_or(0, |p| p.to_le_bytes()[0])
+        Self::ALL
+            .iter()
+            .position(|k| *k == self)
+            .map_or(0, |p| p.to_le_bytes()[0])
     }
 
     /// How many levels it has.
@@ -90,13 +93,34 @@ impl Kind {
             Self::Keypad => pair(n),
             Self::FourLevel => vec![(SHIFT, 1), (t, 2), (SHIFT | t, 3)],
             Self::FourLevelAlphabetic => {
-                vec![(SHIFT, 1), (LOCK, 1), (t, 2), (SHIFT | t, 3), (LOCK | t, 3), (SHIFT | LOCK | t, 2)]
+                vec![
+                    (SHIFT, 1),
+                    (LOCK, 1),
+                    (t, 2),
+                    (SHIFT | t, 3),
+                    (LOCK | t, 3),
+                    (SHIFT | LOCK | t, 2),
+                ]
             }
             Self::FourLevelSemialphabetic => {
-                vec![(SHIFT, 1), (LOCK, 1), (t, 2), (SHIFT | t, 3), (LOCK | t, 2), (SHIFT | LOCK | t, 3)]
+                vec![
+                    (SHIFT, 1),
+                    (LOCK, 1),
+                    (t, 2),
+                    (SHIFT | t, 3),
+                    (LOCK | t, 2),
+                    (SHIFT | LOCK | t, 3),
+                ]
             }
             Self::FourLevelKeypad => {
-                vec![(SHIFT, 1), (n, 1), (t, 2), (SHIFT | t, 3), (n | t, 3), (SHIFT | n | t, 2)]
+                vec![
+                    (SHIFT, 1),
+                    (n, 1),
+                    (t, 2),
+                    (SHIFT | t, 3),
+                    (n | t, 3),
+                    (SHIFT | n | t, 2),
+                ]
             }
         };
         // A keyboard without Num Lock or AltGr: their entries would say "no modifier".
@@ -107,7 +131,9 @@ impl Kind {
     /// The modifiers that matter to it.
     #[must_use]
     pub fn mask(self, numlock: u8, level3: u8) -> u8 {
-        self.entries(numlock, level3).iter().fold(0, |mask, (mods, _)| mask | mods)
+        self.entries(numlock, level3)
+            .iter()
+            .fold(0, |mask, (mods, _)| mask | mods)
     }
 
     /// The level that these modifiers choose.
@@ -115,7 +141,10 @@ impl Kind {
     pub fn level(self, mods: u8, numlock: u8, level3: u8) -> usize {
         let mods = mods & self.mask(numlock, level3);
         let entries = self.entries(numlock, level3);
-        entries.iter().find(|(m, _)| *m == mods).map_or(0, |(_, level)| usize::from(*level))
+        entries
+            .iter()
+            .find(|(m, _)| *m == mods)
+            .map_or(0, |(_, level)| usize::from(*level))
     }
 
     fn of(syms: [u32; 4]) -> Self {
@@ -165,7 +194,10 @@ impl Group {
         if syms[1..] == [0; 3] && matches!(syms[0], 0x61..=0x7a) {
             syms[1] = syms[0] - 0x20;
         }
-        Some(Self { syms, kind: Kind::of(syms) })
+        Some(Self {
+            syms,
+            kind: Kind::of(syms),
+        })
     }
 }
 
@@ -193,7 +225,9 @@ impl Layout {
             Some((keycode, words.map(keysym).collect::<Vec<_>>()))
         });
         let meaning = |sym: u32| {
-            let known = US_MODIFIERS.iter().find(|(name, _)| keysyms::from_name(name) == Some(sym));
+            let known = US_MODIFIERS
+                .iter()
+                .find(|(name, _)| keysyms::from_name(name) == Some(sym));
             known.map_or(0, |(_, mods)| *mods)
         };
         Self::new(rows, &meaning)
@@ -214,7 +248,9 @@ impl Layout {
             }
         }
         if mods.is_empty() {
-            let us = US_MODIFIERS.iter().filter_map(|(name, m)| Some((keysyms::from_name(name)?, *m)));
+            let us = US_MODIFIERS
+                .iter()
+                .filter_map(|(name, m)| Some((keysyms::from_name(name)?, *m)));
             mods.extend(us);
         }
         let rows = keycodes
@@ -226,10 +262,7 @@ impl Layout {
 
     /// `rows` are in the order of the core protocol: the first two levels of group 1, of group 2,
     /// then levels 3 and 4 of group 1, of group 2.
-    fn new(
-        rows: impl Iterator<Item = (u8, Vec<u32>)>,
-        meaning: &dyn Fn(u32) -> u8,
-    ) -> Self {
+    fn new(rows: impl Iterator<Item = (u8, Vec<u32>)>, meaning: &dyn Fn(u32) -> u8) -> Self {
         let mut keys = BTreeMap::new();
         let mut modifiers = BTreeMap::new();
         for (keycode, row) in rows.filter(|(keycode, _)| *keycode >= FIRST) {
@@ -253,15 +286,26 @@ impl Layout {
         let of = |name: &str| {
             let sym = keysym(name);
             let mut with = keys.iter().filter(|(_, g)| g[0].syms[..2].contains(&sym));
-            with.find_map(|(keycode, _)| modifiers.get(keycode).copied()).unwrap_or(0)
+            with.find_map(|(keycode, _)| modifiers.get(keycode).copied())
+                .unwrap_or(0)
         };
         let level3 = match of("ISO_Level3_Shift") {
             0 => of("Mode_switch"),
             mods => mods,
         };
         let numlock = of("Num_Lock");
-        let free = (FIRST..=u8::MAX).rev().filter(|keycode| !keys.contains_key(keycode)).collect();
-        Self { modifiers, numlock, level3, free, bound: BTreeMap::new(), keys }
+        let free = (FIRST..=u8::MAX)
+            .rev()
+            .filter(|keycode| !keys.contains_key(keycode))
+            .collect();
+        Self {
+            modifiers,
+            numlock,
+            level3,
+            free,
+            bound: BTreeMap::new(),
+            keys,
+        }
     }
 
     /// The groups of a keycode; none when it is free.
@@ -278,15 +322,21 @@ impl Layout {
 
     /// Every keycode that sets a modifier.
     pub fn modifier_keys(&self) -> impl Iterator<Item = (u8, u8)> {
-        self.modifiers.iter().map(|(keycode, mods)| (*keycode, *mods))
+        self.modifiers
+            .iter()
+            .map(|(keycode, mods)| (*keycode, *mods))
     }
 
     /// The key to press to set exactly this one modifier.
     #[must_use]
     pub fn key_of_modifier(&self, modifier: u8) -> Option<u8> {
         let mut keys = self.modifiers.iter().filter(|(_, mods)| **mods == modifier);
-        keys.find(|(keycode, _)| self.groups(**keycode).first().is_some_and(|g| g.syms[0] != 0))
-            .map(|(keycode, _)| *keycode)
+        keys.find(|(keycode, _)| {
+            self.groups(**keycode)
+                .first()
+                .is_some_and(|g| g.syms[0] != 0)
+        })
+        .map(|(keycode, _)| *keycode)
     }
 
     /// Does this key lock something (Caps Lock, Num Lock) rather than hold it?
@@ -304,7 +354,10 @@ impl Layout {
         let types = |group: &Group| {
             group.syms[group.kind.level(mods.0, self.numlock, self.level3)] == keysym
         };
-        let mut keys = self.keys.iter().filter(|(_, groups)| groups.first().is_some_and(types));
+        let mut keys = self
+            .keys
+            .iter()
+            .filter(|(_, groups)| groups.first().is_some_and(types));
         keys.next().map(|(keycode, _)| *keycode)
     }
 
@@ -316,7 +369,10 @@ impl Layout {
         self.free.push_back(keycode);
         self.bound.retain(|_, bound| *bound != keycode);
         self.bound.insert(keysym, keycode);
-        let group = Group { syms: [keysym, 0, 0, 0], kind: Kind::OneLevel };
+        let group = Group {
+            syms: [keysym, 0, 0, 0],
+            kind: Kind::OneLevel,
+        };
         self.keys.insert(keycode, vec![group]);
         Some(keycode)
     }
@@ -328,7 +384,9 @@ impl Layout {
             if self.bound.len() >= room {
                 return;
             }
-            let known = [0, SHIFT].iter().any(|mods| self.find(keysym, Modifiers(*mods)).is_some());
+            let known = [0, SHIFT]
+                .iter()
+                .any(|mods| self.find(keysym, Modifiers(*mods)).is_some());
             if !known && !keysyms::is_modifier(keysym) {
                 self.bind(keysym, &|_| false);
             }
@@ -361,8 +419,13 @@ mod tests {
             row(54, "c C Cyrillic_es Cyrillic_ES"),
         ];
         rows.extend((200..220).map(|k| row(k, "F1 F1 F1 F1 F1 F1 XF86Switch_VT_1")));
-        let meanings = [("Shift_L", 1), ("Caps_Lock", 2), ("Num_Lock", 16), ("ISO_Level3_Shift", 128)]
-            .map(|(name, mods)| (name.to_owned(), Modifiers(mods)));
+        let meanings = [
+            ("Shift_L", 1),
+            ("Caps_Lock", 2),
+            ("Num_Lock", 16),
+            ("ISO_Level3_Shift", 128),
+        ]
+        .map(|(name, mods)| (name.to_owned(), Modifiers(mods)));
         Layout::from_client(&rows, &meanings).unwrap()
     }
 
@@ -388,7 +451,11 @@ mod tests {
         assert_eq!(find("eacute", SHIFT), None);
         assert_eq!(find("2", SHIFT), Some(11));
         assert_eq!(find("EuroSign", 128), Some(26));
-        assert_eq!(find("EuroSign", 128 | 16), Some(26), "num lock does not matter there");
+        assert_eq!(
+            find("EuroSign", 128 | 16),
+            Some(26),
+            "num lock does not matter there"
+        );
         assert_eq!(find("E", LOCK), Some(26));
         assert_eq!(find("e", SHIFT | LOCK), Some(26));
         assert_eq!(find("KP_1", 16), Some(87));
@@ -401,12 +468,23 @@ mod tests {
         let room = layout.free.len();
         assert!(room > 60, "{room}");
         let first = layout.bind(sym("eacute"), &|_| false).unwrap();
-        assert_eq!(layout.find(sym("eacute"), Modifiers(SHIFT | 4)), Some(first));
+        assert_eq!(
+            layout.find(sym("eacute"), Modifiers(SHIFT | 4)),
+            Some(first)
+        );
         for n in 0..room {
             let sym = 0x0100_0400 + u32::try_from(n).unwrap();
-            assert!(layout.bind(sym, &|k| k == first).is_some_and(|k| k != first));
+            assert!(
+                layout
+                    .bind(sym, &|k| k == first)
+                    .is_some_and(|k| k != first)
+            );
         }
-        assert_eq!(layout.find(sym("eacute"), Modifiers(0)), Some(first), "it was held");
+        assert_eq!(
+            layout.find(sym("eacute"), Modifiers(0)),
+            Some(first),
+            "it was held"
+        );
         layout.bind(sym("EuroSign"), &|_| false).unwrap();
         assert_eq!(layout.find(sym("eacute"), Modifiers(0)), None);
         assert!(layout.bind(sym("EuroSign"), &|_| true).is_none());
@@ -425,7 +503,9 @@ mod tests {
     #[test]
     fn hostile_tables_are_refused_or_harmless() {
         assert!(Layout::from_client(&[], &[]).is_none());
-        let rows: Vec<_> = (0..=255).map(|k| (k, vec!["Shift_L".to_owned(); 8])).collect();
+        let rows: Vec<_> = (0..=255)
+            .map(|k| (k, vec!["Shift_L".to_owned(); 8]))
+            .collect();
         let layout = Layout::from_client(&rows, &[("Shift_L".into(), Modifiers(255))]).unwrap();
         assert!(layout.groups(0).is_empty() && layout.key_of_modifier(1).is_none());
     }
@@ -437,6 +517,9 @@ mod tests {
             assert!(layout.key_of_modifier(modifier).is_some(), "{modifier}");
         }
         assert_eq!(layout.find(sym("ISO_Left_Tab"), Modifiers(SHIFT)), Some(23));
-        assert_eq!(layout.find(sym("A"), Modifiers(SHIFT)), layout.find(sym("a"), Modifiers(0)));
+        assert_eq!(
+            layout.find(sym("A"), Modifiers(SHIFT)),
+            layout.find(sym("a"), Modifiers(0))
+        );
     }
 }

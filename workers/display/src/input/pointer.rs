@@ -38,8 +38,12 @@ impl Session {
         }
         let bound = |v: i32, side: u16| i16::try_from(v.clamp(0, i32::from(side) - 1)).unwrap_or(0);
         let (x, y) = (bound(x, self.size.width()), bound(y, self.size.height()));
-        self.x.xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, self.root, x, y, 0)?;
-        let changed = self.clients.get(&id).is_some_and(|c| c.modifiers != pointer.modifiers);
+        self.x
+            .xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, self.root, x, y, 0)?;
+        let changed = self
+            .clients
+            .get(&id)
+            .is_some_and(|c| c.modifiers != pointer.modifiers);
         if changed {
             self.agree_pointer(id, pointer.modifiers)?;
         }
@@ -77,7 +81,9 @@ impl Session {
         pressed: bool,
     ) -> XResult<()> {
         let known = self.motion(id, pointer)?;
-        let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Ok(());
+        };
         if !pressed {
             // Also when its window has gone: a button must not stay down.
             if client.held.buttons.remove(&button) {
@@ -96,8 +102,13 @@ impl Session {
     }
 
     fn fake_button(&self, button: u8, pressed: bool) -> XResult<()> {
-        let kind = if pressed { BUTTON_PRESS_EVENT } else { BUTTON_RELEASE_EVENT };
-        self.x.xtest_fake_input(kind, button, 0, x11rb::NONE, 0, 0, 0)?;
+        let kind = if pressed {
+            BUTTON_PRESS_EVENT
+        } else {
+            BUTTON_RELEASE_EVENT
+        };
+        self.x
+            .xtest_fake_input(kind, button, 0, x11rb::NONE, 0, 0, 0)?;
         Ok(())
     }
 
@@ -106,7 +117,9 @@ impl Session {
     /// # Errors
     /// The X server is gone.
     pub fn release_buttons(&mut self, id: ConnectionId) -> XResult<()> {
-        let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Ok(());
+        };
         for button in std::mem::take(&mut client.held.buttons) {
             self.fake_button(button, false)?;
         }

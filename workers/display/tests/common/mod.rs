@@ -50,9 +50,21 @@ impl Xvfb {
             entry.extend_from_slice(&u16::try_from(part.len()).unwrap().to_be_bytes());
             entry.extend_from_slice(part);
         }
-        std::fs::File::create(&authority).unwrap().write_all(&entry).unwrap();
+        std::fs::File::create(&authority)
+            .unwrap()
+            .write_all(&entry)
+            .unwrap();
         let mut child = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", screen, "-nolisten", "tcp", "-noreset"])
+            .args([
+                "-displayfd",
+                "1",
+                "-screen",
+                "0",
+                screen,
+                "-nolisten",
+                "tcp",
+                "-noreset",
+            ])
             .arg("-auth")
             .arg(&authority)
             .stdin(Stdio::null())
@@ -61,9 +73,16 @@ impl Xvfb {
             .spawn()
             .expect("Xvfb");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         let display = line.trim().parse().unwrap();
-        Self { child, _directory: directory, authority, display }
+        Self {
+            child,
+            _directory: directory,
+            authority,
+            display,
+        }
     }
 
     pub fn socket(&self) -> UnixStream {
@@ -92,10 +111,11 @@ impl Drop for Xvfb {
     fn drop(&mut self) {
         // SIGTERM, so that it removes its lock and socket.
         let pid = self.child.id().to_string();
-        let _ = Command::new("kill").arg(&pid).stderr(Stdio::null()).status();
+        let _ = Command::new("kill")
+            .arg(&pid)
+            .stderr(Stdio::null())
+            .status();
         let _ = self.child.wait();
-        let _ = std::fs::remove_file(format!("/tmp/.X11-unix/X{}", self.display));
-        let _ = std::fs::remove_file(format!("/tmp/.X{}-lock", self.display));
     }
 }
 
@@ -116,7 +136,10 @@ pub fn until<Tx: Message, Rx: Message + std::fmt::Debug, T>(
     let deadline = Instant::now() + PATIENCE;
     loop {
         channel.flush().unwrap();
-        match channel.receive().unwrap_or_else(|error| panic!("{what}: {error}")) {
+        match channel
+            .receive()
+            .unwrap_or_else(|error| panic!("{what}: {error}"))
+        {
             Some((message, fds)) => {
                 if let Some(found) = want(message, fds) {
                     return found;
@@ -156,8 +179,13 @@ impl Worker {
             name: "Bulkhead test".into(),
             resize: true,
         };
-        supervisor.send(&start, vec![server.socket().into(), cookie]).unwrap();
-        Self { supervisor, thread: Some(thread) }
+        supervisor
+            .send(&start, vec![server.socket().into(), cookie])
+            .unwrap();
+        Self {
+            supervisor,
+            thread: Some(thread),
+        }
     }
 
     pub fn client(&mut self, number: u64, readonly: bool, purpose: Purpose) -> Peer {
@@ -165,8 +193,14 @@ impl Worker {
         let (encoder, encoder_end) = socketpair().unwrap();
         let connection = ConnectionId(number);
         let rights = Rights { readonly };
-        let message = SupervisorToDisplay::Client { connection, rights, purpose };
-        self.supervisor.send(&message, vec![network_end, encoder_end]).unwrap();
+        let message = SupervisorToDisplay::Client {
+            connection,
+            rights,
+            purpose,
+        };
+        self.supervisor
+            .send(&message, vec![network_end, encoder_end])
+            .unwrap();
         Peer::new(network, encoder)
     }
 
@@ -174,7 +208,9 @@ impl Worker {
     pub fn attached(&mut self, number: u64, readonly: bool, attach: Attach) -> Peer {
         let mut peer = self.client(number, readonly, Purpose::Session);
         peer.say(NetworkToDisplay::Attach(attach));
-        peer.hear("Synced", |m| matches!(m, DisplayToNetwork::Synced).then_some(()));
+        peer.hear("Synced", |m| {
+            matches!(m, DisplayToNetwork::Synced).then_some(())
+        });
         peer
     }
 
@@ -225,7 +261,13 @@ impl Seen {
         self.metadata
             .iter()
             .rev()
-            .find_map(|m| if let Metadata::Title(t) = m { Some(t.as_str()) } else { None })
+            .find_map(|m| {
+                if let Metadata::Title(t) = m {
+                    Some(t.as_str())
+                } else {
+                    None
+                }
+            })
             .unwrap_or("")
     }
 }
@@ -267,11 +309,20 @@ impl Peer {
     }
 
     /// Takes in messages until `want` finds what it wants.
-    pub fn hear<T>(&mut self, what: &str, mut want: impl FnMut(&DisplayToNetwork) -> Option<T>) -> T {
+    pub fn hear<T>(
+        &mut self,
+        what: &str,
+        mut want: impl FnMut(&DisplayToNetwork) -> Option<T>,
+    ) -> T {
         let windows = &mut self.windows;
         until(&mut self.network, what, |message, _| {
             match &message {
-                DisplayToNetwork::NewWindow { window, geometry, override_redirect, metadata } => {
+                DisplayToNetwork::NewWindow {
+                    window,
+                    geometry,
+                    override_redirect,
+                    metadata,
+                } => {
                     let seen = Seen {
                         geometry: *geometry,
                         override_redirect: *override_redirect,
@@ -282,12 +333,20 @@ impl Peer {
                     windows.insert(*window, seen);
                 }
                 DisplayToNetwork::LostWindow(window) => drop(windows.remove(window)),
-                DisplayToNetwork::MoveResize { window, geometry, resize_counter } => {
-                    let seen = windows.get_mut(window).expect("a window that was announced");
+                DisplayToNetwork::MoveResize {
+                    window,
+                    geometry,
+                    resize_counter,
+                } => {
+                    let seen = windows
+                        .get_mut(window)
+                        .expect("a window that was announced");
                     (seen.geometry, seen.counter) = (*geometry, *resize_counter);
                 }
                 DisplayToNetwork::Metadata { window, metadata } => {
-                    let seen = windows.get_mut(window).expect("a window that was announced");
+                    let seen = windows
+                        .get_mut(window)
+                        .expect("a window that was announced");
                     seen.metadata.extend(metadata.iter().cloned());
                 }
                 _ => {}
@@ -315,7 +374,11 @@ impl Peer {
     /// Waits until all that was said has been handled: the answer to a question comes after.
     pub fn map(&mut self, id: WindowId) {
         let geometry = self.windows[&id].geometry;
-        self.say(NetworkToDisplay::Map { window: id, geometry, states: vec![] });
+        self.say(NetworkToDisplay::Map {
+            window: id,
+            geometry,
+            states: vec![],
+        });
     }
 
     /// Takes in one message of the encoder's channel.
@@ -334,7 +397,14 @@ impl Peer {
 
     /// Applies a frame and gives the buffer back.
     pub fn apply(&mut self, message: &DisplayToEncoder) {
-        let DisplayToEncoder::Frame { buffer, window, window_size, rect, .. } = message else {
+        let DisplayToEncoder::Frame {
+            buffer,
+            window,
+            window_size,
+            rect,
+            ..
+        } = message
+        else {
             return;
         };
         assert!(rect.fits(*window_size));
@@ -347,7 +417,12 @@ impl Peer {
             canvas.size = *window_size;
             canvas.pixels = vec![0; window_size.bytes() as usize];
         }
-        paste(&mut canvas.pixels, window_size.stride() as usize, *rect, bytes);
+        paste(
+            &mut canvas.pixels,
+            window_size.stride() as usize,
+            *rect,
+            bytes,
+        );
         self.frames += 1;
         self.ask(EncoderToDisplay::Release(*buffer));
     }
@@ -389,7 +464,11 @@ impl Peer {
 
     pub fn button(&mut self, window: WindowId, x: i32, y: i32, button: u8, pressed: bool) {
         let pointer = pointer(window, x, y);
-        self.say(NetworkToDisplay::Button { pointer, button, pressed });
+        self.say(NetworkToDisplay::Button {
+            pointer,
+            button,
+            pressed,
+        });
     }
 }
 
@@ -413,9 +492,17 @@ pub fn key(
 
 pub fn pointer(window: WindowId, x: i32, y: i32) -> Pointer {
     // The client has the window elsewhere: only what is relative to it counts.
-    let position = Position { x: 5000 + x, y: 5000 + y };
+    let position = Position {
+        x: 5000 + x,
+        y: 5000 + y,
+    };
     let relative = Some(Position { x, y });
-    Pointer { window: Some(window), position, relative, modifiers: Modifiers::default() }
+    Pointer {
+        window: Some(window),
+        position,
+        relative,
+        modifiers: Modifiers::default(),
+    }
 }
 
 pub fn paste(canvas: &mut [u8], stride: usize, rect: Rect, bytes: &[u8]) {
@@ -427,7 +514,9 @@ pub fn paste(canvas: &mut [u8], stride: usize, rect: Rect, bytes: &[u8]) {
 
 pub fn same_colours(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len()
-        && a.chunks_exact(4).zip(b.chunks_exact(4)).all(|(a, b)| a[..3] == b[..3])
+        && a.chunks_exact(4)
+            .zip(b.chunks_exact(4))
+            .all(|(a, b)| a[..3] == b[..3])
 }
 
 /// An X11 application.
@@ -457,7 +546,9 @@ impl App {
         let window = self.x.generate_id().unwrap();
         let (x, y, w, h) = place;
         let class = WindowClass::INPUT_OUTPUT;
-        self.x.create_window(0, window, self.root, x, y, w, h, 0, class, 0, attributes).unwrap();
+        self.x
+            .create_window(0, window, self.root, x, y, w, h, 0, class, 0, attributes)
+            .unwrap();
         window
     }
 
@@ -480,13 +571,20 @@ impl App {
     }
 
     pub fn atom(&self, name: &str) -> u32 {
-        self.x.intern_atom(false, name.as_bytes()).unwrap().reply().unwrap().atom
+        self.x
+            .intern_atom(false, name.as_bytes())
+            .unwrap()
+            .reply()
+            .unwrap()
+            .atom
     }
 
     pub fn title(&self, window: u32, title: &str) {
         let (name, utf8) = (self.atom("_NET_WM_NAME"), self.atom("UTF8_STRING"));
         let replace = PropMode::REPLACE;
-        self.x.change_property8(replace, window, name, utf8, title.as_bytes()).unwrap();
+        self.x
+            .change_property8(replace, window, name, utf8, title.as_bytes())
+            .unwrap();
         self.x.flush().unwrap();
     }
 
@@ -494,8 +592,15 @@ impl App {
         let change = x11rb::protocol::xproto::ChangeGCAux::new().foreground(colour);
         self.x.change_gc(self.gc, &change).unwrap();
         let (x, y, width, height) = place;
-        let rect = Rectangle { x, y, width, height };
-        self.x.poly_fill_rectangle(window, self.gc, &[rect]).unwrap();
+        let rect = Rectangle {
+            x,
+            y,
+            width,
+            height,
+        };
+        self.x
+            .poly_fill_rectangle(window, self.gc, &[rect])
+            .unwrap();
         self.x.flush().unwrap();
     }
 
@@ -513,7 +618,10 @@ impl App {
 
     pub fn image(&self, window: u32, (width, height): (u16, u16)) -> Vec<u8> {
         let format = ImageFormat::Z_PIXMAP;
-        let image = self.x.get_image(format, window, 0, 0, width, height, !0).unwrap();
+        let image = self
+            .x
+            .get_image(format, window, 0, 0, width, height, !0)
+            .unwrap();
         image.reply().unwrap().data
     }
 
@@ -552,13 +660,23 @@ impl App {
     pub fn property(&self, window: u32, name: &str) -> Vec<u32> {
         let atom = self.atom(name);
         let any = AtomEnum::ANY;
-        let reply = self.x.get_property(false, window, atom, any, 0, 1024).unwrap().reply().unwrap();
+        let reply = self
+            .x
+            .get_property(false, window, atom, any, 0, 1024)
+            .unwrap()
+            .reply()
+            .unwrap();
         reply.value32().map(Iterator::collect).unwrap_or_default()
     }
 
     /// What the X server's keymap says that a key event means, for the first four levels.
     pub fn keysym(&self, keycode: u8, level: usize) -> u32 {
-        let map = self.x.get_keyboard_mapping(keycode, 1).unwrap().reply().unwrap();
+        let map = self
+            .x
+            .get_keyboard_mapping(keycode, 1)
+            .unwrap()
+            .reply()
+            .unwrap();
         // The third and fourth level come after two groups of two.
         let at = if level < 2 { level } else { level + 2 };
         map.keysyms.get(at).copied().unwrap_or(0)
@@ -566,17 +684,19 @@ impl App {
 }
 
 pub fn listening() -> CreateWindowAux {
-    CreateWindowAux::new().background_pixel(0x0033_6699).event_mask(
-        EventMask::KEY_PRESS
-            | EventMask::KEY_RELEASE
-            | EventMask::BUTTON_PRESS
-            | EventMask::BUTTON_RELEASE
-            | EventMask::POINTER_MOTION
-            | EventMask::STRUCTURE_NOTIFY
-            | EventMask::FOCUS_CHANGE
-            | EventMask::PROPERTY_CHANGE
-            | EventMask::EXPOSURE,
-    )
+    CreateWindowAux::new()
+        .background_pixel(0x0033_6699)
+        .event_mask(
+            EventMask::KEY_PRESS
+                | EventMask::KEY_RELEASE
+                | EventMask::BUTTON_PRESS
+                | EventMask::BUTTON_RELEASE
+                | EventMask::POINTER_MOTION
+                | EventMask::STRUCTURE_NOTIFY
+                | EventMask::FOCUS_CHANGE
+                | EventMask::PROPERTY_CHANGE
+                | EventMask::EXPOSURE,
+        )
 }
 
 pub fn keymap() -> Keymap {
