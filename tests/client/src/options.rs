@@ -1,0 +1,142 @@
+//! What a client says of itself, and what it does on its own.
+
+use crate::keyboard::keycodes;
+use wire::challenge::Digest;
+use wire::hello::{
+    AuthCaps, ClientHello, CursorCaps, DisplayCaps, EncodingCaps, Identity, Keymap, Screen,
+    XkbQuery,
+};
+use wire::packet::{Coding, Metadata, Modifiers, RgbFormat, Size};
+
+/// How to attach.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The hello; challenges are answered on top of it.
+    pub hello: ClientHello,
+    /// What answers a challenge.
+    pub password: Option<Vec<u8>>,
+    /// Acknowledge every picture at once.
+    pub acknowledge: bool,
+    /// Map every new window where the server has it.
+    pub map: bool,
+    /// Decode pictures. Without, only their arrival is noted.
+    pub decode: bool,
+}
+
+impl Options {
+    /// Like the stock GTK client on a screen of 1920×1080, with the codings that can be decoded
+    /// here.
+    #[must_use]
+    pub fn gtk() -> Self {
+        let user = std::env::var("USER").unwrap_or_else(|_| "root".into());
+        let identity = Identity {
+            version: "6.5".into(),
+            client_type: "Python/GTK3".into(),
+            uuid: "7e57c11e0000000000000000000000ff".into(),
+            username: user,
+            ..Identity::default()
+        };
+        let mut hello = ClientHello::command_line(identity, None);
+        hello.ui_client = true;
+        hello.windows = true;
+        hello.keyboard = true;
+        hello.bell = true;
+        hello.network.ping = true;
+        hello.metadata_supported = Metadata::KEYS.iter().map(|key| (*key).to_owned()).collect();
+        hello.keymap = Keymap {
+            layout: "us".into(),
+            layouts: vec!["us".into()],
+            variants: vec![String::new()],
+            model: "pc105".into(),
+            query: Some(XkbQuery {
+                rules: "evdev".into(),
+                model: "pc105".into(),
+                layout: "us".into(),
+                ..XkbQuery::default()
+            }),
+            sync: true,
+            mod_meanings: [
+                ("Shift_L", 1),
+                ("Shift_R", 1),
+                ("Caps_Lock", 2),
+                ("Control_L", 4),
+                ("Alt_L", 8),
+            ]
+            .map(|(name, bit)| (name.to_owned(), Modifiers::from_mask(bit)))
+            .to_vec(),
+            keycodes: keycodes(),
+            ..Keymap::default()
+        };
+        hello.key_repeat = Some((660, 40));
+        if let Some(size) = Size::new(1920, 1080) {
+            hello.display = DisplayCaps {
+                desktop_size: Some(size),
+                screens: vec![Screen {
+                    name: ":0.0".into(),
+                    size,
+                    width_mm: 508,
+                    height_mm: 286,
+                }],
+                dpi: Some((96, 96)),
+                refresh_rate: Some(60),
+                ..DisplayCaps::default()
+            };
+        }
+        hello.encoding = EncodingCaps {
+            core: vec![
+                Coding::Webp,
+                Coding::Png,
+                Coding::Rgb24,
+                Coding::Rgb32,
+                Coding::Jpeg,
+            ],
+            rgb_formats: vec![RgbFormat::Bgrx, RgbFormat::Bgra],
+            rgb_lz4: true,
+            transparency: false,
+            auto_refresh_delay: Some(150),
+            icon_encodings: vec!["png".into(), "BGRA".into(), "default".into()],
+            icon_size: Some((64, 64)),
+            icon_max_size: Some((256, 256)),
+            ..EncodingCaps::default()
+        };
+        hello.cursor = CursorCaps {
+            enabled: true,
+            encodings: vec!["raw".into(), "default".into(), "png".into()],
+            legacy: true,
+            max_size: Some((128, 128)),
+        };
+        hello.auth = AuthCaps {
+            digests: Digest::offered(false),
+            salt_digests: Digest::offered(false),
+            ..AuthCaps::default()
+        };
+        Self {
+            hello,
+            password: None,
+            acknowledge: true,
+            map: true,
+            decode: true,
+        }
+    }
+
+    /// With a password.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.as_bytes().to_vec());
+        self
+    }
+
+    /// With another user name.
+    #[must_use]
+    pub fn username(mut self, name: &str) -> Self {
+        self.hello.identity.username = name.into();
+        self
+    }
+
+    /// With only these codings.
+    #[must_use]
+    pub fn codings(mut self, codings: &[Coding]) -> Self {
+        self.hello.encoding.core = codings.to_vec();
+        self
+    }
+}

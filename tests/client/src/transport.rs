@@ -1,0 +1,111 @@
+//! Where a server is, and the socket to it.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// Host and port.
+    Tcp(String),
+    /// Path of a socket.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// `tcp://HOST:PORT`, `HOST:PORT`, `socket:///PATH`, `unix:///PATH` or `/PATH`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(rest) = text.strip_prefix("tcp://") {
+            return Some(Self::Tcp(rest.trim_end_matches('/').into()));
+        }
+        let path = ["socket://", "unix://"]
+            .into_iter()
+            .find_map(|scheme| text.strip_prefix(scheme));
+        match path.unwrap_or(text) {
+            path if path.starts_with('/') => Some(Self::Unix(path.into())),
+            host if host.contains(':') && !host.contains('/') => Some(Self::Tcp(host.into())),
+            _ => None,
+        }
+    }
+}
+
+/// A connected socket.
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    pub fn connect(address: &Address, timeout: Duration) -> io::Result<Self> {
+        match address {
+            Address::Tcp(name) => {
+                let mut last = io::Error::new(ErrorKind::NotFound, "no such host");
+                for address in name.to_socket_addrs()? {
+                    match TcpStream::connect_timeout(&address, timeout) {
+                        Ok(stream) => {
+                            stream.set_nodelay(true)?;
+                            return Ok(Self::Tcp(stream));
+                        }
+                        Err(error) => last = error,
+                    }
+                }
+                Err(last)
+            }
+            Address::Unix(path) => Ok(Self::Unix(UnixStream::connect(path)?)),
+        }
+    }
+
+    /// Bytes, `None` when none came in time, `Some(0)` at the end.
+    pub fn read(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<Option<usize>> {
+        // Zero would mean: for ever.
+        let timeout = Some(timeout.max(Duration::from_micros(1)));
+        let result = match self {
+            Self::Tcp(stream) => {
+                stream.set_read_timeout(timeout)?;
+                stream.read(buffer)
+            }
+            Self::Unix(stream) => {
+                stream.set_read_timeout(timeout)?;
+                stream.read(buffer)
+            }
+        };
+        match result {
+            Ok(length) => Ok(Some(length)),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(Some(0)),
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Ok(None),
+                _ => Err(error),
+            },
+        }
+    }
+
+    pub fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.write_all(bytes),
+            Self::Unix(stream) => stream.write_all(bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let tcp = |text: &str| Some(Address::Tcp(text.into()));
+        let unix = |path: &str| Some(Address::Unix(path.into()));
+        assert_eq!(
+            Address::parse("tcp://127.0.0.1:10000/"),
+            tcp("127.0.0.1:10000")
+        );
+        assert_eq!(Address::parse("localhost:1"), tcp("localhost:1"));
+        assert_eq!(Address::parse("socket:///run/x"), unix("/run/x"));
+        assert_eq!(Address::parse("/run/x"), unix("/run/x"));
+        assert_eq!(Address::parse("nonsense"), None);
+    }
+}
