@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use bulkhead_network::worker::{READ, Worker};
-use nix::sys::socket::{setsockopt, sockopt};
 use std::process::ExitCode;
 
 /// The client's socket in the descriptor table.
@@ -15,8 +14,6 @@ fn main() -> ExitCode {
             let client = seat
                 .descriptor(CLIENT)
                 .ok_or("the client's socket was not passed")?;
-            // A unix socket has no delay to be switched off.
-            let _ = setsockopt(&client, sockopt::TcpNoDelay, &true);
             Ok::<_, &str>((client, vec![0; READ]))
         },
         |mut seat, (client, buffer)| match Worker::new(client, seat.supervisor(), buffer).run() {
