@@ -489,10 +489,10 @@ fn capability_names(set: u64) -> String {
                 .filter(|(n, _)| some & 1 << n != 0)
                 .map(|(_, name)| *name)
                 .collect();
-            if names.is_empty() {
-                format!("{set:#x}")
-            } else {
-                names.join(",")
+            match names.len() {
+                0 => format!("{set:#x}"),
+                1..=6 => names.join(","),
+                many => format!("{many} of {}", CAPABILITIES.len()),
             }
         }
     }
@@ -782,6 +782,7 @@ mod tests {
         assert_eq!(capability_names(0), "none");
         assert_eq!(capability_names((1 << 41) - 1), "all");
         assert_eq!(capability_names(1 << 5), "CAP_KILL");
+        assert_eq!(capability_names(0xff), "8 of 41");
     }
 
     #[test]

@@ -159,6 +159,8 @@ pub fn ensure(dir: &Path, mode: u32) -> Result<Vec<PathBuf>> {
     let meta = dir.metadata().map_err(|error| fail(reason(&error)))?;
     let uid = nix::unistd::geteuid().as_raw();
     let sticky = meta.mode() & 0o1000 != 0;
+    // A stock server that root started makes /run/xpra writable for the group root.
+    let others = if meta.gid() == 0 { 0o002 } else { 0o022 };
     let why = if !meta.is_dir() {
         Some("is not a directory".to_owned())
     } else if !sticky && meta.uid() != uid && meta.uid() != 0 {
@@ -166,7 +168,7 @@ pub fn ensure(dir: &Path, mode: u32) -> Result<Vec<PathBuf>> {
             "belongs to the user {}, who could replace the sockets in it",
             meta.uid()
         ))
-    } else if !sticky && meta.mode() & 0o022 != 0 {
+    } else if !sticky && meta.mode() & others != 0 {
         Some(format!(
             "others may write to it (mode {:o}): chmod go-w {}",
             meta.mode() & 0o777,
@@ -213,7 +215,7 @@ mod tests {
         );
         assert_eq!(dir.metadata().unwrap().mode() & 0o777, 0o700);
         assert!(ensure(&dir, 0o700).unwrap().is_empty());
-        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o770)).unwrap();
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o707)).unwrap();
         assert!(
             ensure(&dir, 0o700)
                 .unwrap_err()
