@@ -1,7 +1,7 @@
 //! The edge `display`–`encoder`: pixels on their way to one client.
 //!
 //! The encoder pulls: one [`EncoderToDisplay::Pull`] allows one [`DisplayToEncoder::Frame`], sent
-//! as soon as something is damaged. Pixels lie in capture buffers (see [`crate::shared`]), each
+//! as soon as something is damaged, or one [`DisplayToEncoder::ScreenshotPart`]. Pixels lie in capture buffers (see [`crate::shared`]), each
 //! passed once; a buffer belongs to the encoder from the frame that names it until it is released.
 
 use crate::channel::Message;
@@ -28,7 +28,7 @@ pub enum PixelFormat {
 /// `encoder` asks `display`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EncoderToDisplay {
-    /// Send one more frame when there is one. At most 8 may be open.
+    /// Send one more frame, or part of a screenshot, when there is one. At most 8 may be open.
     Pull,
     /// The buffer may be written again.
     Release(CaptureBuffer),

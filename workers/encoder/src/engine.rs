@@ -88,6 +88,9 @@ pub struct Engine {
     tuning: Tuning,
     failed: Failed,
     active: bool,
+    /// A frame came for a client that can draw none. (One that only asks for a screenshot need
+    /// not draw.)
+    in_vain: bool,
     captures: Captures,
     pulls: usize,
     frames: Vec<Frame>,
@@ -175,11 +178,7 @@ impl Engine {
     fn start(&mut self, caps: &PictureCaps) -> Result<(), Fault> {
         self.tuning.quality = percent(caps.quality)?;
         self.tuning.speed = percent(caps.speed)?;
-        let offer = Offer::new(caps);
-        if !offer.can_draw() {
-            tracing::warn!("the client announced no coding that we know: nothing can be drawn");
-        }
-        self.offer = Some(offer);
+        self.offer = Some(Offer::new(caps));
         Ok(())
     }
 
@@ -216,7 +215,7 @@ impl Engine {
                 format,
                 more,
             } => {
-                self.pulls = self.pulls.checked_sub(1).ok_or(Fault::NotPulled)?;
+                self.use_pull()?;
                 if !rect.fits(window_size) {
                     return Err(Fault::OutsideWindow);
                 }
@@ -278,6 +277,7 @@ impl Engine {
                 position,
                 format,
             } => {
+                self.use_pull()?;
                 self.captures.hold(buffer, size.bytes())?;
                 self.screenshot_part(buffer, size, position, format == PixelFormat::Bgra)?;
             }
@@ -289,6 +289,11 @@ impl Engine {
                 self.duties.push(Duty::Screenshot { canvas, root });
             }
         }
+        Ok(())
+    }
+
+    fn use_pull(&mut self) -> Result<(), Fault> {
+        self.pulls = self.pulls.checked_sub(1).ok_or(Fault::NotPulled)?;
         Ok(())
     }
 
@@ -404,7 +409,7 @@ impl Engine {
             }
         }
         self.begin_refreshes(offer, now);
-        self.pull(offer);
+        self.pull();
         Ok(())
     }
 
@@ -441,8 +446,8 @@ impl Engine {
             .min()
     }
 
-    fn pull(&mut self, offer: &Offer) {
-        if !self.active || !offer.can_draw() {
+    fn pull(&mut self) {
+        if !self.active || self.in_vain {
             return;
         }
         let room = self
@@ -464,6 +469,7 @@ impl Engine {
         now: Instant,
     ) -> Result<Option<Frame>, SharedError> {
         let Some(choice) = frame.choice.or_else(|| self.choose(offer, &frame, now)) else {
+            self.in_vain = true;
             self.release(frame.buffer);
             return Ok(None);
         };

@@ -136,12 +136,6 @@ impl Offer {
         }
     }
 
-    /// Can anything be drawn at all?
-    #[must_use]
-    pub fn can_draw(&self) -> bool {
-        self.raw.is_some() || self.png.is_some() || self.jpeg.is_some() || self.webp.is_some()
-    }
-
     /// Did the client announce this coding?
     #[must_use]
     pub fn has(&self, coding: Coding) -> bool {
@@ -220,7 +214,14 @@ mod tests {
             cursor_raw: false,
             ..everything()
         });
-        assert!(!offer.can_draw());
+        let all = [
+            Coding::Rgb24,
+            Coding::Rgb32,
+            Coding::Png,
+            Coding::Jpeg,
+            Coding::Webp,
+        ];
+        assert!(!all.into_iter().any(|coding| offer.has(coding)));
         assert!(offer.icon.is_none() && offer.cursor.is_none());
         // Names without an order, or an order without a name, are nothing either.
         let offer = Offer::new(&PictureCaps {

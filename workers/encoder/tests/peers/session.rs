@@ -435,9 +435,13 @@ fn icons_and_cursors_fit_the_client() {
 
 #[test]
 fn a_screenshot_is_put_together() {
-    let mut peers = Peers::with(caps());
+    // Who asks for a screenshot need not be able to draw anything.
+    let codings = vec![];
+    let mut peers = Peers::with(PictureCaps { codings, ..caps() });
     let all = size(20, 20);
     for (x, colour) in [(0, 10), (12, 20), (-15, 30)] {
+        peers.hear_display(PATIENCE, |peers| peers.pulls > 0);
+        peers.pulls -= 1;
         let buffer = peers.capture(&[colour, colour, colour, 0].repeat(400));
         let part = DisplayToEncoder::ScreenshotPart {
             buffer,
@@ -466,6 +470,21 @@ fn a_screenshot_is_put_together() {
         .map(|p| p[0])
         .collect();
     assert_eq!(row, [vec![30; 5], vec![10; 7], vec![20; 18]].concat());
+    assert!(peers.end());
+}
+
+#[test]
+fn a_client_that_can_draw_nothing_gets_nothing() {
+    let codings = vec![];
+    let mut peers = Peers::with(PictureCaps { codings, ..caps() });
+    let whole = size(30, 30);
+    peers.hear_display(SOON, |_| false);
+    for _ in 0..peers.pulls {
+        peers.frame(WINDOW, whole, whole.rect(), &[1; 3600], PixelFormat::Bgrx);
+    }
+    peers.hear_display(SOON, |_| false);
+    assert_eq!(peers.pulls, 0);
+    assert!(peers.see(SOON).is_none());
     assert!(peers.end());
 }
 
