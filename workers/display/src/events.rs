@@ -80,7 +80,7 @@ impl Session {
                 let real = matches!(event.mode, NotifyMode::NORMAL | NotifyMode::WHILE_GRABBED)
                     && event.detail != NotifyDetail::POINTER;
                 match self.windows.id(event.event) {
-                    Some(id) if real => self.focused(id),
+                    Some(id) if real && sequence >= self.focus_given => self.focused(id),
                     _ => Ok(()),
                 }
             }

@@ -33,11 +33,11 @@ impl Session {
         let raise = ConfigureWindowAux::new().stack_mode(StackMode::ABOVE);
         self.x.configure_window(xid, &raise)?;
         self.top = Some(xid);
-        if window.input {
-            self.x
-                .set_input_focus(InputFocus::POINTER_ROOT, xid, x11rb::CURRENT_TIME)?;
+        let (input, take_focus) = (window.input, window.take_focus);
+        if input {
+            self.give_focus(xid)?;
         }
-        if window.take_focus {
+        if take_focus {
             self.take_focus = Some(id);
             self.ask_time()?;
         }
@@ -46,9 +46,15 @@ impl Session {
 
     /// No window has the keyboard.
     fn unfocus(&mut self) -> XResult<()> {
-        self.x
-            .set_input_focus(InputFocus::POINTER_ROOT, self.own, x11rb::CURRENT_TIME)?;
+        self.give_focus(self.own)?;
         self.change_focus(None)
+    }
+
+    fn give_focus(&mut self, xid: u32) -> XResult<()> {
+        let x = self.x.clone();
+        let given = x.set_input_focus(InputFocus::POINTER_ROOT, xid, x11rb::CURRENT_TIME)?;
+        self.focus_given = given.sequence_number();
+        Ok(())
     }
 
     /// A window has got the keyboard.

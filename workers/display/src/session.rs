@@ -77,7 +77,10 @@ pub struct Session {
     pub focus: Option<WindowId>,
     /// The client that chose the focus, and what it chose.
     pub focus_of: Option<(ConnectionId, WindowId)>,
-    /// Windows that wait for the X server's time to be told to take the focus.
+    /// The request by which we gave the focus last: what the X server tells about the focus
+    /// before it handles that is out of date.
+    pub focus_given: u64,
+    /// The window that waits for the X server's time to be told to take the focus.
     pub take_focus: Option<WindowId>,
     /// The window that we know to be above all others.
     pub top: Option<u32>,

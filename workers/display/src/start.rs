@@ -87,6 +87,7 @@ pub fn run(mut supervisor: Supervisor) -> i32 {
         keyboard: Keyboard::default(),
         focus: None,
         focus_of: None,
+        focus_given: 0,
         take_focus: None,
         top: None,
         cursor: None,

@@ -107,8 +107,18 @@ impl Typing {
     fn stroke(&self, pressed: bool) -> (KeyPressEvent, Vec<u32>) {
         loop {
             let event = self.event(pressed);
-            let row = self.app.x.get_keyboard_mapping(event.detail, 1).unwrap().reply().unwrap();
-            if !row.keysyms.first().is_some_and(|sym| keysyms::is_modifier(*sym)) {
+            let row = self
+                .app
+                .x
+                .get_keyboard_mapping(event.detail, 1)
+                .unwrap()
+                .reply()
+                .unwrap();
+            if !row
+                .keysyms
+                .first()
+                .is_some_and(|sym| keysyms::is_modifier(*sym))
+            {
                 return (event, row.keysyms);
             }
         }

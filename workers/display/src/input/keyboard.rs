@@ -147,7 +147,11 @@ fn set_map(x: &X, first: u8, change: Change) -> XResult<()> {
     let (types, syms) = (count(change.types.len()), count(change.syms.len()));
     let modifiers = change.modifiers.as_ref().map_or(0, |m| count(m.len()));
     // With the modifiers goes whatever somebody has fixed explicitly.
-    let whole = if change.modifiers.is_some() { (first, syms) } else { (0, 0) };
+    let whole = if change.modifiers.is_some() {
+        (first, syms)
+    } else {
+        (0, 0)
+    };
     let mut flags = SetMapFlags::RECOMPUTE_ACTIONS;
     let mut values = SetMapAux::new().syms(change.syms);
     if types > 0 {
@@ -168,18 +172,29 @@ fn set_map(x: &X, first: u8, change: Change) -> XResult<()> {
 
 /// Tells the X server what every keycode means.
 fn program(x: &X, layout: &Layout) -> XResult<()> {
-    let empty = KeySymMap { kt_index: [0; 4], group_info: 0, width: 0, syms: vec![] };
-    let modifiers = layout
-        .modifier_keys()
-        .map(|(keycode, mods)| KeyModMap { keycode, mods: ModMask::from(u16::from(mods)) });
+    let empty = KeySymMap {
+        kt_index: [0; 4],
+        group_info: 0,
+        width: 0,
+        syms: vec![],
+    };
+    let modifiers = layout.modifier_keys().map(|(keycode, mods)| KeyModMap {
+        keycode,
+        mods: ModMask::from(u16::from(mods)),
+    });
     // Key types can be replaced only while no key has one that goes away. Applications see the
     // result only.
     x.grab_server()?;
-    let nothing = Change { syms: vec![empty; usize::from(LAST - FIRST) + 1], ..Change::default() };
+    let nothing = Change {
+        syms: vec![empty; usize::from(LAST - FIRST) + 1],
+        ..Change::default()
+    };
     set_map(x, FIRST, nothing)?;
     let all = Change {
         types: key_types(layout),
-        syms: (FIRST..=LAST).map(|keycode| key_syms(layout, keycode)).collect(),
+        syms: (FIRST..=LAST)
+            .map(|keycode| key_syms(layout, keycode))
+            .collect(),
         modifiers: Some(modifiers.collect()),
     };
     set_map(x, FIRST, all)?;
@@ -189,7 +204,14 @@ fn program(x: &X, layout: &Layout) -> XResult<()> {
 
 /// Tells the X server what one keycode means.
 fn program_key(x: &X, layout: &Layout, keycode: u8) -> XResult<()> {
-    set_map(x, keycode, Change { syms: vec![key_syms(layout, keycode)], ..Change::default() })
+    set_map(
+        x,
+        keycode,
+        Change {
+            syms: vec![key_syms(layout, keycode)],
+            ..Change::default()
+        },
+    )
 }
 
 impl Session {
