@@ -92,7 +92,11 @@ impl Session {
 
     /// The session directory.
     pub fn session_dir(&self) -> PathBuf {
-        self.runtime_dir().join("xpra").join(self.display.to_string())
+        let sessions = match self.start {
+            Start::User => self.runtime_dir().join("xpra"),
+            Start::Root => PathBuf::from("/run/xpra"),
+        };
+        sessions.join(self.display.to_string())
     }
 
     /// A file with the password.

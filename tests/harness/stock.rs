@@ -37,7 +37,7 @@ impl StockClient {
         let mut command = stock(session, home.path(), &["attach", &target(session, via)]);
         command
             .args(["--opengl=no", "--splash=no", "--tray=no", "--audio=no", "--mdns=no"])
-            .args(["--notifications=no", "--reconnect=no"])
+            .args(["--notifications=no", "--reconnect=no", "--title=@title@"])
             .args(more)
             .env("DISPLAY", screen.display());
         if via == Via::Tcp {
