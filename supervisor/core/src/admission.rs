@@ -7,6 +7,7 @@
 //! came before.
 
 use ipc::auth::PeerFacts;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -148,7 +149,7 @@ impl Penalties {
 /// A connection in the eyes of the choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Knock<Id> {
-    /// Which.
+    /// Which; a newer one has a greater id.
     pub id: Id,
     /// Where it comes from.
     pub source: Source,
@@ -179,7 +180,7 @@ fn count<Id>(knocks: &[Knock<Id>], source: Source) -> usize {
 /// Chooses among those who wait with something to say: the least penalised source, then the one
 /// with the fewest processes, then the newest connection.
 #[must_use]
-pub fn next<W: Copy, S: Copy>(
+pub fn next<W: Copy + Ord, S: Copy + Ord>(
     penalties: &Penalties,
     waiting: &[Knock<W>],
     strangers: &[Knock<S>],
@@ -190,7 +191,7 @@ pub fn next<W: Copy, S: Copy>(
             penalties.failures(knock.source, now),
             count(strangers, knock.source),
         );
-        (rank, std::cmp::Reverse(knock.since))
+        (rank, Reverse((knock.since, knock.id)))
     });
     let Some(chosen) = chosen else {
         return Next::Nothing;
@@ -207,7 +208,7 @@ pub fn next<W: Copy, S: Copy>(
             penalties.failures(knock.source, now),
             count(strangers, knock.source),
         );
-        (rank, std::cmp::Reverse(knock.since))
+        (rank, Reverse((knock.since, knock.id)))
     });
     match victim {
         Some(victim) if now >= victim.since + STRANGER_GRACE => Next::Replace { victim: victim.id },
@@ -219,7 +220,11 @@ pub fn next<W: Copy, S: Copy>(
 /// The one to close when too many wait: of the most penalised, then the most crowded source the
 /// oldest.
 #[must_use]
-pub fn to_drop<W: Copy>(penalties: &Penalties, waiting: &[Knock<W>], now: Instant) -> Option<W> {
+pub fn to_drop<W: Copy + Ord>(
+    penalties: &Penalties,
+    waiting: &[Knock<W>],
+    now: Instant,
+) -> Option<W> {
     waiting
         .iter()
         .max_by_key(|knock| {
@@ -227,7 +232,7 @@ pub fn to_drop<W: Copy>(penalties: &Penalties, waiting: &[Knock<W>], now: Instan
                 penalties.failures(knock.source, now),
                 count(waiting, knock.source),
             );
-            (rank, std::cmp::Reverse(knock.since))
+            (rank, Reverse((knock.since, knock.id)))
         })
         .map(|knock| knock.id)
 }
@@ -318,7 +323,8 @@ mod tests {
                 since: after(start, id as u64 / 10),
             })
             .collect();
-        let arrived = after(start, crowd as u64 / 10 + 1);
+        // In the same go as the last of the crowd.
+        let arrived = after(start, crowd as u64 / 10);
         let mut strangers: Vec<Knock<usize>> = Vec::new();
         let mut now = start;
         loop {

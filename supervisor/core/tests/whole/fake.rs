@@ -1,0 +1,341 @@
+//! Workers that do what a test tells them, under the supervisor's real filter.
+//!
+//! The client's socket carries commands, one line each; what happens to the connection is written
+//! back as lines.
+
+use ipc::auth::{AuthToNetwork, AuthToSupervisor, NetworkToAuth, Refusal, SupervisorToAuth};
+use ipc::channel::Message;
+use ipc::display::{DisplayToSupervisor, SupervisorToDisplay};
+use ipc::encoder::{EncoderToSupervisor, SupervisorToEncoder};
+use ipc::network::{ClientDescription, NetworkToSupervisor, Request, SupervisorToNetwork};
+use ipc::verdict::{Peer, Violation};
+use ipc::{Channel, ChannelError, ConnectionId, Size};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::process::exit;
+
+fn descriptor(number: i32) -> OwnedFd {
+    // SAFETY: the supervisor passes these, and each is taken once.
+    unsafe { OwnedFd::from_raw_fd(number) }
+}
+
+fn wait(fds: &[BorrowedFd<'_>]) -> Vec<bool> {
+    let mut polled: Vec<_> = fds
+        .iter()
+        .map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
+        .collect();
+    ppoll(&mut polled, None, None).unwrap();
+    polled.iter().map(|fd| fd.any().unwrap_or(false)).collect()
+}
+
+/// All messages that are there; ends the process when the channel is closed.
+fn receive<Tx: Message, Rx: Message>(channel: &mut Channel<Tx, Rx>) -> Vec<(Rx, Vec<OwnedFd>)> {
+    let mut messages = Vec::new();
+    loop {
+        match channel.receive() {
+            Ok(Some(message)) => messages.push(message),
+            Ok(None) => return messages,
+            Err(ChannelError::Closed) => exit(0),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn say(line: &str) {
+    println!("{line}");
+}
+
+/// Becomes the worker that the name says.
+pub fn run(name: &str) {
+    // Rust's own handler would need calls that a worker may not make.
+    // SAFETY: nothing of ours depends on a handler.
+    unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
+    say("INFO started");
+    match name {
+        "bulkhead-network" => network(),
+        "bulkhead-auth" => auth(),
+        "bulkhead-display" => display(),
+        "bulkhead-encoder" => encoder(),
+        other => panic!("no fake {other}"),
+    }
+}
+
+struct Network {
+    supervisor: Channel<NetworkToSupervisor, SupervisorToNetwork>,
+    auth: Option<Channel<NetworkToAuth, AuthToNetwork>>,
+    /// Ends of channels, by what they lead to; held, not used.
+    held: BTreeMap<&'static str, OwnedFd>,
+    socket: File,
+}
+
+impl Network {
+    fn back(&mut self, line: &str) {
+        let _ = self.socket.write_all(format!("{line}\n").as_bytes());
+    }
+
+    fn ask(&mut self, request: Request) {
+        self.supervisor
+            .send(&NetworkToSupervisor::Request(request), vec![])
+            .unwrap();
+    }
+
+    fn accuse(&mut self, peer: Peer) {
+        let violation = Violation {
+            peer,
+            what: "rubbish\n\u{1b}[31m".into(),
+        };
+        self.supervisor
+            .send(&NetworkToSupervisor::Violation(violation), vec![])
+            .unwrap();
+    }
+
+    fn obey(&mut self, line: &str) {
+        let words: Vec<_> = line.split(' ').collect();
+        match words[..] {
+            ["login", username] => {
+                let hello = NetworkToAuth::Hello {
+                    username: username.into(),
+                    digests: vec![],
+                    salt_digests: vec![],
+                    small: false,
+                };
+                self.auth.as_mut().unwrap().send(&hello, vec![]).unwrap();
+            }
+            ["session", uuid, share, steal] => self.ask(Request::Session(ClientDescription {
+                client_type: "fake\u{1b}[2J".into(),
+                uuid: uuid.into(),
+                share: share == "share",
+                steal: steal == "steal",
+                ..ClientDescription::default()
+            })),
+            ["info"] => self.ask(Request::Info),
+            ["screenshot"] => self.ask(Request::Screenshot),
+            ["detach"] => self.ask(Request::Detach),
+            ["stop"] => self.ask(Request::Stop),
+            ["exit"] => self.ask(Request::Exit),
+            ["accuse", "display"] => self.accuse(Peer::Display),
+            ["accuse", "encoder"] => self.accuse(Peer::Encoder(ConnectionId(4711))),
+            ["rubbish"] => {
+                let flags = nix::sys::socket::MsgFlags::MSG_NOSIGNAL;
+                let packet = [std::io::IoSlice::new(b"\xff\xff\xff")];
+                let fd = std::os::fd::AsRawFd::as_raw_fd(&self.supervisor.as_fd());
+                nix::sys::socket::sendmsg::<()>(fd, &packet, &[], flags, None).unwrap();
+            }
+            ["panic"] => {
+                say("PANIC network fake.rs:1 asked to");
+                exit(101);
+            }
+            ["forbidden"] => {
+                let _ = std::net::UdpSocket::bind("127.0.0.1:0");
+                unreachable!("the filter is not in force");
+            }
+            ["log", ref rest @ ..] => say(&rest.join(" ").replace("^", "\u{1b}")),
+            _ => self.back("what?"),
+        }
+    }
+
+    fn hear(&mut self, message: SupervisorToNetwork, fds: Vec<OwnedFd>) {
+        let mut fds = fds.into_iter();
+        match message {
+            SupervisorToNetwork::Start { id, .. } => {
+                self.auth = fds.next().map(Channel::new);
+                let id = id.map_or("none".into(), |facts| format!(":{}", facts.display));
+                self.back(&format!("start id={id}"));
+            }
+            SupervisorToNetwork::Session(facts) => {
+                self.held.insert("display", fds.next().unwrap());
+                self.held.insert("encoder", fds.next().unwrap());
+                self.supervisor
+                    .send(&NetworkToSupervisor::Attached, vec![])
+                    .unwrap();
+                self.back(&format!("session readonly={}", facts.readonly));
+            }
+            SupervisorToNetwork::Screenshot => {
+                self.held.insert("encoder", fds.next().unwrap());
+                self.back("screenshot");
+            }
+            SupervisorToNetwork::Info(entries) => {
+                for (key, value) in entries {
+                    self.back(&format!("info {key} {value:?}"));
+                }
+            }
+            SupervisorToNetwork::InfoEnd => self.back("info-end"),
+            SupervisorToNetwork::Display => {
+                self.held.insert("display", fds.next().unwrap());
+                self.back("new-display");
+            }
+            SupervisorToNetwork::Encoder => {
+                self.held.insert("encoder", fds.next().unwrap());
+                self.back("new-encoder");
+            }
+            SupervisorToNetwork::Disconnect { reason } => {
+                self.back(&format!("disconnect {}", reason.join("|")));
+                exit(0);
+            }
+        }
+    }
+}
+
+fn network() {
+    let mut it = Network {
+        supervisor: Channel::new(descriptor(3)),
+        auth: None,
+        held: BTreeMap::new(),
+        socket: File::from(descriptor(5)),
+    };
+    let mut input = Vec::new();
+    loop {
+        it.supervisor.flush().ok();
+        if let Some(auth) = &mut it.auth {
+            auth.flush().ok();
+        }
+        let mut fds = vec![it.supervisor.as_fd(), it.socket.as_fd()];
+        fds.extend(it.auth.as_ref().map(AsFd::as_fd));
+        let ready = wait(&fds);
+        if ready[0] {
+            for (message, fds) in receive(&mut it.supervisor) {
+                it.hear(message, fds);
+            }
+        }
+        if ready.get(2) == Some(&true) {
+            match it.auth.as_mut().unwrap().receive() {
+                Ok(Some((AuthToNetwork::Accepted, _))) => it.back("accepted"),
+                Ok(Some((AuthToNetwork::Rejected { text }, _))) => {
+                    it.back(&format!("rejected {text}"));
+                    exit(0);
+                }
+                Ok(_) => {}
+                Err(_) => it.auth = None,
+            }
+        }
+        if ready[1] {
+            let mut bytes = [0; 4096];
+            match it.socket.read(&mut bytes) {
+                Ok(0) | Err(_) => exit(0),
+                Ok(len) => input.extend_from_slice(&bytes[..len]),
+            }
+            while let Some(end) = input.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = input.drain(..=end).collect();
+                it.obey(String::from_utf8_lossy(&line[..end]).as_ref());
+            }
+        }
+    }
+}
+
+fn auth() {
+    let mut supervisor: Channel<AuthToSupervisor, SupervisorToAuth> = Channel::new(descriptor(3));
+    supervisor.send(&AuthToSupervisor::Ready, vec![]).unwrap();
+    let mut networks: BTreeMap<ConnectionId, Channel<AuthToNetwork, NetworkToAuth>> =
+        BTreeMap::new();
+    loop {
+        let ids: Vec<_> = networks.keys().copied().collect();
+        let mut fds = vec![supervisor.as_fd()];
+        fds.extend(networks.values().map(AsFd::as_fd));
+        let ready = wait(&fds);
+        for (id, _) in ids.iter().zip(&ready[1..]).filter(|(_, ready)| **ready) {
+            let network = networks.get_mut(id).unwrap();
+            match network.receive() {
+                Ok(Some((NetworkToAuth::Hello { username, .. }, _))) => {
+                    let (connection, module) = (*id, "fake".to_owned());
+                    let (verdict, answer) = if username == "ok" {
+                        (
+                            AuthToSupervisor::Accepted {
+                                connection,
+                                username,
+                                module,
+                            },
+                            AuthToNetwork::Accepted,
+                        )
+                    } else {
+                        let why = Refusal::Failed;
+                        (
+                            AuthToSupervisor::Refused {
+                                connection,
+                                module,
+                                why,
+                            },
+                            AuthToNetwork::Rejected {
+                                text: "authentication failed".into(),
+                            },
+                        )
+                    };
+                    supervisor.send(&verdict, vec![]).unwrap();
+                    network.send(&answer, vec![]).ok();
+                }
+                Ok(_) => {}
+                Err(_) => drop(networks.remove(id)),
+            }
+        }
+        if ready[0] {
+            for (message, fds) in receive(&mut supervisor) {
+                match message {
+                    SupervisorToAuth::Connection { connection, .. } => {
+                        networks.insert(connection, Channel::new(fds.into_iter().next().unwrap()));
+                    }
+                    SupervisorToAuth::Gone(id) => drop(networks.remove(&id)),
+                }
+            }
+        }
+    }
+}
+
+fn display() {
+    let mut supervisor: Channel<DisplayToSupervisor, SupervisorToDisplay> =
+        Channel::new(descriptor(3));
+    let mut held = Vec::new();
+    loop {
+        wait(&[supervisor.as_fd()]);
+        for (message, fds) in receive(&mut supervisor) {
+            held.extend(fds);
+            match message {
+                SupervisorToDisplay::Start { .. } => {
+                    supervisor
+                        .send(&DisplayToSupervisor::Ready, vec![])
+                        .unwrap();
+                    supervisor
+                        .send(&DisplayToSupervisor::Windows(1), vec![])
+                        .unwrap();
+                }
+                SupervisorToDisplay::Client {
+                    connection,
+                    rights,
+                    purpose,
+                } => {
+                    say(&format!(
+                        "INFO client {connection} {purpose:?} readonly={}",
+                        rights.readonly
+                    ));
+                }
+                SupervisorToDisplay::Encoder(connection) => {
+                    say(&format!("INFO encoder {connection}"));
+                }
+                SupervisorToDisplay::Gone(connection) => say(&format!("INFO gone {connection}")),
+                SupervisorToDisplay::Describe { token } => {
+                    let root = Size::new(640, 480).unwrap();
+                    let description = DisplayToSupervisor::Description {
+                        token,
+                        root,
+                        windows: vec![],
+                    };
+                    supervisor.send(&description, vec![]).unwrap();
+                }
+            }
+        }
+    }
+}
+
+fn encoder() {
+    let mut supervisor: Channel<EncoderToSupervisor, SupervisorToEncoder> =
+        Channel::new(descriptor(3));
+    let mut held = Vec::new();
+    loop {
+        wait(&[supervisor.as_fd()]);
+        for (message, fds) in receive(&mut supervisor) {
+            held.extend(fds);
+            say(&format!("INFO {message:?}"));
+        }
+    }
+}
