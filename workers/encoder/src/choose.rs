@@ -226,6 +226,10 @@ fn lossless(q: &Question<'_>) -> Option<How> {
         Some(Coding::Png) => [png, raw, webp, None],
         Some(Coding::Webp) => [webp, raw, png, None],
         Some(Coding::Rgb24 | Coding::Rgb32) => [raw, png, webp, None],
+        // Nobody waits for a refresh: what LZ4 cannot compress need not go as it is.
+        _ if area >= BIG && q.wanted == Some(100) && q.content != Content::Flat => {
+            [png, fast_raw, webp, raw]
+        }
         _ if area >= SMALL && q.tuning.speed.is_some_and(|s| s < THRIFTY) => [webp, png, raw, None],
         _ => [fast_raw, png, webp, raw],
     };
@@ -327,7 +331,7 @@ mod tests {
             ),
             // The lossless refresh.
             (
-                "raw",
+                "png",
                 Question {
                     wanted: Some(100),
                     rapid: true,

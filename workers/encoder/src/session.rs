@@ -11,6 +11,7 @@ use ipc::ids::ConnectionId;
 use ipc::shared::SharedError;
 use ipc::verdict::{Peer, Violation};
 use nix::errno::Errno;
+use runtime::poll::Slot;
 use runtime::{Interest, PollSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
@@ -49,11 +50,20 @@ pub struct Session {
     engine: Engine,
 }
 
-/// Is there anything left to wait for?
-#[derive(PartialEq, Eq)]
-enum Turn {
-    Again,
-    End,
+/// Which channels have something to be read.
+struct Ready {
+    supervisor: bool,
+    network: bool,
+    display: bool,
+}
+
+impl Ready {
+    /// Nothing is known yet.
+    const ALL: Self = Self {
+        supervisor: true,
+        network: true,
+        display: true,
+    };
 }
 
 impl Session {
@@ -73,24 +83,27 @@ impl Session {
     /// # Errors
     /// See [`SessionError`].
     pub fn serve(mut self) -> Result<(), SessionError> {
-        while self.turn()? == Turn::Again {
-            self.wait()?;
+        let mut ready = Ready::ALL;
+        loop {
+            if ready.supervisor {
+                match self.supervisor() {
+                    Err(ChannelError::Closed) => return Ok(()),
+                    result => result.map_err(SessionError::Supervisor)?,
+                }
+            }
+            if ready.network {
+                self.network()?;
+            }
+            if ready.display {
+                self.display()?;
+            }
+            self.engine.work(Instant::now())?;
+            self.send()?;
+            ready = self.wait()?;
         }
-        Ok(())
     }
 
-    fn turn(&mut self) -> Result<Turn, SessionError> {
-        match self.supervisor().map_err(SessionError::Supervisor) {
-            Err(SessionError::Supervisor(ChannelError::Closed)) => return Ok(Turn::End),
-            result => result?,
-        }
-        self.network()?;
-        self.display()?;
-        self.engine.work(Instant::now())?;
-        self.send()?;
-        Ok(Turn::Again)
-    }
-
+    /// New channels are heard in the next turn: what they bring makes them ready.
     fn supervisor(&mut self) -> Result<(), ChannelError> {
         self.supervisor.flush()?;
         while let Some((message, fds)) = self.supervisor.receive()? {
@@ -208,42 +221,41 @@ impl Session {
         }
     }
 
-    fn wait(&mut self) -> Result<(), SessionError> {
+    fn wait(&mut self) -> Result<Ready, SessionError> {
         let timeout = self
             .engine
             .deadline()
             .map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let mut set = PollSet::new();
-        let supervisor = Interest::read_and(self.supervisor.wants_write());
-        set.add(self.supervisor.as_fd(), supervisor);
-        let network = self
-            .network
-            .as_ref()
-            .map(|channel| set.add(channel.as_fd(), Interest::read_and(channel.wants_write())));
-        let display = self
-            .display
-            .as_ref()
-            .map(|channel| set.add(channel.as_fd(), Interest::read_and(channel.wants_write())));
+        let interest = Interest::read_and(self.supervisor.wants_write());
+        let supervisor = set.add(self.supervisor.as_fd(), interest);
+        let network = self.network.as_ref().map(|channel| {
+            let interest = Interest::read_and(channel.wants_write());
+            set.add(channel.as_fd(), interest)
+        });
+        let display = self.display.as_ref().map(|channel| {
+            let interest = Interest::read_and(channel.wants_write());
+            set.add(channel.as_fd(), interest)
+        });
         set.wait(timeout)?;
-        let network = network.is_some_and(|slot| set.ready(slot).writable);
-        let display = display.is_some_and(|slot| set.ready(slot).writable);
+        let of = |slot: Option<Slot>| slot.map(|slot| set.ready(slot)).unwrap_or_default();
+        let (supervisor, network, display) = (set.ready(supervisor), of(network), of(display));
         drop(set);
-        if let Some(Err(error)) = self
-            .network
-            .as_mut()
-            .filter(|_| network)
-            .map(Channel::flush)
+        if network.writable
+            && let Some(Err(error)) = self.network.as_mut().map(Channel::flush)
         {
             self.network_fault(error.into())?;
         }
-        if let Some(Err(error)) = self
-            .display
-            .as_mut()
-            .filter(|_| display)
-            .map(Channel::flush)
+        if display.writable
+            && let Some(Err(error)) = self.display.as_mut().map(Channel::flush)
         {
             self.display_fault(error.into())?;
         }
-        Ok(())
+        Ok(Ready {
+            // A report that waits is written where the supervisor is read.
+            supervisor: supervisor.any(),
+            network: network.readable,
+            display: display.readable,
+        })
     }
 }

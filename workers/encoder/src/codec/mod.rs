@@ -115,19 +115,20 @@ impl Codecs {
         }
     }
 
-    /// Runs every coding once on a small picture, so that what the libraries do on first use
-    /// (look at the processor, allocate) is done before the sandbox is closed.
+    /// Runs every coding on small pictures, so that what the libraries do on first use (look at
+    /// the processor; the C library's `qsort` asks how much memory there is) is done before the
+    /// sandbox is closed. One picture has a few colours, one so many that every table gets large.
     pub fn warm_up(&mut self) {
         let offer = Offer::new(&everything());
-        let Some(size) = Size::new(40, 40) else {
+        let Some(size) = Size::new(64, 64) else {
             return;
         };
-        let source = vec![0x5a; size.bytes() as usize];
-        let mut out = vec![0; 64 * 1024];
         let tokens = (offer.raw_alpha, offer.png, offer.jpeg, offer.webp);
         let (Some(raw), Some(png), Some(jpeg), Some(webp)) = tokens else {
             return;
         };
+        let few = (0..size.bytes()).map(|n| n.to_le_bytes()[0] & 0x30);
+        let many = (0..size.bytes()).map(|n| n.wrapping_mul(0x9e37_79b1).to_le_bytes()[3]);
         let all = [
             How::Raw(raw),
             How::Png(png),
@@ -135,11 +136,14 @@ impl Codecs {
             How::WebpLossless(webp),
             How::WebpLossy(webp, 80),
         ];
-        for (how, alpha) in all.into_iter().flat_map(|how| [(how, false), (how, true)]) {
-            if let Some(pixels) = Pixels::new(&source, size, alpha)
-                && let Err(error) = self.encode(how, &pixels, &mut out)
-            {
-                tracing::error!(coding = ?how.coding(), %error, "warm-up");
+        let mut out = vec![0; 64 * 1024];
+        for source in [few.collect::<Vec<_>>(), many.collect()] {
+            for (how, alpha) in all.into_iter().flat_map(|how| [(how, false), (how, true)]) {
+                if let Some(pixels) = Pixels::new(&source, size, alpha)
+                    && let Err(error) = self.encode(how, &pixels, &mut out)
+                {
+                    tracing::error!(coding = ?how.coding(), %error, "warm-up");
+                }
             }
         }
     }

@@ -14,7 +14,8 @@ use ipc::verdict::{Peer, Violation};
 use ipc::{Rect, Size, WindowId};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Child;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,13 @@ struct Capture {
     writer: Writer,
     bytes: u32,
     free: bool,
+}
+
+/// Where the encoder runs.
+enum Encoder {
+    Thread(JoinHandle<bool>),
+    /// The real executable under its policy.
+    Process(Child),
 }
 
 /// The three peers.
@@ -43,7 +51,7 @@ pub struct Peers {
     /// Refreshes that were asked for.
     pub refreshes: Vec<Option<WindowId>>,
     /// The encoder runs here.
-    pub thread: Option<JoinHandle<bool>>,
+    encoder: Encoder,
 }
 
 /// A drawn picture with its bytes.
@@ -93,9 +101,22 @@ pub fn receive<Tx: Message, Rx: Message>(
 impl Peers {
     /// Starts a session with its channels, without `Start` from `network`.
     pub fn silent() -> Self {
+        Self::around(|theirs| {
+            Encoder::Thread(std::thread::spawn(move || {
+                Session::new(theirs, Codecs::new()).serve().is_ok()
+            }))
+        })
+    }
+
+    /// Starts the real executable for a client with these capabilities.
+    pub fn confined(caps: PictureCaps) -> Self {
+        let mut peers = Self::around(|theirs| Encoder::Process(crate::confined::start(&theirs)));
+        peers.tell(NetworkToEncoder::Start(caps));
+        peers
+    }
+
+    fn around(start: impl FnOnce(OwnedFd) -> Encoder) -> Self {
         let (supervisor, theirs) = socketpair().unwrap();
-        let thread =
-            std::thread::spawn(move || Session::new(theirs, Codecs::new()).serve().is_ok());
         let mut supervisor: Channel<SupervisorToEncoder, EncoderToSupervisor> =
             Channel::new(supervisor);
         let ((network, n), (display, d)) = (socketpair().unwrap(), socketpair().unwrap());
@@ -110,7 +131,7 @@ impl Peers {
             outputs: BTreeMap::new(),
             pulls: 0,
             refreshes: vec![],
-            thread: Some(thread),
+            encoder: start(theirs),
         }
     }
 
@@ -304,10 +325,17 @@ impl Peers {
     }
 
     /// Ends the session and says whether it ended well.
-    pub fn end(mut self) -> bool {
-        let thread = self.thread.take().unwrap();
-        drop(self);
-        thread.join().expect("the encoder did not panic")
+    pub fn end(self) -> bool {
+        let Self {
+            supervisor,
+            encoder,
+            ..
+        } = self;
+        drop(supervisor);
+        match encoder {
+            Encoder::Thread(thread) => thread.join().expect("the encoder did not panic"),
+            Encoder::Process(mut child) => child.wait().unwrap().success(),
+        }
     }
 }
 

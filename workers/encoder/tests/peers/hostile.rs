@@ -131,6 +131,7 @@ fn frames_that_nobody_asked_for() {
     assert!(accused(peers).contains("not pulled"));
     let mut peers = ready();
     peers.tell(NetworkToEncoder::Active(false));
+    peers.hear_display(Duration::from_millis(100), |_| false);
     for _ in 0..5 {
         let buffer = peers.capture(&[0; 400]);
         peers.show(frame(buffer.0, size(10, 10), size(10, 10).rect()));
