@@ -244,9 +244,8 @@ pub fn icon(property: &Property) -> Option<Icon> {
         let good = |size: Size| u32::from(size.width()) >= GOOD_ICON;
         let better = best.is_none_or(|(old, _)| match (good(old), good(size)) {
             (true, true) => size.width() < old.width(),
-            (old_good, new_good) => {
-                new_good > old_good || (!old_good && size.width() > old.width())
-            }
+            (false, false) => size.width() > old.width(),
+            (_, new_is_good) => new_is_good,
         });
         if better {
             best = Some((size, pixels));

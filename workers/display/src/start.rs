@@ -265,7 +265,9 @@ fn extensions(x: &X) -> Result<(), StartError> {
     let xfixes = xfixes::query_version(x, 5, 0)?;
     let shm = shm::query_version(x)?;
     let xkb = xkb::use_extension(x, 1, 0)?;
-    (composite.reply()?, damage.reply()?, xfixes.reply()?);
+    composite.reply()?;
+    damage.reply()?;
+    xfixes.reply()?;
     let shm = shm.reply()?;
     if (shm.major_version, shm.minor_version) < (1, 2) {
         return Err(StartError::Extension("MIT-SHM 1.2"));

@@ -190,7 +190,7 @@ impl Framing {
     /// The first eight bytes of a packet are there.
     fn start(&mut self, out: &mut Vec<u8>) {
         /// An event, an error, or the fixed part of a reply.
-        const FIXED: u64 = 32;
+        const FIXED: usize = 32;
         let head = std::mem::take(&mut self.head);
         if self.setup {
             self.setup = false;
@@ -208,13 +208,13 @@ impl Framing {
         };
         if body <= MAX_BODY {
             out.extend_from_slice(&head);
-            self.left = FIXED - 8 + body;
+            self.left = FIXED as u64 - 8 + body;
             return;
         }
         // The fixed part now, with zeros in place of what follows the length.
         out.extend_from_slice(&head[..4]);
-        out.extend_from_slice(&[0; FIXED as usize - 4]);
-        self.left = FIXED - 8 + body;
+        out.extend_from_slice(&[0; FIXED - 4]);
+        self.left = FIXED as u64 - 8 + body;
         self.keep = false;
     }
 }

@@ -81,7 +81,12 @@ impl Session {
         } else {
             !mapped && wm_state == Some(ICONIC)
         };
-        if override_redirect && !mapped || !override_redirect && !(mapped || iconic || asked) {
+        let ours = if override_redirect {
+            mapped
+        } else {
+            mapped || iconic || asked
+        };
+        if !ours {
             return Ok(());
         }
         let border = if override_redirect {

@@ -26,6 +26,7 @@ fn french() -> Keymap {
         (37, "Control_L"),
         (38, "q Q q Q at Greek_OMEGA"),
         (50, "Shift_L"),
+        (54, "c C Cyrillic_es Cyrillic_ES"),
         (62, "Shift_R"),
         (64, "Alt_L Meta_L Alt_L Meta_L"),
         (65, "space"),
@@ -177,6 +178,36 @@ fn the_clients_own_keycodes_and_layout() {
     // The keycode is the client's.
     t.peer.type_key(t.id, "eacute", 11, NONE);
     assert_eq!(t.event(true).detail, 11);
+}
+
+#[test]
+fn the_second_layout_of_the_keyboard() {
+    let mut t = typing(with(french()));
+    // Only applications that know XKB are told the group.
+    x11rb::protocol::xkb::use_extension(&t.app.x, 1, 0)
+        .unwrap()
+        .reply()
+        .unwrap();
+    for (group, name) in [(0, "c"), (1, "Cyrillic_es"), (1, "Cyrillic_ES"), (0, "c")] {
+        let modifiers = if name == "Cyrillic_ES" { SHIFT } else { NONE };
+        let NetworkToDisplay::Key(key) = key(t.id, name, 54, modifiers, true) else {
+            unreachable!()
+        };
+        for pressed in [true, false] {
+            let key = ipc::input::Key {
+                group,
+                pressed,
+                ..key.clone()
+            };
+            t.peer.say(NetworkToDisplay::Key(key));
+        }
+        let (event, row) = t.stroke(true);
+        let state = u16::from(event.state);
+        assert_eq!(state >> 13, u16::from(group), "{name}");
+        let column = usize::from(group) * 2 + usize::from(state & 1);
+        assert_eq!(row[column], keysyms::from_name(name).unwrap());
+        t.stroke(false);
+    }
 }
 
 #[test]

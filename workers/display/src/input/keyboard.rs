@@ -155,7 +155,7 @@ fn set_map(x: &X, first: u8, change: Change) -> XResult<()> {
     let mut flags = SetMapFlags::RECOMPUTE_ACTIONS;
     let mut values = SetMapAux::new().syms(change.syms);
     if types > 0 {
-        flags = flags | SetMapFlags::RESIZE_TYPES;
+        flags |= SetMapFlags::RESIZE_TYPES;
         values = values.types(change.types);
     }
     if let Some(modifiers) = change.modifiers {

@@ -170,7 +170,10 @@ impl Worker {
 
     pub fn launch(server: &Xvfb) -> Self {
         let (ours, theirs) = socketpair().unwrap();
-        let thread = std::thread::spawn(move || display::run(Channel::new(theirs)));
+        let thread = std::thread::Builder::new()
+            .name("worker".into())
+            .spawn(move || display::run(Channel::new(theirs)))
+            .unwrap();
         let mut supervisor = Channel::new(ours);
         let (mut writer, cookie) = Unsealed::new(16).unwrap().into_writer().unwrap();
         writer.bytes().copy_from_slice(&COOKIE);
