@@ -288,7 +288,9 @@ impl Peers {
                 | EncoderToNetwork::Cursor { data: place, .. }
                 | EncoderToNetwork::Screenshot { data: place, .. } => {
                     let bytes = data(&self.outputs, &place);
-                    self.tell(NetworkToEncoder::Written(place.buffer));
+                    // An encoder that has had enough of us does not listen.
+                    let written = NetworkToEncoder::Written(place.buffer);
+                    let _ = self.network.send(&written, vec![]);
                     Seen::Other(message, bytes)
                 }
                 EncoderToNetwork::DefaultCursor => Seen::Other(message, vec![]),
