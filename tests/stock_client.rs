@@ -167,7 +167,7 @@ fn a_menu_opens_at_the_right_place() {
     screen.xdotool(&["search", "--onlyvisible", "--name", "wanted", "windowactivate", "--sync"]);
     screen.xdotool(&["mousemove", &at[0], &at[1], "keydown", "Control_L", "mousedown", "1"]);
     let menu = |screen: &Screen| {
-        let sizes = |w: &Window| Some((*w, screen.geometry(*w)?));
+        let sizes = |w: &Window| Some((*w, screen.outer_geometry(*w)?));
         let found = screen.popups().iter().filter_map(sizes).find(|(_, g)| g.2 > 50 && g.3 > 50);
         found.map(|(_, geometry)| geometry)
     };
@@ -183,7 +183,9 @@ fn a_menu_opens_at_the_right_place() {
 
 #[test]
 fn windows_are_resized_from_both_sides_and_closed() {
-    let session = Session::start(&["--start=xterm -T wanted -geometry 60x20+40+30"]);
+    let session = Session::start(&[
+        "--start=xterm -T wanted -geometry 60x20+40+30 -xrm 'XTerm*allowWindowOps: true'",
+    ]);
     let screen = ClientScreen::start(1280, 800);
     let _client = StockClient::attach(&session, &screen, Via::Tcp);
     let x11 = session.screen();

@@ -119,6 +119,14 @@ impl Screen {
         Some((at.dst_x, at.dst_y, g.width, g.height))
     }
 
+    /// Position on the root window, width and height, all with the border.
+    pub fn outer_geometry(&self, window: Window) -> Option<(i16, i16, u16, u16)> {
+        let border = self.connection.get_geometry(window).ok()?.reply().ok()?.border_width;
+        let (x, y, width, height) = self.geometry(window)?;
+        let half = i16::try_from(border).ok()?;
+        Some((x - half, y - half, width + 2 * border, height + 2 * border))
+    }
+
     /// What a window shows.
     pub fn picture(&self, window: Window) -> Option<Picture> {
         let (_, _, width, height) = self.geometry(window)?;

@@ -67,7 +67,8 @@ impl Session {
         let port = free_port();
         let bind = format!("--bind-tcp=127.0.0.1:{port},auth=file(filename={})", password.display());
         let mut command = command_as(start, &runtime, &home);
-        command.args(["seamless", "--daemon=no", &bind]).args(options);
+        let chdir = format!("--chdir={}", home.display());
+        command.args(["seamless", "--daemon=no", &bind, &chdir]).args(options);
         if start == Start::Root {
             command.arg(format!("--uid={}", user.name));
         }
