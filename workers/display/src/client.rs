@@ -52,6 +52,9 @@ pub struct View {
     pub known_before: bool,
     /// The client shows it.
     pub shown: bool,
+    /// The count of the application's changes of geometry when the client was told of the window
+    /// or last placed it: what it says with its next `Map` may be out of date after another one.
+    pub counter: u32,
     /// Metadata to tell.
     pub changed: BTreeSet<Key>,
     /// The geometry is to be told.

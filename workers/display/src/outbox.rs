@@ -64,6 +64,7 @@ fn tell(client: &mut Client, windows: &Windows, root: (Size, Size)) -> Result<()
         };
         if !view.told {
             view.told = true;
+            view.counter = window.counter;
             view.changed.clear();
             (view.moved, view.raise) = (false, false);
             send!(DisplayToNetwork::NewWindow {

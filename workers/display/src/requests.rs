@@ -204,13 +204,16 @@ impl Session {
         };
         view.shown = true;
         view.region = Region::whole(known.place.geometry().size);
+        let current = view.counter == known.counter;
+        view.counter = known.counter;
         if !may_act {
             return Ok(());
         }
         if self.driver() == Some(id) && !states.contains(&(WindowState::Iconic, true)) {
             self.set_state(window, WindowState::Iconic, false, Some(id))?;
         }
-        self.arrange(id, window, Some(geometry), states)
+        // The application has resized it meanwhile: the client is about to hear of it.
+        self.arrange(id, window, Some(geometry).filter(|_| current), states)
     }
 
     fn unmap(&mut self, id: ConnectionId, window: WindowId, iconified: bool) -> XResult<()> {

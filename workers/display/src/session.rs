@@ -130,6 +130,8 @@ impl Session {
     /// Brings everybody up to date with what has happened.
     fn settle(&mut self) -> XResult<()> {
         self.read_stale_properties()?;
+        // Nobody hears of anything before the X server does.
+        self.x.flush()?;
         self.tell_supervisor();
         self.tell_clients()?;
         self.send_pictures()?;
@@ -152,11 +154,11 @@ impl Session {
 
     /// Waits for something to happen, and handles what peers say. `false` at the end.
     fn wait(&mut self, timeout: Option<Duration>) -> XResult<bool> {
-        let (supervisor, peers) = {
+        let (supervisor, x, peers) = {
             let mut set = PollSet::new();
             let interest = Interest::read_and(self.supervisor.wants_write());
             let supervisor = set.add(self.supervisor.as_fd(), interest);
-            set.add(self.x.stream().as_fd(), Interest::Read);
+            let x = set.add(self.x.stream().as_fd(), Interest::Read);
             let mut slots = Vec::new();
             for (id, client) in &self.clients {
                 let network = &client.network;
@@ -173,8 +175,13 @@ impl Session {
             }
             let ready = slots.into_iter().filter(|(_, slot)| set.ready(*slot).any());
             let peers: Vec<_> = ready.map(|(peer, _)| peer).collect();
-            (set.ready(supervisor).any(), peers)
+            (set.ready(supervisor).any(), set.ready(x).any(), peers)
         };
+        if x {
+            // What peers say is about a world in which that has happened already.
+            self.handle_events()?;
+            self.read_stale_properties()?;
+        }
         for peer in peers {
             match peer {
                 Peer::Network(id) => self.hear_network(id)?,
@@ -321,12 +328,13 @@ impl Session {
                 }
             }
             SupervisorToDisplay::Gone(connection) => self.drop_client(connection)?,
-            SupervisorToDisplay::Describe { token } => self.describe(token),
+            SupervisorToDisplay::Describe { token } => self.describe(token)?,
         }
         Ok(())
     }
 
-    fn describe(&mut self, token: u64) {
+    fn describe(&mut self, token: u64) -> XResult<()> {
+        self.x.flush()?;
         let windows = self
             .windows
             .iter()
@@ -344,5 +352,6 @@ impl Session {
             root,
             windows,
         });
+        Ok(())
     }
 }

@@ -120,7 +120,7 @@ fn a_window_appears_with_its_title_and_its_pixels() {
         .settle(id, (320, 200), &s.app.image(window, (320, 200)));
     s.app.title(window, "Changed");
     assert_eq!(s.peer.titled("Changed"), id);
-    assert_eq!(s.app.property(s.app.root, "_NET_CLIENT_LIST"), [window]);
+    s.app.becomes(s.app.root, "_NET_CLIENT_LIST", &[window]);
     s.app.x.destroy_window(window).unwrap();
     s.app.sync();
     s.peer.lost(id);
@@ -174,6 +174,33 @@ fn resizing_from_both_sides() {
         _ => None,
     });
     assert_eq!(synthetic, (true, 1030, 250));
+}
+
+#[test]
+fn a_window_that_changes_before_the_client_has_put_it_up_keeps_the_change() {
+    let mut s = session();
+    let window = s.app.window("eager", (30, 40, 320, 200));
+    let id = s.peer.titled("eager");
+    s.app.mapped(window);
+    let larger = ConfigureWindowAux::new().width(400).height(300);
+    s.app.x.configure_window(window, &larger).unwrap();
+    assert_eq!(s.configured(window), (30, 40, 400, 300));
+    // The client has not heard of that when it says where it has put the window.
+    let (before, states) = (geometry(77, 88, 320, 200), vec![]);
+    s.peer.say(NetworkToDisplay::Map {
+        window: id,
+        geometry: before,
+        states,
+    });
+    assert_eq!(s.moved(id), (geometry(30, 40, 400, 300), 1));
+    // Later it counts what it says.
+    let (later, states) = (geometry(77, 88, 400, 300), vec![]);
+    s.peer.say(NetworkToDisplay::Map {
+        window: id,
+        geometry: later,
+        states,
+    });
+    assert_eq!(s.configured(window), (77, 88, 400, 300));
 }
 
 #[test]
@@ -317,8 +344,8 @@ fn properties_become_metadata() {
     // _NET_WM_NAME wins as soon as there is one.
     s.app.title(window, "better");
     assert_eq!(s.peer.titled("better"), id);
-    assert_eq!(s.app.property(window, "WM_STATE")[0], 1);
-    assert_eq!(s.app.property(window, "_NET_FRAME_EXTENTS"), [0; 4]);
+    s.app.becomes(window, "WM_STATE", &[1, 0]);
+    s.app.becomes(window, "_NET_FRAME_EXTENTS", &[0; 4]);
 }
 
 #[test]
@@ -346,7 +373,7 @@ fn states_change_from_both_sides() {
     let unmapped = |e: &Event| matches!(e, Event::UnmapNotify(_)).then_some(());
     s.app.wait("UnmapNotify", unmapped);
     s.barrier(1);
-    assert_eq!(s.app.property(window, "WM_STATE")[0], 3);
+    s.app.becomes(window, "WM_STATE", &[3, 0]);
     s.peer.map(id);
     s.app.mapped(window);
     // Iconified by the client, restored by the application.
@@ -368,10 +395,15 @@ fn states_change_from_both_sides() {
         states,
     });
     assert_eq!(s.configured(window), (0, 0, 1280, 800));
-    s.barrier(2);
-    let states = s.app.property(window, "_NET_WM_STATE");
-    assert!(!states.contains(&vertical) && !states.contains(&full));
-    assert!(states.contains(&shaded) && states.contains(&above));
+    let expected = |states: &[u32]| {
+        !states.contains(&vertical)
+            && !states.contains(&full)
+            && states.contains(&shaded)
+            && states.contains(&above)
+    };
+    s.app.until("_NET_WM_STATE", || {
+        expected(&s.app.property(window, "_NET_WM_STATE"))
+    });
 }
 
 #[test]
@@ -382,18 +414,16 @@ fn focus_close_raise_and_drag() {
     s.peer.say(NetworkToDisplay::Focus(Some(first_id)));
     assert!(s.state(first_id, WindowState::Focused));
     s.barrier(1);
-    assert_eq!(s.app.property(s.app.root, "_NET_ACTIVE_WINDOW"), [first]);
-    assert_eq!(
-        s.app.x.get_input_focus().unwrap().reply().unwrap().focus,
-        first
-    );
+    s.app.becomes(s.app.root, "_NET_ACTIVE_WINDOW", &[first]);
+    let focus = || s.app.x.get_input_focus().unwrap().reply().unwrap().focus;
+    s.app.until("the focus", || focus() == first);
     s.peer.say(NetworkToDisplay::Focus(Some(second_id)));
     assert!(!s.state(first_id, WindowState::Focused));
     assert!(s.state(second_id, WindowState::Focused));
     s.peer.say(NetworkToDisplay::Focus(None));
     assert!(!s.state(second_id, WindowState::Focused));
     s.barrier(2);
-    assert_eq!(s.app.property(s.app.root, "_NET_ACTIVE_WINDOW"), [0]);
+    s.app.becomes(s.app.root, "_NET_ACTIVE_WINDOW", &[0]);
     // WM_TAKE_FOCUS comes with a time.
     let protocols = [s.app.atom("WM_TAKE_FOCUS"), s.app.atom("WM_DELETE_WINDOW")];
     let name = s.app.atom("WM_PROTOCOLS");
@@ -625,10 +655,8 @@ fn the_screen_follows_the_first_client() {
         assert_eq!(told, (size(got.0, got.1), size(1280, 800)));
         let root = s.app.x.get_geometry(s.app.root).unwrap().reply().unwrap();
         assert_eq!((u32::from(root.width), u32::from(root.height)), got);
-        assert_eq!(
-            s.app.property(s.app.root, "_NET_WORKAREA"),
-            [0, 0, got.0, got.1]
-        );
+        s.app
+            .becomes(s.app.root, "_NET_WORKAREA", &[0, 0, got.0, got.1]);
     }
     // A second client has no say; it is told.
     let desktop = Some(size(640, 480));

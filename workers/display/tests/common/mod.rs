@@ -654,12 +654,6 @@ impl App {
         });
     }
 
-    /// The events until the pointer is asked to go where a marker button is pressed.
-    pub fn events(&self) -> Vec<Event> {
-        self.sync();
-        std::iter::from_fn(|| self.x.poll_for_event().unwrap()).collect()
-    }
-
     pub fn property(&self, window: u32, name: &str) -> Vec<u32> {
         let atom = self.atom(name);
         let any = AtomEnum::ANY;
@@ -670,6 +664,20 @@ impl App {
             .reply()
             .unwrap();
         reply.value32().map(Iterator::collect).unwrap_or_default()
+    }
+
+    /// Waits until a property is this: another client writes it, and the X server serves clients
+    /// in any order.
+    pub fn becomes(&self, window: u32, name: &str, expected: &[u32]) {
+        self.until(name, || self.property(window, name) == expected);
+    }
+
+    /// Asks the X server until it is so.
+    pub fn until(&self, what: &str, so: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !so() {
+            assert!(Instant::now() < deadline, "waited too long for {what}");
+        }
     }
 
     /// What the X server's keymap says that a key event means, for the first four levels.
