@@ -10,6 +10,8 @@
 //!   is sent again exactly.
 //! * [`icon`], [`screenshot`]: the smaller duties.
 
+#![deny(unsafe_code)]
+
 pub mod capture;
 pub mod choose;
 pub mod codec;

@@ -3,6 +3,7 @@
 pub mod jpeg;
 pub mod png;
 pub mod rgb;
+#[expect(unsafe_code, reason = "libwebp has no safe wrapper")]
 pub mod webp;
 
 use crate::choose::How;

@@ -13,10 +13,9 @@ use std::process::{Child, Command, Stdio};
 
 /// Starts `bulkhead-encoder` with the descriptors of its table, as the supervisor does.
 pub fn start(channel: &OwnedFd) -> Child {
-    let directory = std::env::temp_dir().join(format!("encoder-root-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let root = open(&directory, flags, Mode::empty()).unwrap();
+    let root = open(directory.path(), flags, Mode::empty()).unwrap();
     // Out of the way of the places where they belong.
     let table: Vec<(OwnedFd, RawFd)> = [(channel.as_raw_fd(), 3), (root.as_raw_fd(), 4)]
         .into_iter()
@@ -47,6 +46,7 @@ pub fn start(channel: &OwnedFd) -> Child {
             Ok(())
         });
     }
+    // An open directory stays what it is when its name is gone.
     command.spawn().unwrap()
 }
 
