@@ -752,7 +752,7 @@ impl Session {
             Work::Nothing | Work::Info { .. } => None,
         };
         if let Some(mut encoder) = encoder {
-            self.account(&mut encoder.process, death);
+            self.account(&mut encoder.process, death, false);
             self.encoder_gone(id, death.by_sandbox(), now);
         }
     }
@@ -891,7 +891,7 @@ impl Session {
         let Some(mut connection) = self.connections.remove(&id) else {
             return;
         };
-        self.account(&mut connection.network.process, death);
+        self.account(&mut connection.network.process, death, connection.leaving);
         self.forget(id);
     }
 

@@ -33,7 +33,7 @@ impl Session {
     /// `auth` has died: handshakes in flight end, attached clients notice nothing.
     pub fn auth_died(&mut self, death: Death, now: Instant) {
         if let Some(mut worker) = self.auth.worker.take() {
-            self.account(&mut worker.process, death);
+            self.account(&mut worker.process, death, false);
         }
         let strangers = self
             .connections
@@ -147,7 +147,7 @@ impl Session {
     /// `display` has died: clients stay, a new one adopts the windows.
     pub fn display_died(&mut self, death: Death, now: Instant) {
         if let Some(mut worker) = self.display.worker.take() {
-            self.account(&mut worker.process, death);
+            self.account(&mut worker.process, death, false);
         }
         self.end_screenshots(now);
         self.display_vacant(death, now);

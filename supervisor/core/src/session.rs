@@ -473,19 +473,21 @@ impl Session {
                     return;
                 };
                 let mut gone = self.dismissed.swap_remove(index);
-                self.account(&mut gone.process, death);
+                self.account(&mut gone.process, death, true);
             }
         }
     }
 
-    /// Logs the end of a worker, if it says something.
-    pub fn account(&mut self, process: &mut crate::worker::Process, death: Death) {
+    /// Logs the end of a worker. That of one that was dismissed only matters if it is a fault.
+    pub fn account(&mut self, process: &mut crate::worker::Process, death: Death, dismissed: bool) {
         if death.by_sandbox() {
             self.counters.sandbox += 1;
         }
         let level = match death {
-            Death::Exit(0) | Death::Signal(libc::SIGKILL) => Level::Debug,
+            Death::Signal(libc::SIGKILL) if dismissed => Level::Debug,
+            Death::Exit(0) => Level::Debug,
             Death::Exit(1) => Level::Info,
+            Death::Signal(libc::SIGKILL) => Level::Warn,
             _ => Level::Error,
         };
         let panic = process

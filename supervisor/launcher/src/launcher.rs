@@ -4,9 +4,9 @@ use crate::leftovers::{self, Before, LOG, Leftovers, SOCKET, XAUTHORITY, as_user
 use crate::processes;
 use crate::x_server::{self, XServer};
 use crate::xauthority::{self, Cookie};
+use ipc::Channel;
 use ipc::launcher::{CommandId, LauncherToSupervisor, SupervisorToLauncher};
 use ipc::spec::LauncherSpec;
-use ipc::{Channel, ChannelError};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -24,8 +24,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -122,7 +123,23 @@ fn take_signals() -> nix::Result<SignalFd> {
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
-fn adoption_socket(path: &std::path::Path) -> nix::Result<OwnedFd> {
+/// The log of the applications. In a start as root the directory is the user's, who may have put
+/// something of ours in its place.
+fn open_log(path: &Path) -> io::Result<File> {
+    let log = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(path)?;
+    let metadata = log.metadata()?;
+    if !metadata.is_file() || metadata.nlink() != 1 {
+        return Err(io::Error::other("it is no ordinary file"));
+    }
+    Ok(log)
+}
+
+fn adoption_socket(path: &Path) -> nix::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
     let address = UnixAddr::new(path)?;
@@ -154,12 +171,7 @@ impl Launcher {
                 dir.display()
             ));
         }
-        let log = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(OFlag::O_NOFOLLOW.bits())
-            .open(dir.join(LOG))
+        let log = open_log(&dir.join(LOG))
             .map_err(failed(format!("cannot write {}", dir.join(LOG).display())))?;
         // The session outlives the terminal that it was started from.
         dup2_stdout(&log)
@@ -205,15 +217,7 @@ impl Launcher {
 
     fn write_cookie(&self, display: u32) -> io::Result<()> {
         let path = self.spec.session_dir.join(XAUTHORITY);
-        xauthority::write_session(&path, display, &self.cookie)?;
-        if let Some(user) = &self.spec.user {
-            let file = OpenOptions::new()
-                .read(true)
-                .custom_flags(OFlag::O_NOFOLLOW.bits())
-                .open(path)?;
-            fchown(file, Some(user.uid), Some(user.gid))?;
-        }
-        Ok(())
+        xauthority::write_session(&path, display, &self.cookie, ids(self.spec.user.as_ref()))
     }
 
     fn start_x(&mut self) {
@@ -466,7 +470,8 @@ impl Launcher {
             .stdout(self.log.try_clone()?)
             .stderr(self.log.try_clone()?);
         if let Some(dir) = &self.spec.chdir {
-            command.current_dir(dir);
+            // As login does for a user without a home; exec's own error would not name it.
+            command.current_dir(if dir.is_dir() { dir } else { Path::new("/") });
         }
         let child = processes::start(&mut command, self.spec.user.as_ref(), None, Signal::SIGHUP)?;
         i32::try_from(child.id()).map_err(io::Error::other)
@@ -481,10 +486,16 @@ impl Launcher {
             match received {
                 Ok(None) => return,
                 Ok(Some((message, _))) => self.obey(message),
-                Err(ChannelError::Closed) => self.supervisor = None,
                 Err(error) => {
-                    self.note(&format!("the supervisor's channel is given up: {error}"));
                     self.supervisor = None;
+                    if error.is_violation() {
+                        self.note(&format!("the supervisor's channel is given up: {error}"));
+                    }
+                    // A start that failed leaves nothing; a session that lost its supervisor
+                    // waits for the next.
+                    if !self.commands_started {
+                        self.end();
+                    }
                 }
             }
         }

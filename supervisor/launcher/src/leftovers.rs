@@ -255,7 +255,8 @@ pub fn clean_up_after_killed(session_dir: &Path) -> Before {
         let _ = as_user(left.user, || xauthority::remove(file, &cookie));
     }
     left.remove_x_files();
-    for name in [RECORD, XAUTHORITY, SOCKET, LOG] {
+    // Not the log: the new session's supervisor may write to it already.
+    for name in [RECORD, XAUTHORITY, SOCKET] {
         let _ = fs::remove_file(session_dir.join(name));
     }
     Before::Free
@@ -300,7 +301,7 @@ mod tests {
         }
         let killed = some((i32::MAX, 1), root.path());
         killed.save(&dead).unwrap();
-        xauthority::write_session(&dead.join(XAUTHORITY), 4_000_000, &cookie).unwrap();
+        xauthority::write_session(&dead.join(XAUTHORITY), 4_000_000, &cookie, None).unwrap();
         xauthority::merge(killed.xauthority.as_deref().unwrap(), 4_000_000, &cookie).unwrap();
         fs::write(&killed.files[0], "").unwrap();
         let me = nix::unistd::getpid().as_raw();

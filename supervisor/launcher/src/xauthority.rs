@@ -7,7 +7,7 @@
 use nix::fcntl::OFlag;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -109,18 +109,28 @@ fn create_new(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Writes the session's own file, which opens the display from wherever it is read.
+/// Writes the session's own file, which opens the display from wherever it is read, for its
+/// owner.
 ///
 /// # Errors
 /// What the file system says.
-pub fn write_session(path: &Path, display: u32, cookie: &Cookie) -> io::Result<()> {
+pub fn write_session(
+    path: &Path,
+    display: u32,
+    cookie: &Cookie,
+    owner: Option<(u32, u32)>,
+) -> io::Result<()> {
     let entry = Entry::cookie(FAMILY_WILD, b"", &display.to_string(), cookie);
     let new = with_suffix(path, "-n");
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    create_new(&new)?.write_all(&serialize(&[entry]))?;
+    let mut file = create_new(&new)?;
+    file.write_all(&serialize(&[entry]))?;
+    if let Some((uid, gid)) = owner {
+        fchown(&file, Some(uid), Some(gid))?;
+    }
     fs::rename(&new, path)
 }
 
@@ -318,8 +328,8 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("xauthority");
-        write_session(&file, 1, &[5; 16]).unwrap();
-        write_session(&file, 12, &[6; 16]).unwrap();
+        write_session(&file, 1, &[5; 16], None).unwrap();
+        write_session(&file, 12, &[6; 16], None).unwrap();
         assert_eq!(read_session(&file), Some([6; 16]));
         assert_eq!(
             fs::metadata(&file).unwrap().permissions().mode() & 0o7777,

@@ -404,6 +404,15 @@ fn failures_are_one_line_each_and_leave_nothing() {
 }
 
 #[test]
+fn a_start_whose_supervisor_fails_leaves_nothing() {
+    let mut session = start(vec![command("exec sleep 1000", false)]);
+    session.ready();
+    session.channel = Channel::new(ipc::channel::socketpair().unwrap().0);
+    assert!(session.child.wait().unwrap().success());
+    assert!(!session.path("session").exists());
+}
+
+#[test]
 fn the_end_of_the_x_server_ends_the_session_and_says_so() {
     let mut session = start(vec![command("exec sleep 1000", false)]);
     let (display, _) = session.ready();
