@@ -8,10 +8,8 @@ use ipc::channel::socketpair;
 use ipc::display::{
     Attach, DisplayToNetwork, DisplayToSupervisor, NetworkToDisplay, Purpose, SupervisorToDisplay,
 };
-use ipc::{ConnectionId, Position, Size, WindowId};
+use ipc::{ConnectionId, Size, WindowId};
 use x11rb::connection::Connection;
-use x11rb::protocol::Event;
-use x11rb::protocol::xfixes::ConnectionExt as _;
 use x11rb::protocol::xproto::{
     AtomEnum, ChangeWindowAttributesAux, ColormapAlloc, ConnectionExt as _, CreateGCAux,
     CreateWindowAux, PropMode, Rectangle, WindowClass,
@@ -19,7 +17,7 @@ use x11rb::protocol::xproto::{
 use x11rb::wrapper::ConnectionExt as _;
 
 struct Session {
-    server: Xvfb,
+    _server: Xvfb,
     worker: Worker,
     peer: Peer,
     app: App,
@@ -31,7 +29,7 @@ fn session(attach: Attach) -> Session {
     let peer = worker.attached(1, false, attach);
     let app = App::start(&server);
     Session {
-        server,
+        _server: server,
         worker,
         peer,
         app,
@@ -365,7 +363,6 @@ fn icons_and_cursors_travel_in_small_buffers() {
     // Off, then on again.
     s.peer.say(NetworkToDisplay::SetCursors(false));
     s.barrier(1);
-    s.app.x.xfixes_query_version(5, 0).unwrap().reply().unwrap();
     let back = ChangeWindowAttributesAux::new().cursor(x11rb::NONE);
     s.app.x.change_window_attributes(window, &back).unwrap();
     s.app.sync();
@@ -443,8 +440,6 @@ fn a_screenshot_is_every_window_from_the_bottom_up() {
     assert!(same_colours(&parts[0].2, &s.app.image(low, (100, 80))));
     assert!(parts[1].2.chunks_exact(4).all(|p| p[..3] == [0xff, 0, 0]));
     assert!(parts[2].2.chunks_exact(4).all(|p| p[..3] == [0, 0, 0xff]));
-    assert!(s.server.display < 1000);
-    let _: (Position, Option<Event>) = (parts[0].0, None);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use x11rb::protocol::xtest::ConnectionExt as _;
 
 /// The core keyboard.
 const KEYBOARD: u16 = 0x100;
-/// The X server's names for all its keycodes.
+/// Last keycode that X11 allows.
 const LAST: u8 = u8::MAX;
 
 /// The session's keyboard.

@@ -339,7 +339,7 @@ impl Layout {
         .map(|(keycode, _)| *keycode)
     }
 
-    /// Does this key lock something (Caps Lock, Num Lock) rather than hold it?
+    /// The modifiers that are locked (Caps Lock, Num Lock) rather than held.
     #[must_use]
     pub fn locks(&self) -> u8 {
         LOCK | self.numlock

@@ -7,7 +7,7 @@ use ipc::display::{
     Attach, DisplayToNetwork, DisplayToSupervisor, Geometry, Metadata, NetworkToDisplay, Purpose,
     SupervisorToDisplay,
 };
-use ipc::input::{Key, Keymap, Modifiers, Pointer};
+use ipc::input::{Key, Modifiers, Pointer};
 use ipc::shared::{Reader, Unsealed};
 use ipc::verdict::Rights;
 use ipc::{Channel, ConnectionId, Message, Position, Rect, Size, WindowId};
@@ -251,16 +251,10 @@ pub struct Seen {
     pub override_redirect: bool,
     pub metadata: Vec<Metadata>,
     pub counter: u32,
-    pub order: usize,
 }
 
 impl Seen {
     pub fn title(&self) -> &str {
-        let title = |m: &'_ Metadata| match m {
-            Metadata::Title(title) => Some(title.len()),
-            _ => None,
-        };
-        let _ = title;
         self.metadata
             .iter()
             .rev()
@@ -331,7 +325,6 @@ impl Peer {
                         override_redirect: *override_redirect,
                         metadata: metadata.clone(),
                         counter: 0,
-                        order: windows.len(),
                     };
                     windows.insert(*window, seen);
                 }
@@ -374,7 +367,7 @@ impl Peer {
         }
     }
 
-    /// Waits until all that was said has been handled: the answer to a question comes after.
+    /// Says that the client shows a window where it was told that it is.
     pub fn map(&mut self, id: WindowId) {
         let geometry = self.windows[&id].geometry;
         self.say(NetworkToDisplay::Map {
@@ -679,19 +672,6 @@ impl App {
             assert!(Instant::now() < deadline, "waited too long for {what}");
         }
     }
-
-    /// What the X server's keymap says that a key event means, for the first four levels.
-    pub fn keysym(&self, keycode: u8, level: usize) -> u32 {
-        let map = self
-            .x
-            .get_keyboard_mapping(keycode, 1)
-            .unwrap()
-            .reply()
-            .unwrap();
-        // The third and fourth level come after two groups of two.
-        let at = if level < 2 { level } else { level + 2 };
-        map.keysyms.get(at).copied().unwrap_or(0)
-    }
 }
 
 pub fn listening() -> CreateWindowAux {
@@ -708,8 +688,4 @@ pub fn listening() -> CreateWindowAux {
                 | EventMask::PROPERTY_CHANGE
                 | EventMask::EXPOSURE,
         )
-}
-
-pub fn keymap() -> Keymap {
-    Keymap::default()
 }
