@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 /// The user that sessions run as when the tests run as root (made by `install-packages test`).
 pub const TEST_USER: &str = "bulkhead-test";
 
-const EXECUTABLES: [&str; 8] = [
+const EXECUTABLES: [&str; 9] = [
     "bulkhead",
     "bulkhead-supervisor",
     "bulkhead-launcher",
@@ -17,6 +17,7 @@ const EXECUTABLES: [&str; 8] = [
     "bulkhead-display",
     "bulkhead-encoder",
     "bulkhead-ctl",
+    "hostile-neighbour",
 ];
 
 /// A directory with all our executables that every user can reach: a copy of what cargo built
@@ -38,7 +39,7 @@ pub fn bin_dir() -> &'static Path {
             let to = dir.join(name);
             std::fs::copy(built.join(name), &to)
                 .unwrap_or_else(|error| panic!("{name} is not built (make test does): {error}"));
-            chmod(&to, if name == "bulkhead" { 0o755 } else { 0o711 });
+            chmod(&to, if name.starts_with("bulkhead-") { 0o711 } else { 0o755 });
         }
         dir
     })

@@ -7,6 +7,7 @@ pub mod processes;
 pub mod screen;
 pub mod session;
 pub mod stock;
+pub mod twins;
 
 use std::time::{Duration, Instant};
 

@@ -2,6 +2,7 @@
 
 use crate::commands::{bin_dir, chmod, test_user};
 use crate::process::Process;
+use crate::processes;
 use crate::screen::Screen;
 use crate::eventually;
 use nix::sys::signal::Signal;
@@ -24,6 +25,8 @@ pub enum Start {
 /// A running session with a TCP port and a password, and directories of its own.
 pub struct Session {
     process: Process,
+    launcher: Option<u32>,
+    arguments: Vec<String>,
     directory: tempfile::TempDir,
     /// Display number.
     pub display: u32,
@@ -66,19 +69,37 @@ impl Session {
         }
         let port = free_port();
         let bind = format!("--bind-tcp=127.0.0.1:{port},auth=file(filename={})", password.display());
-        let mut command = command_as(start, &runtime, &home);
         let chdir = format!("--chdir={}", home.display());
-        command.args(["seamless", "--daemon=no", &bind, &chdir]).args(options);
+        let mut arguments: Vec<String> = vec!["--daemon=no".into(), bind, chdir];
+        arguments.extend(options.iter().map(|option| (*option).to_owned()));
         if start == Start::Root {
-            command.arg(format!("--uid={}", user.name));
+            arguments.push(format!("--uid={}", user.name));
         }
-        let process = Process::start(&mut command);
-        let ready = process.wait_for_line(Duration::from_secs(20), |line| line.contains(" is ready"));
-        let display = ready
-            .split_whitespace()
-            .find_map(|word| word.strip_prefix(':')?.parse().ok())
-            .unwrap_or_else(|| panic!("no display in {ready:?}"));
-        Self { process, directory, display, port, start }
+        let mut command = command_as(start, &runtime, &home);
+        let process = Process::start(command.arg("seamless").args(&arguments));
+        let display = ready(&process);
+        let launcher = processes::of_role(process.id(), "launcher").first().copied();
+        Self { process, launcher, arguments, directory, display, port, start }
+    }
+
+    /// Starts the server of this session again, after its supervisor has ended, with the same
+    /// options.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    pub fn start_again(&mut self) {
+        let mut command = command_as(self.start, &self.runtime_dir(), &self.home());
+        command.args(["seamless", &format!(":{}", self.display)]).args(&self.arguments);
+        self.process = Process::start(&mut command);
+        assert_eq!(ready(&self.process), self.display);
+    }
+
+    /// The launcher's process id.
+    ///
+    /// # Panics
+    /// When there was none.
+    pub fn launcher(&self) -> u32 {
+        self.launcher.expect("a session has a launcher")
     }
 
     /// `XDG_RUNTIME_DIR` of the session.
@@ -129,13 +150,31 @@ impl Session {
     }
 }
 
+/// Waits until the session is ready and gives its display number.
+fn ready(process: &Process) -> u32 {
+    let line = process.wait_for_line(Duration::from_secs(20), |line| line.contains(" is ready"));
+    line.split_whitespace()
+        .find_map(|word| word.strip_prefix(':')?.parse().ok())
+        .unwrap_or_else(|| panic!("no display in {line:?}"))
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
+        let wait = |ended: &mut dyn FnMut() -> bool| {
+            let end = std::time::Instant::now() + Duration::from_secs(10);
+            while !ended() && std::time::Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
         if self.process.ended().is_none() {
             self.process.signal(Signal::SIGTERM);
-            let end = std::time::Instant::now() + Duration::from_secs(10);
-            while self.process.ended().is_none() && std::time::Instant::now() < end {
-                std::thread::sleep(Duration::from_millis(10));
+            wait(&mut || self.process.ended().is_some());
+        }
+        // A launcher that a supervisor has left behind ends its session when it is asked to.
+        if let Some(launcher) = self.launcher.and_then(|pid| i32::try_from(pid).ok()) {
+            let launcher = nix::unistd::Pid::from_raw(launcher);
+            if nix::sys::signal::kill(launcher, Signal::SIGTERM).is_ok() {
+                wait(&mut || nix::sys::signal::kill(launcher, None).is_err());
             }
         }
     }

@@ -26,7 +26,7 @@ mod transport;
 pub use client::Client;
 pub use decode::{DecodeError, decode};
 pub use framebuffer::Framebuffer;
-pub use keyboard::{KeyPress, keycodes, press_of};
+pub use keyboard::{KeyPress, keycodes, named, press_of};
 pub use options::Options;
 pub use state::{Event, Happening, State, Window};
 pub use transport::Address;

@@ -1,0 +1,162 @@
+//! Every process of a running session is killed, again and again; what must survive does.
+//!
+//! The applications, their windows (ids and geometry), the text typed and the other clients
+//! survive the death of every worker and of the supervisor (docs/architecture.md).
+
+use bulkhead_tests::eventually;
+use bulkhead_tests::processes;
+use bulkhead_tests::session::Session;
+use bulkhead_tests::twins::{attach, shown};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::time::{Duration, Instant};
+use test_client::Client;
+use test_client::wire::packet::{Geometry, WindowId};
+
+const LONG: Duration = Duration::from_secs(20);
+const ROUNDS: usize = 20;
+const XTERM: &str = "--start=xterm -T wanted -geometry 60x20+40+30 -e tee typed.txt";
+
+fn end(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
+}
+
+fn one(session: &Session, role: &str) -> u32 {
+    let pids = processes::of_role(session.process().id(), role);
+    *pids.first().unwrap_or_else(|| panic!("no {role}"))
+}
+
+/// Kills one process of a role and waits until another has taken its place.
+fn replace(session: &Session, role: &str, signal: Signal) -> Instant {
+    let supervisor = session.process().id();
+    let before = processes::of_role(supervisor, role);
+    let victim = before[0];
+    let killed = Instant::now();
+    end(victim, signal);
+    eventually("a new process in the place of the dead one", LONG, || {
+        let now = processes::of_role(supervisor, role);
+        (now.len() == before.len() && !now.contains(&victim)).then_some(())
+    });
+    killed
+}
+
+fn windows(client: &Client) -> Vec<(WindowId, Geometry)> {
+    client.state().windows.iter().map(|(id, window)| (*id, window.geometry)).collect()
+}
+
+/// What has been typed so far must be in the application's file; then one more line arrives
+/// there and every client sees pixels change.
+struct Typist {
+    lines: String,
+    count: usize,
+}
+
+impl Typist {
+    fn types(&mut self, session: &Session, clients: &mut [Client], window: WindowId) {
+        self.count += 1;
+        let line = format!("line{}\n", self.count);
+        let before: Vec<u64> = clients.iter().map(|client| client.state().draws).collect();
+        clients[0].focus(Some(window)).unwrap();
+        clients[0].type_text(window, &line).unwrap();
+        self.lines.push_str(&line);
+        for (client, before) in clients.iter_mut().zip(before) {
+            client.wait_for(|state| state.draws > before, LONG).unwrap();
+        }
+        let file = session.home().join("typed.txt");
+        let text = || std::fs::read_to_string(&file).unwrap_or_default();
+        let end = Instant::now() + LONG;
+        while text() != self.lines {
+            assert!(Instant::now() < end, "typed {:?}, arrived {:?}", self.lines, text());
+            for client in clients.iter_mut() {
+                client.next_event(Duration::from_millis(5)).unwrap();
+            }
+        }
+    }
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+#[test]
+fn every_process_is_killed_twenty_times_and_the_session_lives() {
+    let mut session = Session::start(&["--sharing=yes", XTERM]);
+    let mut clients = vec![attach(&session, 1), attach(&session, 2)];
+    let window = shown(&mut clients[0], "wanted");
+    shown(&mut clients[1], "wanted");
+    let applications = application_pids(&session);
+    let wanted = windows(&clients[0]);
+    let mut typist = Typist { lines: String::new(), count: 0 };
+    let mut times: [(&str, Vec<Duration>); 5] =
+        ["encoder", "display", "auth", "network", "supervisor"].map(|role| (role, Vec::new()));
+    for round in 0..ROUNDS {
+        let signal = if round % 2 == 0 { Signal::SIGKILL } else { Signal::SIGSEGV };
+        for (role, times) in &mut times {
+            let killed = match *role {
+                "supervisor" => {
+                    let killed = Instant::now();
+                    end(session.process().id(), signal);
+                    session.process_mut().wait(LONG);
+                    session.start_again();
+                    clients = vec![attach(&session, 1), attach(&session, 2)];
+                    killed
+                }
+                "network" => {
+                    // The first of them is the first client's.
+                    let killed = Instant::now();
+                    end(one(&session, "network"), signal);
+                    clients[0] = attach(&session, 1);
+                    killed
+                }
+                role => replace(&session, role, signal),
+            };
+            if *role == "auth" {
+                // Attached clients notice nothing, new ones can log in.
+                drop(attach(&session, 3));
+            }
+            typist.types(&session, &mut clients, window);
+            times.push(killed.elapsed());
+            for client in &clients {
+                assert_eq!(windows(client), wanted, "round {round}, after {role} was killed");
+            }
+        }
+    }
+    assert_eq!(application_pids(&session), applications, "the applications live");
+    for (role, times) in &mut times {
+        let longest = times.iter().max().copied().unwrap_or_default();
+        println!("{role}: killed to typed text and fresh pixels, median {:?}, longest {longest:?}", median(times));
+    }
+}
+
+/// X server and xterm: the launcher's children.
+fn application_pids(session: &Session) -> Vec<u32> {
+    let launcher = session.launcher();
+    let parents = processes::parents();
+    parents.iter().filter(|(_, parent)| **parent == launcher).map(|(pid, _)| *pid).collect()
+}
+
+#[test]
+fn a_display_killed_with_a_menu_open_and_a_key_down_is_replaced() {
+    let session = Session::start(&["--sharing=yes", XTERM]);
+    let mut clients = [attach(&session, 1), attach(&session, 2)];
+    let window = shown(&mut clients[0], "wanted");
+    let [first, second] = &mut clients;
+    // Control and the first button open xterm's menu, which stays while they are held.
+    let control = test_client::named("Control_L").unwrap();
+    first.focus(Some(window)).unwrap();
+    first.point(window, 50, 50).unwrap();
+    first.key(window, &control, true, 0).unwrap();
+    first.button(window, 1, true, 50, 50).unwrap();
+    let menu = |state: &test_client::State| state.windows.values().any(|w| w.override_redirect);
+    first.wait_for(menu, LONG).unwrap();
+    second.wait_for(menu, LONG).unwrap();
+    replace(&session, "display", Signal::SIGKILL);
+    // What was held is released: the menu closes, and typing is plain text again.
+    for client in [&mut *first, &mut *second] {
+        client.wait_for(|state| !menu(state), LONG).unwrap();
+    }
+    let mut typist = Typist { lines: String::new(), count: 0 };
+    typist.types(&session, &mut clients, window);
+    assert_eq!(windows(&clients[0]), windows(&clients[1]));
+}
