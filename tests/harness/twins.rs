@@ -21,9 +21,16 @@ pub fn attach(session: &Session, name: u8) -> Client {
     client
 }
 
-/// Two clients that have been told of all windows.
+/// Two clients that have been told of all windows and have seen a picture.
+///
+/// # Panics
+/// When there is nothing to see.
 pub fn two_clients(session: &Session) -> [Client; 2] {
-    [attach(session, 1), attach(session, 2)]
+    [1, 2].map(|name| {
+        let mut client = attach(session, name);
+        client.wait_for(|state| state.draws > 0, LONG).unwrap();
+        client
+    })
 }
 
 /// Waits until the client has this window with something drawn in it.

@@ -11,10 +11,8 @@ use std::io;
 type Attempt = fn(i32) -> Result<(), Errno>;
 
 const ATTEMPTS: [(&str, Attempt); 10] = [
-    ("ptrace-seize", |pid| {
-        ptrace::seize(Pid::from_raw(pid), ptrace::Options::empty())?;
-        ptrace::detach(Pid::from_raw(pid), None)
-    }),
+    // The kernel lets go of it when we end.
+    ("ptrace-seize", |pid| ptrace::seize(Pid::from_raw(pid), ptrace::Options::empty())),
     ("mem-read", |pid| open(&format!("/proc/{pid}/mem"), false)),
     ("mem-write", |pid| open(&format!("/proc/{pid}/mem"), true)),
     ("maps", |pid| read(&format!("/proc/{pid}/maps"))),
