@@ -11,7 +11,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 use test_client::Client;
-use test_client::wire::packet::{Geometry, WindowId};
+use test_client::wire::packet::{
+    ClientPacket, Geometry, Modifiers, PointerButton, Position, WindowId,
+};
 
 const LONG: Duration = Duration::from_secs(20);
 const ROUNDS: usize = 20;
@@ -41,7 +43,12 @@ fn replace(session: &Session, role: &str, signal: Signal) -> Instant {
 }
 
 fn windows(client: &Client) -> Vec<(WindowId, Geometry)> {
-    client.state().windows.iter().map(|(id, window)| (*id, window.geometry)).collect()
+    client
+        .state()
+        .windows
+        .iter()
+        .map(|(id, window)| (*id, window.geometry))
+        .collect()
 }
 
 /// What has been typed so far must be in the application's file; then one more line arrives
@@ -66,7 +73,12 @@ impl Typist {
         let text = || std::fs::read_to_string(&file).unwrap_or_default();
         let end = Instant::now() + LONG;
         while text() != self.lines {
-            assert!(Instant::now() < end, "typed {:?}, arrived {:?}", self.lines, text());
+            assert!(
+                Instant::now() < end,
+                "typed {:?}, arrived {:?}",
+                self.lines,
+                text()
+            );
             for client in clients.iter_mut() {
                 client.next_event(Duration::from_millis(5)).unwrap();
             }
@@ -87,11 +99,18 @@ fn every_process_is_killed_twenty_times_and_the_session_lives() {
     shown(&mut clients[1], "wanted");
     let applications = application_pids(&session);
     let wanted = windows(&clients[0]);
-    let mut typist = Typist { lines: String::new(), count: 0 };
+    let mut typist = Typist {
+        lines: String::new(),
+        count: 0,
+    };
     let mut times: [(&str, Vec<Duration>); 5] =
         ["encoder", "display", "auth", "network", "supervisor"].map(|role| (role, Vec::new()));
     for round in 0..ROUNDS {
-        let signal = if round % 2 == 0 { Signal::SIGKILL } else { Signal::SIGSEGV };
+        let signal = if round % 2 == 0 {
+            Signal::SIGKILL
+        } else {
+            Signal::SIGSEGV
+        };
         for (role, times) in &mut times {
             let killed = match *role {
                 "supervisor" => {
@@ -118,14 +137,25 @@ fn every_process_is_killed_twenty_times_and_the_session_lives() {
             typist.types(&session, &mut clients, window);
             times.push(killed.elapsed());
             for client in &clients {
-                assert_eq!(windows(client), wanted, "round {round}, after {role} was killed");
+                assert_eq!(
+                    windows(client),
+                    wanted,
+                    "round {round}, after {role} was killed"
+                );
             }
         }
     }
-    assert_eq!(application_pids(&session), applications, "the applications live");
+    assert_eq!(
+        application_pids(&session),
+        applications,
+        "the applications live"
+    );
     for (role, times) in &mut times {
         let longest = times.iter().max().copied().unwrap_or_default();
-        println!("{role}: killed to typed text and fresh pixels, median {:?}, longest {longest:?}", median(times));
+        println!(
+            "{role}: killed to typed text and fresh pixels, median {:?}, longest {longest:?}",
+            median(times)
+        );
     }
 }
 
@@ -133,7 +163,11 @@ fn every_process_is_killed_twenty_times_and_the_session_lives() {
 fn application_pids(session: &Session) -> Vec<u32> {
     let launcher = session.launcher();
     let parents = processes::parents();
-    parents.iter().filter(|(_, parent)| **parent == launcher).map(|(pid, _)| *pid).collect()
+    parents
+        .iter()
+        .filter(|(_, parent)| **parent == launcher)
+        .map(|(pid, _)| *pid)
+        .collect()
 }
 
 #[test]
@@ -147,7 +181,22 @@ fn a_display_killed_with_a_menu_open_and_a_key_down_is_replaced() {
     first.focus(Some(window)).unwrap();
     first.point(window, 50, 50).unwrap();
     first.key(window, &control, true, 0).unwrap();
-    first.button(window, 1, true, 50, 50).unwrap();
+    let corner = first.state().windows[&window].geometry;
+    let press = PointerButton {
+        device: 0,
+        sequence: 2,
+        window: Some(window),
+        button: 1,
+        pressed: true,
+        position: Position {
+            x: corner.x + 50,
+            y: corner.y + 50,
+            relative: Some((50, 50)),
+        },
+        modifiers: Modifiers::from_mask(1 << 2),
+        buttons: vec![1],
+    };
+    first.send(ClientPacket::PointerButton(press)).unwrap();
     let menu = |state: &test_client::State| state.windows.values().any(|w| w.override_redirect);
     first.wait_for(menu, LONG).unwrap();
     second.wait_for(menu, LONG).unwrap();
@@ -156,7 +205,10 @@ fn a_display_killed_with_a_menu_open_and_a_key_down_is_replaced() {
     for client in [&mut *first, &mut *second] {
         client.wait_for(|state| !menu(state), LONG).unwrap();
     }
-    let mut typist = Typist { lines: String::new(), count: 0 };
+    let mut typist = Typist {
+        lines: String::new(),
+        count: 0,
+    };
     typist.types(&session, &mut clients, window);
     assert_eq!(windows(&clients[0]), windows(&clients[1]));
 }

@@ -23,7 +23,10 @@ fn all(session: &Session) -> Vec<Worker> {
 
 /// Inode of a unix socket to the inode of its peer (`ss -x`).
 fn socket_peers() -> BTreeMap<u64, u64> {
-    let output = Command::new("ss").args(["-x", "-a", "-n", "-H"]).output().unwrap();
+    let output = Command::new("ss")
+        .args(["-x", "-a", "-n", "-H"])
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let peer = |line: &str| {
         let words: Vec<_> = line.split_whitespace().collect();
@@ -36,11 +39,17 @@ fn socket_peers() -> BTreeMap<u64, u64> {
 
 /// Socket inodes among a process's descriptors.
 fn sockets(pid: u32) -> Vec<u64> {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let entries = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten();
     entries
         .filter_map(|entry| {
             let link = fs::read_link(entry.path()).ok()?.to_str()?.to_owned();
-            link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+            link.strip_prefix("socket:[")?
+                .strip_suffix(']')?
+                .parse()
+                .ok()
         })
         .collect()
 }
@@ -61,9 +70,16 @@ fn edges(workers: &[Worker]) -> BTreeSet<(Role, Role)> {
 }
 
 fn declared(present: &BTreeSet<Role>) -> BTreeSet<(Role, Role)> {
-    let of = |role: Role| policy::of(role).channels.iter().map(move |other| (role, *other));
+    let of = |role: Role| {
+        policy::of(role)
+            .channels
+            .iter()
+            .map(move |other| (role, *other))
+    };
     let all = present.iter().copied().flat_map(of);
-    all.filter(|(_, b)| present.contains(b)).map(|(a, b)| (a.min(b), a.max(b))).collect()
+    all.filter(|(_, b)| present.contains(b))
+        .map(|(a, b)| (a.min(b), a.max(b)))
+        .collect()
 }
 
 fn namespace(pid: u32, name: &str) -> String {
@@ -80,7 +96,14 @@ fn check(start: Start, mode: StartMode) {
     let _clients = two_clients(&session);
     let workers = all(&session);
     let present: BTreeSet<Role> = workers.iter().map(role_of).collect();
-    let expected = [Role::Supervisor, Role::Launcher, Role::Network, Role::Auth, Role::Display, Role::Encoder];
+    let expected = [
+        Role::Supervisor,
+        Role::Launcher,
+        Role::Network,
+        Role::Auth,
+        Role::Display,
+        Role::Encoder,
+    ];
     assert_eq!(present, BTreeSet::from(expected), "{workers:?}");
     for role in [Role::Network, Role::Encoder] {
         let count = workers.iter().filter(|w| role_of(w) == role).count();
@@ -101,23 +124,41 @@ fn check(start: Start, mode: StartMode) {
         assert_eq!(status("Seccomp"), "2", "{role}");
         assert_eq!(status("NoNewPrivs"), "1", "{role}");
         for set in ["CapInh", "CapBnd", "CapAmb", "CapEff", "CapPrm"] {
-            if policy::of(role).capabilities(mode).is_empty() && (role != Role::Supervisor || set == "CapEff") {
+            if policy::of(role).capabilities(mode).is_empty()
+                && (role != Role::Supervisor || set == "CapEff")
+            {
                 assert_eq!(status(set), "0000000000000000", "{role} {set}");
             }
         }
-        let own: Vec<_> = policy::of(role).namespaces(mode).iter().map(|n| n.name()).collect();
+        let own: Vec<_> = policy::of(role)
+            .namespaces(mode)
+            .iter()
+            .map(|n| n.name())
+            .collect();
         for name in ["user", "mnt", "net", "ipc", "uts", "cgroup", "pid"] {
             let apart = namespace(pid, name) != namespace(std::process::id(), name);
             assert_eq!(apart, own.contains(&name), "{role}: namespace {name}");
         }
         let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
         for limit in policy::of(role).limits {
-            let line = limits.lines().find(|line| line.starts_with(limit.resource.proc_name()));
+            let line = limits
+                .lines()
+                .find(|line| line.starts_with(limit.resource.proc_name()));
             let line = line.unwrap_or_else(|| panic!("{role}: no {}", limit.resource.proc_name()));
-            let hard = line[limit.resource.proc_name().len()..].split_whitespace().nth(1);
-            assert_eq!(hard, Some(limit.value.to_string().as_str()), "{role}: {line}");
+            let hard = line[limit.resource.proc_name().len()..]
+                .split_whitespace()
+                .nth(1);
+            assert_eq!(
+                hard,
+                Some(limit.value.to_string().as_str()),
+                "{role}: {line}"
+            );
         }
-        let uid = status("Uid").split_whitespace().next().unwrap_or_default().to_owned();
+        let uid = status("Uid")
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         uids.insert(role, uid);
         if role != Role::Supervisor {
             let root = fs::read_dir(format!("/proc/{pid}/root")).map(Iterator::count);
@@ -127,9 +168,16 @@ fn check(start: Start, mode: StartMode) {
     let different: BTreeSet<_> = uids.values().collect();
     match start {
         Start::Root => {
-            assert_eq!(different.len(), uids.len(), "one user id per role: {uids:?}");
+            assert_eq!(
+                different.len(),
+                uids.len(),
+                "one user id per role: {uids:?}"
+            );
             let session_uid = bulkhead_tests::commands::test_user().uid.to_string();
-            assert!(!different.contains(&session_uid), "none is the session's: {uids:?}");
+            assert!(
+                !different.contains(&session_uid),
+                "none is the session's: {uids:?}"
+            );
         }
         Start::User => assert_eq!(different.len(), 1, "{uids:?}"),
     }

@@ -12,8 +12,12 @@ const XTERM: &str = "--start=xterm -T wanted -geometry 60x20+40+30 -e tee typed.
 
 /// The session's window and the client's, both with this title.
 fn windows(session: &Screen, client: &Screen, title: &str) -> (Window, Window) {
-    let inside = eventually("the window in the session", LONG, || session.window_named(title));
-    let outside = eventually("the window at the client", LONG, || client.window_named(title));
+    let inside = eventually("the window in the session", LONG, || {
+        session.window_named(title)
+    });
+    let outside = eventually("the window at the client", LONG, || {
+        client.window_named(title)
+    });
     (inside, outside)
 }
 
@@ -26,7 +30,15 @@ fn identical(session: &Screen, inside: Window, client: &Screen, outside: Window)
 }
 
 fn type_text(screen: &ClientScreen, title: &str, text: &str) {
-    screen.xdotool(&["search", "--sync", "--onlyvisible", "--name", title, "windowactivate", "--sync"]);
+    screen.xdotool(&[
+        "search",
+        "--sync",
+        "--onlyvisible",
+        "--name",
+        title,
+        "windowactivate",
+        "--sync",
+    ]);
     screen.xdotool(&["type", "--delay", "20", text]);
     screen.xdotool(&["key", "Return"]);
 }
@@ -86,24 +98,39 @@ fn the_stock_command_line_tools_work() {
         let version = stock::run(&session, via, &["version"]);
         assert!(version.status.success(), "{version:?}");
         let text = String::from_utf8_lossy(&version.stdout).into_owned();
-        assert!(text.trim().starts_with(|c: char| c.is_ascii_digit()), "{text:?}");
+        assert!(
+            text.trim().starts_with(|c: char| c.is_ascii_digit()),
+            "{text:?}"
+        );
 
         let info = stock::run(&session, via, &["info"]);
         let text = String::from_utf8_lossy(&info.stdout).into_owned();
-        assert!(info.status.success() && text.contains("server.mode=seamless"), "{info:?}");
+        assert!(
+            info.status.success() && text.contains("server.mode=seamless"),
+            "{info:?}"
+        );
 
         let directory = tempfile::tempdir().unwrap();
         let png = directory.path().join("screen.png");
         let shot = stock::run(&session, via, &["screenshot", png.to_str().unwrap()]);
         let bytes = std::fs::read(&png).unwrap_or_default();
-        assert!(shot.status.success() && bytes.starts_with(b"\x89PNG"), "{shot:?}");
+        assert!(
+            shot.status.success() && bytes.starts_with(b"\x89PNG"),
+            "{shot:?}"
+        );
     }
     let id = stock::run(&session, Via::UnixSocket, &["id"]);
     let text = String::from_utf8_lossy(&id.stdout).into_owned();
-    assert!(text.contains(&format!("display=:{}", session.display)), "{id:?}");
+    assert!(
+        text.contains(&format!("display=:{}", session.display)),
+        "{id:?}"
+    );
     let list = stock::run_without_display(&session, &["list"]);
     let text = String::from_utf8_lossy(&list.stdout).into_owned();
-    assert!(text.contains(&format!("LIVE session at :{}", session.display)), "{list:?}");
+    assert!(
+        text.contains(&format!("LIVE session at :{}", session.display)),
+        "{list:?}"
+    );
 }
 
 #[test]
@@ -115,7 +142,11 @@ fn stop_ends_the_session_and_leaves_nothing() {
     assert!(session.process_mut().wait(LONG).success());
     let lock = format!("/tmp/.X{display}-lock");
     let socket = format!("/tmp/.X11-unix/X{display}");
-    for left in [lock.as_ref(), socket.as_ref(), session.session_dir().as_path()] {
+    for left in [
+        lock.as_ref(),
+        socket.as_ref(),
+        session.session_dir().as_path(),
+    ] {
         assert!(!left.exists(), "{} is left", left.display());
     }
 }
@@ -135,14 +166,19 @@ fn detach_and_attach_again_restores_everything() {
     let (inside, outside) = windows(&x11, &screen.screen, "wanted");
     identical(&x11, inside, &screen.screen, outside);
     type_text(&screen, "wanted", "after");
-    eventually("both lines", LONG, || (typed(&session) == "before\nafter\n").then_some(()));
+    eventually("both lines", LONG, || {
+        (typed(&session) == "before\nafter\n").then_some(())
+    });
     identical(&x11, inside, &screen.screen, outside);
 }
 
 #[test]
 fn a_second_client_takes_over_and_the_first_is_told_why() {
     let session = Session::start(&[XTERM]);
-    let (one, two) = (ClientScreen::start(1024, 768), ClientScreen::start(1024, 768));
+    let (one, two) = (
+        ClientScreen::start(1024, 768),
+        ClientScreen::start(1024, 768),
+    );
     let x11 = session.screen();
     let mut first = StockClient::attach(&session, &one, Via::Tcp);
     windows(&x11, &one.screen, "wanted");
@@ -150,7 +186,13 @@ fn a_second_client_takes_over_and_the_first_is_told_why() {
     let (inside, outside) = windows(&x11, &two.screen, "wanted");
     identical(&x11, inside, &two.screen, outside);
     first.process_mut().wait(LONG);
-    assert!(first.process().lines().iter().any(|line| line.contains("new client")));
+    assert!(
+        first
+            .process()
+            .lines()
+            .iter()
+            .any(|line| line.contains("new client"))
+    );
 }
 
 #[test]
@@ -164,21 +206,50 @@ fn a_menu_opens_at_the_right_place() {
     // Control and the first button open xterm's main menu at the pointer.
     let (x, y, _, _) = screen.screen.geometry(outside).unwrap();
     let at = [(x + 50).to_string(), (y + 40).to_string()];
-    screen.xdotool(&["search", "--onlyvisible", "--name", "wanted", "windowactivate", "--sync"]);
-    screen.xdotool(&["mousemove", &at[0], &at[1], "keydown", "Control_L", "mousedown", "1"]);
+    screen.xdotool(&[
+        "search",
+        "--onlyvisible",
+        "--name",
+        "wanted",
+        "windowactivate",
+        "--sync",
+    ]);
+    screen.xdotool(&[
+        "mousemove",
+        &at[0],
+        &at[1],
+        "keydown",
+        "Control_L",
+        "mousedown",
+        "1",
+    ]);
     let menu = |screen: &Screen| {
         let sizes = |w: &Window| Some((*w, screen.outer_geometry(*w)?));
-        let found = screen.popups().iter().filter_map(sizes).find(|(_, g)| g.2 > 50 && g.3 > 50);
+        let found = screen
+            .popups()
+            .iter()
+            .filter_map(sizes)
+            .find(|(_, g)| g.2 > 50 && g.3 > 50);
         found.map(|(_, geometry)| geometry)
     };
     let inside_menu = eventually("the menu in the session", LONG, || menu(&x11));
     let outside_menu = eventually("the menu at the client", LONG, || menu(&screen.screen));
     screen.xdotool(&["mouseup", "1", "keyup", "Control_L"]);
-    assert_eq!((inside_menu.2, inside_menu.3), (outside_menu.2, outside_menu.3), "its size");
+    assert_eq!(
+        (inside_menu.2, inside_menu.3),
+        (outside_menu.2, outside_menu.3),
+        "its size"
+    );
     let (ix, iy, _, _) = x11.geometry(inside).unwrap();
     let offsets = |menu: (i16, i16, u16, u16), x: i16, y: i16| (menu.0 - x, menu.1 - y);
-    assert_eq!(offsets(inside_menu, ix, iy), offsets(outside_menu, x, y), "beside its window");
-    eventually("the menu closes at the client", LONG, || menu(&screen.screen).is_none().then_some(()));
+    assert_eq!(
+        offsets(inside_menu, ix, iy),
+        offsets(outside_menu, x, y),
+        "beside its window"
+    );
+    eventually("the menu closes at the client", LONG, || {
+        menu(&screen.screen).is_none().then_some(())
+    });
 }
 
 #[test]
@@ -200,14 +271,29 @@ fn windows_are_resized_from_both_sides_and_closed() {
     });
     identical(&x11, inside, &screen.screen, outside);
     let before = x11.geometry(inside).unwrap();
-    screen.xdotool(&["search", "--onlyvisible", "--name", "wanted", "windowsize", "400", "300"]);
+    screen.xdotool(&[
+        "search",
+        "--onlyvisible",
+        "--name",
+        "wanted",
+        "windowsize",
+        "400",
+        "300",
+    ]);
     eventually("the person's resize in the session", LONG, || {
         let now = x11.geometry(inside)?;
         (now.2 < before.2 && now.3 < before.3).then_some(())
     });
     identical(&x11, inside, &screen.screen, outside);
     // openbox sends WM_DELETE_WINDOW.
-    screen.xdotool(&["search", "--onlyvisible", "--name", "wanted", "windowactivate", "--sync"]);
+    screen.xdotool(&[
+        "search",
+        "--onlyvisible",
+        "--name",
+        "wanted",
+        "windowactivate",
+        "--sync",
+    ]);
     screen.xdotool(&["key", "alt+F4"]);
     eventually("the window is closed in the session", LONG, || {
         x11.window_named("wanted").is_none().then_some(())
@@ -223,7 +309,17 @@ fn the_wheel_turns() {
     let (_, outside) = windows(&x11, &screen.screen, "wheel");
     let (x, y, _, _) = screen.screen.geometry(outside).unwrap();
     let at = [(x + 20).to_string(), (y + 20).to_string()];
-    screen.xdotool(&["mousemove", &at[0], &at[1], "click", "4", "click", "5", "click", "5"]);
+    screen.xdotool(&[
+        "mousemove",
+        &at[0],
+        &at[1],
+        "click",
+        "4",
+        "click",
+        "5",
+        "click",
+        "5",
+    ]);
     eventually("the wheel in the application", LONG, || {
         let events = std::fs::read_to_string(session.home().join("events.txt")).unwrap_or_default();
         let count = |button| events.matches(&format!("button {button},")).count();

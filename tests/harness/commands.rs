@@ -39,7 +39,14 @@ pub fn bin_dir() -> &'static Path {
             let to = dir.join(name);
             std::fs::copy(built.join(name), &to)
                 .unwrap_or_else(|error| panic!("{name} is not built (make test does): {error}"));
-            chmod(&to, if name.starts_with("bulkhead-") { 0o711 } else { 0o755 });
+            chmod(
+                &to,
+                if name.starts_with("bulkhead-") {
+                    0o711
+                } else {
+                    0o755
+                },
+            );
         }
         dir
     })
@@ -50,7 +57,9 @@ const COPY_PREFIX: &str = "/tmp/bulkhead-bin-";
 fn remove_old_copies() {
     for entry in std::fs::read_dir("/tmp").into_iter().flatten().flatten() {
         let path = entry.path();
-        let pid = path.to_str().and_then(|path| path.strip_prefix(COPY_PREFIX));
+        let pid = path
+            .to_str()
+            .and_then(|path| path.strip_prefix(COPY_PREFIX));
         if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
             let _ = std::fs::remove_dir_all(path);
         }
@@ -80,7 +89,9 @@ pub fn test_user() -> User {
 
 /// The stock client's command.
 pub fn stock_xpra() -> PathBuf {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let home = std::env::var_os("HOME")
+        .map(PathBuf::from)
+        .unwrap_or_default();
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or(home.join(".cache"), PathBuf::from);
     cache.join("bulkhead/xpra-6.5.5/bin/xpra")
 }

@@ -40,7 +40,11 @@ impl Process {
 
     /// Every line so far, of both outputs.
     pub fn lines(&self) -> Vec<String> {
-        self.output.0.lock().map(|lines| lines.clone()).unwrap_or_default()
+        self.output
+            .0
+            .lock()
+            .map(|lines| lines.clone())
+            .unwrap_or_default()
     }
 
     /// The first line that `wanted` accepts.
@@ -55,7 +59,11 @@ impl Process {
                 return line.clone();
             }
             let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no such line within {limit:?}; output:\n{}", lines.join("\n"));
+            assert!(
+                !left.is_zero(),
+                "no such line within {limit:?}; output:\n{}",
+                lines.join("\n")
+            );
             lines = self.output.1.wait_timeout(lines, left).unwrap().0;
         }
     }
@@ -76,7 +84,11 @@ impl Process {
                 return status;
             }
             let output = || self.lines().join("\n");
-            assert!(Instant::now() < end, "still runs after {limit:?}; output:\n{}", output());
+            assert!(
+                Instant::now() < end,
+                "still runs after {limit:?}; output:\n{}",
+                output()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -96,13 +108,22 @@ impl Drop for Process {
             let _ = self.child.wait();
         }
         if std::thread::panicking() {
-            eprintln!("--- output of {}:\n{}", self.child.id(), self.lines().join("\n"));
+            eprintln!(
+                "--- output of {}:\n{}",
+                self.child.id(),
+                self.lines().join("\n")
+            );
         }
     }
 }
 
-fn collect(stream: Option<impl Read + Send + 'static>, output: &Arc<(Mutex<Vec<String>>, Condvar)>) {
-    let (Some(stream), output) = (stream, Arc::clone(output)) else { return };
+fn collect(
+    stream: Option<impl Read + Send + 'static>,
+    output: &Arc<(Mutex<Vec<String>>, Condvar)>,
+) {
+    let (Some(stream), output) = (stream, Arc::clone(output)) else {
+        return;
+    };
     std::thread::spawn(move || {
         for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
             if let Ok(mut lines) = output.0.lock() {

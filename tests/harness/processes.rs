@@ -35,7 +35,11 @@ pub fn workers(top: u32) -> Vec<Worker> {
 
 /// The processes of this role below `top`.
 pub fn of_role(top: u32, role: &str) -> Vec<u32> {
-    workers(top).into_iter().filter(|w| w.role == role).map(|w| w.pid).collect()
+    workers(top)
+        .into_iter()
+        .filter(|w| w.role == role)
+        .map(|w| w.pid)
+        .collect()
 }
 
 /// Every live process id with its parent's.
@@ -68,6 +72,8 @@ fn role(pid: u32) -> Option<String> {
 /// A line of `/proc/PID/status`, e.g. `Seccomp`.
 pub fn status(pid: u32, key: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|line| line.split(':').next() == Some(key))?;
+    let line = status
+        .lines()
+        .find(|line| line.split(':').next() == Some(key))?;
     Some(line.split_once(':')?.1.trim().to_owned())
 }

@@ -1,15 +1,13 @@
 //! X servers as the tests see them: the client's own screen, and a look at the session's.
 
-use crate::process::Process;
 use crate::eventually;
+use crate::process::Process;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use x11rb::connection::Connection;
-use x11rb::protocol::xproto::{
-    AtomEnum, ConnectionExt as _, ImageFormat, MapState, Window,
-};
+use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, ImageFormat, MapState, Window};
 use x11rb::rust_connection::{DefaultStream, RustConnection};
 
 /// A picture as the X server gives it: rows of 4-byte pixels, blue first, the fourth byte zeroed.
@@ -29,13 +27,19 @@ impl Picture {
         if (self.width, self.height) != (other.width, other.height) {
             return None;
         }
-        let pairs = self.pixels.chunks_exact(4).zip(other.pixels.chunks_exact(4));
+        let pairs = self
+            .pixels
+            .chunks_exact(4)
+            .zip(other.pixels.chunks_exact(4));
         Some(pairs.filter(|(a, b)| a != b).count())
     }
 
     /// How many different pixel values there are.
     pub fn colours(&self) -> usize {
-        self.pixels.chunks_exact(4).collect::<std::collections::HashSet<_>>().len()
+        self.pixels
+            .chunks_exact(4)
+            .collect::<std::collections::HashSet<_>>()
+            .len()
     }
 }
 
@@ -51,7 +55,11 @@ impl Screen {
         let cookie = xauthority.map(|path| last_cookie(path)).unwrap_or_default();
         let stream = UnixStream::connect(format!("/tmp/.X11-unix/X{number}")).ok()?;
         let (stream, _) = DefaultStream::from_unix_stream(stream).ok()?;
-        let name = if cookie.is_empty() { Vec::new() } else { b"MIT-MAGIC-COOKIE-1".to_vec() };
+        let name = if cookie.is_empty() {
+            Vec::new()
+        } else {
+            b"MIT-MAGIC-COOKIE-1".to_vec()
+        };
         let connection =
             RustConnection::connect_to_stream_with_auth_info(stream, 0, name, cookie).ok()?;
         let root = connection.setup().roots.first()?.root;
@@ -73,7 +81,11 @@ impl Screen {
         let mut all = Vec::new();
         let mut next = vec![top];
         while let Some(window) = next.pop() {
-            let children = self.connection.query_tree(window).ok().and_then(|c| c.reply().ok());
+            let children = self
+                .connection
+                .query_tree(window)
+                .ok()
+                .and_then(|c| c.reply().ok());
             for child in children.map(|reply| reply.children).unwrap_or_default() {
                 all.push(child);
                 next.push(child);
@@ -84,7 +96,9 @@ impl Screen {
 
     /// The text of a property.
     pub fn text(&self, window: Window, atom: AtomEnum) -> Option<String> {
-        let cookie = self.connection.get_property(false, window, atom, AtomEnum::ANY, 0, 1024);
+        let cookie = self
+            .connection
+            .get_property(false, window, atom, AtomEnum::ANY, 0, 1024);
         let reply = cookie.ok()?.reply().ok()?;
         (!reply.value.is_empty()).then(|| String::from_utf8_lossy(&reply.value).into_owned())
     }
@@ -92,36 +106,60 @@ impl Screen {
     /// The viewable window with this `WM_NAME`.
     pub fn window_named(&self, name: &str) -> Option<Window> {
         let named = |w: &Window| self.text(*w, AtomEnum::WM_NAME).as_deref() == Some(name);
-        self.tree(self.root).into_iter().find(|w| named(w) && self.viewable(*w))
+        self.tree(self.root)
+            .into_iter()
+            .find(|w| named(w) && self.viewable(*w))
     }
 
     /// Viewable override-redirect windows that are children of the root.
     pub fn popups(&self) -> Vec<Window> {
-        let children = self.connection.query_tree(self.root).ok().and_then(|c| c.reply().ok());
+        let children = self
+            .connection
+            .query_tree(self.root)
+            .ok()
+            .and_then(|c| c.reply().ok());
         let children = children.map(|reply| reply.children).unwrap_or_default();
         let popup = |w: &Window| {
             let cookie = self.connection.get_window_attributes(*w).ok()?;
             let a = cookie.reply().ok()?;
             Some(a.override_redirect && a.map_state == MapState::VIEWABLE)
         };
-        children.into_iter().filter(|w| popup(w) == Some(true)).collect()
+        children
+            .into_iter()
+            .filter(|w| popup(w) == Some(true))
+            .collect()
     }
 
     fn viewable(&self, window: Window) -> bool {
-        let reply = self.connection.get_window_attributes(window).ok().and_then(|c| c.reply().ok());
+        let reply = self
+            .connection
+            .get_window_attributes(window)
+            .ok()
+            .and_then(|c| c.reply().ok());
         reply.is_some_and(|a| a.map_state == MapState::VIEWABLE)
     }
 
     /// Position on the root window, width and height.
     pub fn geometry(&self, window: Window) -> Option<(i16, i16, u16, u16)> {
         let g = self.connection.get_geometry(window).ok()?.reply().ok()?;
-        let at = self.connection.translate_coordinates(window, self.root, 0, 0).ok()?.reply().ok()?;
+        let at = self
+            .connection
+            .translate_coordinates(window, self.root, 0, 0)
+            .ok()?
+            .reply()
+            .ok()?;
         Some((at.dst_x, at.dst_y, g.width, g.height))
     }
 
     /// Position on the root window, width and height, all with the border.
     pub fn outer_geometry(&self, window: Window) -> Option<(i16, i16, u16, u16)> {
-        let border = self.connection.get_geometry(window).ok()?.reply().ok()?.border_width;
+        let border = self
+            .connection
+            .get_geometry(window)
+            .ok()?
+            .reply()
+            .ok()?
+            .border_width;
         let (x, y, width, height) = self.geometry(window)?;
         let half = i16::try_from(border).ok()?;
         Some((x - half, y - half, width + 2 * border, height + 2 * border))
@@ -131,10 +169,16 @@ impl Screen {
     pub fn picture(&self, window: Window) -> Option<Picture> {
         let (_, _, width, height) = self.geometry(window)?;
         let format = ImageFormat::Z_PIXMAP;
-        let cookie = self.connection.get_image(format, window, 0, 0, width, height, u32::MAX);
+        let cookie = self
+            .connection
+            .get_image(format, window, 0, 0, width, height, u32::MAX);
         let mut pixels = cookie.ok()?.reply().ok()?.data;
         pixels.chunks_exact_mut(4).for_each(|pixel| pixel[3] = 0);
-        Some(Picture { width, height, pixels })
+        Some(Picture {
+            width,
+            height,
+            pixels,
+        })
     }
 }
 
@@ -147,8 +191,11 @@ fn last_cookie(path: &Path) -> Vec<u8> {
     while rest.len() > 2 {
         rest = &rest[2..];
         for field in 0..4 {
-            let Some((len, tail)) = rest.split_first_chunk::<2>() else { return cookie };
-            let (value, tail) = tail.split_at(usize::from(u16::from_be_bytes(*len)).min(tail.len()));
+            let Some((len, tail)) = rest.split_first_chunk::<2>() else {
+                return cookie;
+            };
+            let (value, tail) =
+                tail.split_at(usize::from(u16::from_be_bytes(*len)).min(tail.len()));
             if field == 3 {
                 cookie = value.to_vec();
             }
@@ -176,9 +223,17 @@ impl ClientScreen {
     pub fn start(width: u16, height: u16) -> Self {
         let geometry = format!("{width}x{height}x24");
         let server = Process::start(Command::new("Xvfb").args([
-            "-displayfd", "1", "-screen", "0", &geometry, "-nolisten", "tcp", "-noreset",
+            "-displayfd",
+            "1",
+            "-screen",
+            "0",
+            &geometry,
+            "-nolisten",
+            "tcp",
+            "-noreset",
         ]));
-        let number = server.wait_for_line(Duration::from_secs(20), |line| line.parse::<u32>().is_ok());
+        let number =
+            server.wait_for_line(Duration::from_secs(20), |line| line.parse::<u32>().is_ok());
         let number: u32 = number.parse().unwrap();
         let screen = eventually("connect to our own Xvfb", Duration::from_secs(10), || {
             Screen::connect(number, None)
@@ -187,15 +242,32 @@ impl ClientScreen {
         let mut wm = Command::new("openbox");
         let window_manager = Process::start(wm.env("DISPLAY", display));
         let atom = |name: &[u8]| {
-            screen.connection.intern_atom(false, name).unwrap().reply().unwrap().atom
+            screen
+                .connection
+                .intern_atom(false, name)
+                .unwrap()
+                .reply()
+                .unwrap()
+                .atom
         };
         let check = atom(b"_NET_SUPPORTING_WM_CHECK");
-        eventually("openbox manages our own Xvfb", Duration::from_secs(20), || {
-            let c = &screen.connection;
-            let cookie = c.get_property(false, screen.root, check, AtomEnum::ANY, 0, 1).ok()?;
-            (!cookie.reply().ok()?.value.is_empty()).then_some(())
-        });
-        Self { _window_manager: window_manager, _server: server, number, screen }
+        eventually(
+            "openbox manages our own Xvfb",
+            Duration::from_secs(20),
+            || {
+                let c = &screen.connection;
+                let cookie = c
+                    .get_property(false, screen.root, check, AtomEnum::ANY, 0, 1)
+                    .ok()?;
+                (!cookie.reply().ok()?.value.is_empty()).then_some(())
+            },
+        );
+        Self {
+            _window_manager: window_manager,
+            _server: server,
+            number,
+            screen,
+        }
     }
 
     /// `DISPLAY` for its clients.
@@ -209,7 +281,11 @@ impl ClientScreen {
     /// When xdotool fails.
     pub fn xdotool(&self, args: &[&str]) {
         let mut command = Command::new("xdotool");
-        let output = command.args(args).env("DISPLAY", self.display()).output().unwrap();
+        let output = command
+            .args(args)
+            .env("DISPLAY", self.display())
+            .output()
+            .unwrap();
         assert!(output.status.success(), "xdotool {args:?}: {output:?}");
     }
 }

@@ -1,10 +1,10 @@
 //! A Bulkhead session of a test's own.
 
 use crate::commands::{bin_dir, chmod, test_user};
+use crate::eventually;
 use crate::process::Process;
 use crate::processes;
 use crate::screen::Screen;
-use crate::eventually;
 use nix::sys::signal::Signal;
 use nix::unistd::{Uid, chown};
 use std::net::{Ipv4Addr, TcpListener};
@@ -50,8 +50,14 @@ impl Session {
     /// # Panics
     /// When it does not get ready.
     pub fn start_as(start: Start, options: &[&str]) -> Self {
-        let directory = tempfile::Builder::new().prefix("bulkhead-test-").tempdir_in("/tmp").unwrap();
-        let (runtime, home) = (directory.path().join("runtime"), directory.path().join("home"));
+        let directory = tempfile::Builder::new()
+            .prefix("bulkhead-test-")
+            .tempdir_in("/tmp")
+            .unwrap();
+        let (runtime, home) = (
+            directory.path().join("runtime"),
+            directory.path().join("home"),
+        );
         chmod(directory.path(), 0o755);
         let user = test_user();
         for path in [&runtime, &home] {
@@ -68,7 +74,10 @@ impl Session {
             chown(&password, Some(user.uid), Some(user.gid)).unwrap();
         }
         let port = free_port();
-        let bind = format!("--bind-tcp=127.0.0.1:{port},auth=file(filename={})", password.display());
+        let bind = format!(
+            "--bind-tcp=127.0.0.1:{port},auth=file(filename={})",
+            password.display()
+        );
         let chdir = format!("--chdir={}", home.display());
         let mut arguments: Vec<String> = vec!["--daemon=no".into(), bind, chdir];
         arguments.extend(options.iter().map(|option| (*option).to_owned()));
@@ -78,8 +87,18 @@ impl Session {
         let mut command = command_as(start, &runtime, &home);
         let process = Process::start(command.arg("seamless").args(&arguments));
         let display = ready(&process);
-        let launcher = processes::of_role(process.id(), "launcher").first().copied();
-        Self { process, launcher, arguments, directory, display, port, start }
+        let launcher = processes::of_role(process.id(), "launcher")
+            .first()
+            .copied();
+        Self {
+            process,
+            launcher,
+            arguments,
+            directory,
+            display,
+            port,
+            start,
+        }
     }
 
     /// Starts the server of this session again, after its supervisor has ended, with the same
@@ -89,7 +108,9 @@ impl Session {
     /// When it does not get ready.
     pub fn start_again(&mut self) {
         let mut command = command_as(self.start, &self.runtime_dir(), &self.home());
-        command.args(["seamless", &format!(":{}", self.display)]).args(&self.arguments);
+        command
+            .args(["seamless", &format!(":{}", self.display)])
+            .args(&self.arguments);
         self.process = Process::start(&mut command);
         assert_eq!(ready(&self.process), self.display);
     }
@@ -139,14 +160,19 @@ impl Session {
     /// A look at the session's X server, with its cookie.
     pub fn screen(&self) -> Screen {
         let xauthority = self.session_dir().join("xauthority");
-        eventually("connect to the session's X server", Duration::from_secs(10), || {
-            Screen::connect(self.display, Some(&xauthority))
-        })
+        eventually(
+            "connect to the session's X server",
+            Duration::from_secs(10),
+            || Screen::connect(self.display, Some(&xauthority)),
+        )
     }
 
     /// A `bulkhead` command by the session's owner.
     pub fn bulkhead(&self, args: &[&str]) -> std::process::Output {
-        command_as(self.start, &self.runtime_dir(), &self.home()).args(args).output().unwrap()
+        command_as(self.start, &self.runtime_dir(), &self.home())
+            .args(args)
+            .output()
+            .unwrap()
     }
 }
 

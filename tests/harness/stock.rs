@@ -36,14 +36,26 @@ impl StockClient {
         std::fs::copy(session.password_file(), &password).unwrap();
         let mut command = stock(session, home.path(), &["attach", &target(session, via)]);
         command
-            .args(["--opengl=no", "--splash=no", "--tray=no", "--audio=no", "--mdns=no"])
+            .args([
+                "--opengl=no",
+                "--splash=no",
+                "--tray=no",
+                "--audio=no",
+                "--mdns=no",
+            ])
             .args(["--notifications=no", "--reconnect=no", "--title=@title@"])
             .args(more)
             .env("DISPLAY", screen.display());
         if via == Via::Tcp {
-            command.arg(format!("--challenge-handlers=file:filename={}", password.display()));
+            command.arg(format!(
+                "--challenge-handlers=file:filename={}",
+                password.display()
+            ));
         }
-        Self { process: Process::start(&mut command), _home: home }
+        Self {
+            process: Process::start(&mut command),
+            _home: home,
+        }
     }
 
     /// The client's process.
@@ -73,7 +85,10 @@ pub fn run(session: &Session, via: Via, words: &[&str]) -> Output {
     let mut command = stock(session, home.path(), words);
     command.arg(target(session, via));
     if via == Via::Tcp {
-        command.arg(format!("--challenge-handlers=file:filename={}", password.display()));
+        command.arg(format!(
+            "--challenge-handlers=file:filename={}",
+            password.display()
+        ));
     }
     command.output().unwrap()
 }

@@ -17,7 +17,9 @@ pub fn attach(session: &Session, name: u8) -> Client {
     options.hello.share = true;
     let address = Address::parse(&format!("tcp://127.0.0.1:{}", session.port)).unwrap();
     let mut client = Client::connect(&address, &options, LONG).unwrap();
-    client.wait_for(|state| state.startup_complete, LONG).unwrap();
+    client
+        .wait_for(|state| state.startup_complete, LONG)
+        .unwrap();
     client
 }
 
@@ -39,8 +41,12 @@ pub fn two_clients(session: &Session) -> [Client; 2] {
 /// When it does not come.
 pub fn shown(client: &mut Client, title: &str) -> WindowId {
     let drawn = |state: &test_client::State| {
-        state.titled(title).is_some_and(|id| state.windows[&id].draws > 0)
+        state
+            .titled(title)
+            .is_some_and(|id| state.windows[&id].draws > 0)
     };
-    client.wait_for(drawn, LONG).unwrap_or_else(|error| panic!("{title}: {error}"));
+    client
+        .wait_for(drawn, LONG)
+        .unwrap_or_else(|error| panic!("{title}: {error}"));
     client.state().titled(title).unwrap()
 }
