@@ -5,10 +5,11 @@ mod peer;
 
 use bulkhead_tests::processes::{self, Worker};
 use bulkhead_tests::session::Session;
+use bulkhead_tests::twins::{attach, shown};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use peer::{
-    LONG, attach, end_of, header, hello, key_to_pixels, knock, logged, only_these_are_left, packet,
-    processes_but, record, sharing, shown,
+    LONG, end_of, header, hello, key_to_pixels, knock, logged, only_these_are_left, packet,
+    processes_but, record, sharing,
 };
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -154,17 +155,17 @@ fn attacks() -> Vec<Attack> {
             record(0, 0, 7, b"x"),
             "more than 0 chunks",
         ),
-        stranger("a bomb's announcement", record(0x10, 0x11, 0, &bomb), "lz4: says"),
+        stranger(
+            "a bomb's announcement",
+            record(0x10, 0x11, 0, &bomb),
+            "lz4: says",
+        ),
         stranger(
             "nested lists before authentication",
             record(0x10, 0, 0, &nested(60_000)),
             "rencodeplus: ",
         ),
-        stranger(
-            "no packet",
-            record(0x10, 0, 0, &unnumbered),
-            "not a packet",
-        ),
+        stranger("no packet", record(0x10, 0, 0, &unnumbered), "not a packet"),
         stranger(
             "a key before hello",
             packet("key-action", vec![Value::Int(1); 3]),
@@ -175,11 +176,7 @@ fn attacks() -> Vec<Attack> {
             packet("shutdown-server", vec![]),
             "\"shutdown-server\" before authentication",
         ),
-        stranger(
-            "a second hello",
-            two_hellos,
-            "the challenge",
-        ),
+        stranger("a second hello", two_hellos, "the challenge"),
         stranger(
             "a hello of wrong types",
             caps(&[
@@ -201,13 +198,22 @@ fn attacks() -> Vec<Attack> {
         ),
         known(
             "200,000 nested lists",
-            record(0x10, 0, 0, &[&[193, 0x84][..], b"ping", &vec![59; 200_000]].concat()),
+            record(
+                0x10,
+                0,
+                0,
+                &[&[193, 0x84][..], b"ping", &vec![59; 200_000]].concat(),
+            ),
             "rencodeplus: ",
         ),
         known("a chunk without a place", chunked, "has no placeholder"),
         known("a chunk twice", twice, "chunk index 7 twice"),
         known("too many chunks", many, "more than 3 chunks"),
-        known("a real bomb", record(0x10, 0x11, 0, &large), "lz4: says 4194305"),
+        known(
+            "a real bomb",
+            record(0x10, 0x11, 0, &large),
+            "lz4: says 4194305",
+        ),
         known(
             "an oversized record",
             header(0x10, 0, 0, (1 << 20) + 1),
@@ -258,7 +264,7 @@ fn six_hundred_malformed_connections_end_and_nobody_notices() {
     const EACH: usize = 20;
     let _alone = alone();
     let session = Session::start(&["--sharing=yes", TERMINAL]);
-    let mut client = attach(&session, &sharing(1));
+    let mut client = attach(&session, 1);
     let window = shown(&mut client, "typing");
     client.focus(Some(window)).unwrap();
     let before = processes_but(&session, &[]);
@@ -314,4 +320,169 @@ fn six_hundred_malformed_connections_end_and_nobody_notices() {
     let slack = Duration::from_millis(5);
     assert!(p50_after <= p50 * 3 / 2 + slack / 5, "p50");
     assert!(p95_after <= p95 * 3 / 2 + slack, "p95");
+}
+
+/// Connections that were opened and say nothing, or half a header, and are opened again when
+/// the server closes them.
+fn half_open(session: &Session, count: usize) -> Vec<TcpStream> {
+    (0..count)
+        .map(|n| {
+            let mut stream = knock(session);
+            if n % 2 == 0 {
+                stream.write_all(b"P\x10\0\0").unwrap();
+            }
+            stream
+        })
+        .collect()
+}
+
+fn more_descriptors() {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    if soft < 4096 {
+        setrlimit(Resource::RLIMIT_NOFILE, hard.min(4096), hard).unwrap();
+    }
+}
+
+#[test]
+fn a_thousand_half_open_connections_keep_nobody_out() {
+    const TRIES: usize = 20;
+    let _alone = alone();
+    more_descriptors();
+    let session = Session::start(&["--sharing=yes", TERMINAL]);
+    let before = processes_but(&session, &[]);
+    let local = session.session_dir().join("socket");
+    assert!(UnixStream::connect(&local).is_ok());
+    let local = test_client::Address::Unix(local);
+    let connect = |address: &test_client::Address| {
+        let began = Instant::now();
+        let client = Client::connect(address, &sharing(1), LONG).unwrap();
+        (began.elapsed(), client)
+    };
+    let report = |what: &str, times: &mut Vec<Duration>| {
+        let (p50, most) = (percentile(times, 50), percentile(times, 100));
+        println!("connect to hello {what}: p50 {p50:?}, longest {most:?}");
+        most
+    };
+    let tcp = peer::address(&session);
+    let again = |address| (0..TRIES).map(|_| connect(address).0).collect::<Vec<_>>();
+    report("alone", &mut again(&tcp));
+
+    // They come from the client's own address, and there are as many as can be.
+    let held = half_open(&session, 1000);
+    assert!(report("among 1,000 that wait, tcp", &mut again(&tcp)) < Duration::from_secs(1));
+    assert!(report("among 1,000 that wait, unix", &mut again(&local)) < Duration::from_secs(1));
+    let (_, attached) = connect(&tcp);
+    let strangers = processes::of_role(session.process().id(), "network").len();
+    println!("processes of network at once: {strangers}");
+    assert!(strangers <= 66, "{strangers}");
+    drop((held, attached));
+    only_these_are_left(&session, &before);
+}
+
+#[test]
+fn who_dribbles_is_cut_off() {
+    let session = Session::start(&[TERMINAL]);
+    let before = processes_but(&session, &[]);
+    let hello = hello(&sharing(1));
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let mut stream = knock(&session);
+                let copy = stream.try_clone().unwrap();
+                let ended = AtomicBool::new(false);
+                std::thread::scope(|scope| {
+                    scope.spawn(|| {
+                        for byte in hello.chunks(1) {
+                            if ended.load(Ordering::Relaxed) || stream.write_all(byte).is_err() {
+                                break;
+                            }
+                            std::thread::sleep(Duration::from_millis(200));
+                        }
+                    });
+                    let reasons = end_of(copy, Duration::from_secs(80));
+                    ended.store(true, Ordering::Relaxed);
+                    assert_eq!(reasons.unwrap_or_default(), ["login timeout"]);
+                });
+            });
+        }
+    });
+    println!("bytes that dribble in end after {:?}", began.elapsed());
+    logged(&session, "login timeout", 8);
+    only_these_are_left(&session, &before);
+}
+
+/// Proportional memory of processes in KiB, and the part of it that is shared memory.
+fn pss(pids: &[u32]) -> Option<(u64, u64)> {
+    let mut sum = (0, 0);
+    for pid in pids {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        let field = |name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        };
+        sum.0 += field("Pss:")?;
+        sum.1 += field("Pss_Shmem:")?;
+    }
+    Some(sum)
+}
+
+/// Pictures that a client gets in this time.
+fn frames(client: &mut Client, time: Duration) -> u64 {
+    let before = client.state().draws;
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        let left = end.saturating_duration_since(Instant::now());
+        client.next_event(left).unwrap();
+    }
+    client.state().draws - before
+}
+
+#[test]
+fn who_stops_reading_costs_no_memory_and_nobody_else_a_frame() {
+    const WINDOW: Duration = Duration::from_secs(4);
+    let _alone = alone();
+    // Pixels that change all the time, and a title that does.
+    let script = r#"--start=xterm -T busy -geometry 100x40+10+10 -e sh -c 'n=0; while :; do n=$((n+1)); printf "\033]0;title %s\007 line %s\n" $n $n; done'"#;
+    let session = Session::start(&["--sharing=yes", script]);
+    let mut good = attach(&session, 1);
+    let drawn = |state: &test_client::State| state.draws > 20;
+    good.wait_for(drawn, LONG).unwrap();
+    let others = processes_but(&session, &[]);
+    frames(&mut good, WINDOW);
+    let before = frames(&mut good, WINDOW);
+
+    let mut lazy = attach(&session, 2);
+    lazy.wait_for(drawn, LONG).unwrap();
+    let own: Vec<u32> = processes_but(&session, &others)
+        .iter()
+        .map(|worker: &Worker| worker.pid)
+        .collect();
+    assert_eq!(own.len(), 2, "network and encoder");
+    let start = pss(&own);
+    // From here on it reads nothing. What the kernel holds for it fills first.
+    let (mut most, mut during) = (start, Vec::new());
+    for _ in 0..5 {
+        during.push(frames(&mut good, WINDOW / 2) * 2);
+        most = most.max(pss(&own));
+    }
+    let left = processes_but(&session, &others).len();
+    println!("frames in {WINDOW:?}: {before} before, {during:?} while one does not read");
+    println!(
+        "who does not read is {}",
+        ["cut off", "half gone", "held"][left]
+    );
+    if let (Some(start), Some(most)) = (start, most) {
+        println!(
+            "its network and encoder, KiB (of it shared): {start:?} at first, at most {most:?}"
+        );
+        assert!(most.0 <= start.0 + (8 << 10), "{start:?}, {most:?}");
+    } else {
+        println!("memory not measured: only root can look at our processes");
+    }
+    during.sort_unstable();
+    assert!(
+        during[during.len() / 2] * 4 >= before * 3,
+        "{before}, {during:?}"
+    );
 }

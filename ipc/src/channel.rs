@@ -114,8 +114,13 @@ impl ChannelError {
 /// # Errors
 /// [`ChannelError::TooLong`].
 pub fn encode<T: Message>(message: &T) -> Result<Vec<u8>, ChannelError> {
-    let too_long = |len| ChannelError::TooLong { channel: T::NAME, len, limit: message.limit() };
-    let bytes = bincode::serde::encode_to_vec(message, CONFIG).map_err(|_| too_long(MAX_MESSAGE + 1))?;
+    let too_long = |len| ChannelError::TooLong {
+        channel: T::NAME,
+        len,
+        limit: message.limit(),
+    };
+    let bytes =
+        bincode::serde::encode_to_vec(message, CONFIG).map_err(|_| too_long(MAX_MESSAGE + 1))?;
     if bytes.len() > message.limit().min(MAX_MESSAGE) {
         return Err(too_long(bytes.len()));
     }
@@ -127,11 +132,17 @@ pub fn encode<T: Message>(message: &T) -> Result<Vec<u8>, ChannelError> {
 /// # Errors
 /// Every way in which a peer can break the rules of this direction.
 pub fn decode<T: Message>(bytes: &[u8], fds: usize) -> Result<T, ChannelError> {
-    let malformed = |reason: String| ChannelError::Malformed { channel: T::NAME, reason };
+    let malformed = |reason: String| ChannelError::Malformed {
+        channel: T::NAME,
+        reason,
+    };
     let (message, read): (T, usize) = bincode::serde::decode_from_slice(bytes, CONFIG)
         .map_err(|error| malformed(error.to_string()))?;
     if read != bytes.len() {
-        return Err(malformed(format!("{} trailing bytes", bytes.len().saturating_sub(read))));
+        return Err(malformed(format!(
+            "{} trailing bytes",
+            bytes.len().saturating_sub(read)
+        )));
     }
     if bytes.len() > message.limit() {
         return Err(ChannelError::TooLong {
@@ -214,7 +225,11 @@ impl<Tx: Message, Rx: Message> Channel<Tx, Rx> {
         while let Some((bytes, fds)) = self.queue.front() {
             let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
             let rights = [ControlMessage::ScmRights(&raw)];
-            let control = if raw.is_empty() { &rights[..0] } else { &rights[..] };
+            let control = if raw.is_empty() {
+                &rights[..0]
+            } else {
+                &rights[..]
+            };
             let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
             let packet = [IoSlice::new(bytes)];
             match sendmsg::<()>(self.socket.as_raw_fd(), &packet, control, flags, None) {
@@ -243,7 +258,9 @@ impl<Tx: Message, Rx: Message> Channel<Tx, Rx> {
     /// [`ChannelError::Closed`] at the end, everything else when the peer broke a rule.
     pub fn receive(&mut self) -> Result<Option<(Rx, Vec<OwnedFd>)>, ChannelError> {
         loop {
-            let Some((len, fds)) = self.receive_packet()? else { return Ok(None) };
+            let Some((len, fds)) = self.receive_packet()? else {
+                return Ok(None);
+            };
             let bytes = &self.buffer[..len];
             if self.greeted {
                 return decode(bytes, fds.len()).map(|message| Some((message, fds)));
@@ -260,7 +277,12 @@ impl<Tx: Message, Rx: Message> Channel<Tx, Rx> {
         let mut slices = [IoSliceMut::new(&mut self.buffer)];
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
         let received: RecvMsg<'_, '_, SockaddrStorage> = loop {
-            match recvmsg(self.socket.as_raw_fd(), &mut slices, Some(&mut control), flags) {
+            match recvmsg(
+                self.socket.as_raw_fd(),
+                &mut slices,
+                Some(&mut control),
+                flags,
+            ) {
                 Ok(received) => break received,
                 // A peer that ended with messages of ours unread resets the socket, once. What it
                 // said before is still there, then comes the end.
@@ -273,12 +295,22 @@ impl<Tx: Message, Rx: Message> Channel<Tx, Rx> {
         for message in received.cmsgs()? {
             if let ControlMessageOwned::ScmRights(raw) = message {
                 // SAFETY: the kernel has just made these descriptors for us; nobody else has them.
-                fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+                fds.extend(
+                    raw.into_iter()
+                        .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }),
+                );
             }
         }
         let len = received.bytes;
-        if received.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC) {
-            return Err(ChannelError::TooLong { channel: Rx::NAME, len, limit: MAX_MESSAGE });
+        if received
+            .flags
+            .intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC)
+        {
+            return Err(ChannelError::TooLong {
+                channel: Rx::NAME,
+                len,
+                limit: MAX_MESSAGE,
+            });
         }
         // No message is empty: the kernel says "end of stream" this way.
         if len == 0 {
@@ -372,7 +404,10 @@ mod tests {
         let mut wrong: Channel<Pong, Ping> = Channel::new(a);
         let mut right: Channel<Pong, Ping> = Channel::new(b);
         wrong.send(&Pong, vec![]).unwrap();
-        assert!(matches!(right.receive(), Err(ChannelError::Greeting { expected: "a>b" })));
+        assert!(matches!(
+            right.receive(),
+            Err(ChannelError::Greeting { expected: "a>b" })
+        ));
     }
 
     #[test]
@@ -380,19 +415,33 @@ mod tests {
         let long = Ping::Text("x".repeat(200));
         assert!(matches!(encode(&long), Err(ChannelError::TooLong { .. })));
         let bytes = bincode::serde::encode_to_vec(&long, CONFIG).unwrap();
-        assert!(matches!(decode::<Ping>(&bytes, 0), Err(ChannelError::TooLong { .. })));
+        assert!(matches!(
+            decode::<Ping>(&bytes, 0),
+            Err(ChannelError::TooLong { .. })
+        ));
         let mut bytes = encode(&Ping::Small(1)).unwrap();
-        assert!(matches!(decode::<Ping>(&bytes, 1), Err(ChannelError::Descriptors { got: 1, .. })));
+        assert!(matches!(
+            decode::<Ping>(&bytes, 1),
+            Err(ChannelError::Descriptors { got: 1, .. })
+        ));
         bytes.push(0);
-        assert!(matches!(decode::<Ping>(&bytes, 0), Err(ChannelError::Malformed { .. })));
+        assert!(matches!(
+            decode::<Ping>(&bytes, 0),
+            Err(ChannelError::Malformed { .. })
+        ));
         let bytes = encode(&Ping::WithFd).unwrap();
-        assert!(matches!(decode::<Ping>(&bytes, 0), Err(ChannelError::Descriptors { got: 0, .. })));
+        assert!(matches!(
+            decode::<Ping>(&bytes, 0),
+            Err(ChannelError::Descriptors { got: 0, .. })
+        ));
     }
 
     #[test]
     fn a_peer_that_does_not_read_stalls_only_itself() {
         let (mut a, _b) = pair();
-        let error = (0..1_000_000).find_map(|n| a.send(&Ping::Small(n), vec![]).err()).unwrap();
+        let error = (0..1_000_000)
+            .find_map(|n| a.send(&Ping::Small(n), vec![]).err())
+            .unwrap();
         assert!(matches!(error, ChannelError::Stalled { .. }) && error.is_violation());
     }
 
@@ -400,7 +449,10 @@ mod tests {
     fn a_hostile_length_allocates_nothing() {
         // Variant 1 (Text) with a length of 2^63.
         let bytes = [1, 253, 0, 0, 0, 0, 0, 0, 0, 0x80];
-        assert!(matches!(decode::<Ping>(&bytes, 0), Err(ChannelError::Malformed { .. })));
+        assert!(matches!(
+            decode::<Ping>(&bytes, 0),
+            Err(ChannelError::Malformed { .. })
+        ));
     }
 
     proptest! {

@@ -31,7 +31,10 @@ impl Size {
         if width >= 1 && width <= MAX_SIDE as u32 && height >= 1 && height <= MAX_SIDE as u32 {
             // Both fit: they are at most MAX_SIDE.
             #[expect(clippy::cast_possible_truncation)]
-            Some(Self { width: width as u16, height: height as u16 })
+            Some(Self {
+                width: width as u16,
+                height: height as u16,
+            })
         } else {
             None
         }
@@ -64,7 +67,11 @@ impl Size {
     /// The rectangle at the origin with this size.
     #[must_use]
     pub const fn rect(self) -> Rect {
-        Rect { x: 0, y: 0, size: self }
+        Rect {
+            x: 0,
+            y: 0,
+            size: self,
+        }
     }
 }
 
@@ -114,9 +121,18 @@ impl Rect {
     /// The part of it that is inside a window of this size.
     #[must_use]
     pub fn clip(self, window: Size) -> Option<Self> {
-        let width = self.right().min(window.width.into()).checked_sub(self.x.into())?;
-        let height = self.bottom().min(window.height.into()).checked_sub(self.y.into())?;
-        Some(Self { size: Size::new(width, height)?, ..self })
+        let width = self
+            .right()
+            .min(window.width.into())
+            .checked_sub(self.x.into())?;
+        let height = self
+            .bottom()
+            .min(window.height.into())
+            .checked_sub(self.y.into())?;
+        Some(Self {
+            size: Size::new(width, height)?,
+            ..self
+        })
     }
 
     /// The smallest rectangle that holds both.
@@ -138,8 +154,17 @@ mod tests {
     use proptest::prelude::*;
 
     fn rects() -> impl Strategy<Value = Rect> {
-        (0..=MAX_SIDE, 0..=MAX_SIDE, 1..=u32::from(MAX_SIDE), 1..=u32::from(MAX_SIDE))
-            .prop_map(|(x, y, w, h)| Rect { x, y, size: Size::new(w, h).unwrap() })
+        (
+            0..=MAX_SIDE,
+            0..=MAX_SIDE,
+            1..=u32::from(MAX_SIDE),
+            1..=u32::from(MAX_SIDE),
+        )
+            .prop_map(|(x, y, w, h)| Rect {
+                x,
+                y,
+                size: Size::new(w, h).unwrap(),
+            })
     }
 
     #[test]

@@ -11,8 +11,9 @@ pub struct Modifiers(pub u8);
 
 impl Modifiers {
     /// Names in bit order, as the Xpra wire uses them.
-    pub const NAMES: [&'static str; 8] =
-        ["shift", "lock", "control", "mod1", "mod2", "mod3", "mod4", "mod5"];
+    pub const NAMES: [&'static str; 8] = [
+        "shift", "lock", "control", "mod1", "mod2", "mod3", "mod4", "mod5",
+    ];
 
     /// The set with the modifier of this name added; unknown names change nothing.
     #[must_use]

@@ -66,7 +66,10 @@ impl Unsealed {
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let fd = memfd_create(c"bulkhead", flags)?;
         ftruncate(&fd, i64::from(bytes))?;
-        fcntl(&fd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK))?;
+        fcntl(
+            &fd,
+            FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK),
+        )?;
         Ok(Self { fd, len })
     }
 
@@ -87,7 +90,11 @@ impl Unsealed {
     /// # Errors
     /// What the kernel says.
     pub fn into_writer(self) -> Result<(Writer, OwnedFd), SharedError> {
-        let map = Mapping::new(self.fd.as_fd(), self.len, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE)?;
+        let map = Mapping::new(
+            self.fd.as_fd(),
+            self.len,
+            ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+        )?;
         Ok((Writer(map), self.seal()?))
     }
 }
@@ -178,7 +185,12 @@ mod tests {
 
     fn map_writable(fd: &OwnedFd) -> Result<(), SharedError> {
         let len = NonZeroUsize::new(4096).unwrap();
-        Mapping::new(fd.as_fd(), len, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE).map(drop)
+        Mapping::new(
+            fd.as_fd(),
+            len,
+            ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+        )
+        .map(drop)
     }
 
     #[test]
@@ -191,18 +203,33 @@ mod tests {
         assert!(nix::unistd::write(&fd, b"x").is_err());
         assert!(ftruncate(&fd, 1).is_err());
         let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd));
-        let again = std::fs::OpenOptions::new().read(true).write(true).open(path);
+        let again = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path);
         assert!(again.is_err() || map_writable(&again.unwrap().into()).is_err());
     }
 
     #[test]
     fn buffers_of_a_careless_or_lying_peer_are_refused() {
         let unsealed = Unsealed::new(4096).unwrap();
-        assert!(matches!(Reader::new(unsealed.as_fd(), 4096), Err(SharedError::Seals(_))));
+        assert!(matches!(
+            Reader::new(unsealed.as_fd(), 4096),
+            Err(SharedError::Seals(_))
+        ));
         let fd = unsealed.seal().unwrap();
-        assert!(matches!(Reader::new(fd.as_fd(), 8192), Err(SharedError::WrongSize { .. })));
-        assert!(matches!(Reader::new(fd.as_fd(), 0), Err(SharedError::Size(0))));
-        assert!(matches!(Reader::new(fd.as_fd(), u32::MAX), Err(SharedError::Size(_))));
+        assert!(matches!(
+            Reader::new(fd.as_fd(), 8192),
+            Err(SharedError::WrongSize { .. })
+        ));
+        assert!(matches!(
+            Reader::new(fd.as_fd(), 0),
+            Err(SharedError::Size(0))
+        ));
+        assert!(matches!(
+            Reader::new(fd.as_fd(), u32::MAX),
+            Err(SharedError::Size(_))
+        ));
         let file = std::fs::File::open("/proc/self/exe").unwrap();
         assert!(Reader::new(file.as_fd(), 4096).is_err());
     }
@@ -210,6 +237,9 @@ mod tests {
     #[test]
     fn sizes_are_bounded() {
         assert!(matches!(Unsealed::new(0), Err(SharedError::Size(0))));
-        assert!(matches!(Unsealed::new(MAX_SHARED + 1), Err(SharedError::Size(_))));
+        assert!(matches!(
+            Unsealed::new(MAX_SHARED + 1),
+            Err(SharedError::Size(_))
+        ));
     }
 }

@@ -52,7 +52,7 @@ pub struct Screen {
 impl Screen {
     /// Connects to display `number`, with the cookie of an Xauthority file where one is needed.
     pub fn connect(number: u32, xauthority: Option<&Path>) -> Option<Self> {
-        let cookie = xauthority.map(|path| last_cookie(path)).unwrap_or_default();
+        let cookie = xauthority.map(last_cookie).unwrap_or_default();
         let stream = UnixStream::connect(format!("/tmp/.X11-unix/X{number}")).ok()?;
         let (stream, _) = DefaultStream::from_unix_stream(stream).ok()?;
         let name = if cookie.is_empty() {

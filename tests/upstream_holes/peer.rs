@@ -28,26 +28,6 @@ pub fn address(session: &Session) -> Address {
     Address::parse(&format!("tcp://127.0.0.1:{}", session.port)).unwrap()
 }
 
-/// Attaches, and waits until all windows have been told.
-pub fn attach(session: &Session, options: &Options) -> Client {
-    let mut client = Client::connect(&address(session), options, LONG).unwrap();
-    let told = |state: &test_client::State| state.startup_complete;
-    client.wait_for(told, LONG).unwrap();
-    client
-}
-
-/// Waits for a window with something drawn in it.
-pub fn shown(client: &mut Client, title: &str) -> WindowId {
-    let drawn = |state: &test_client::State| {
-        let window = state.titled(title).map(|id| &state.windows[&id]);
-        window.is_some_and(|window| window.draws > 0)
-    };
-    client
-        .wait_for(drawn, LONG)
-        .unwrap_or_else(|error| panic!("{title}: {error}"));
-    client.state().titled(title).unwrap()
-}
-
 /// Types one character and returns how long it took until pixels changed; then waits until
 /// nothing more is drawn.
 pub fn key_to_pixels(client: &mut Client, window: WindowId, text: &str) -> Duration {
