@@ -29,6 +29,7 @@ test: ## Install what the tests need and run all of them.
 	$(MAKE) lint
 	cargo build --locked --workspace --bins
 	cargo test --locked --workspace
+	tests/tools/fuzz 10
 
 bench: ## Measure side by side with the stock server; writes docs/performance.md's table.
 	tests/tools/install-packages test

@@ -47,11 +47,16 @@ fn runs_supervisor(pid_file: &Path) -> Option<u32> {
         .trim()
         .parse()
         .ok()?;
-    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    // The kernel cuts names after 15 bytes.
-    name.trim_end()
-        .starts_with("bulkhead-superv")
-        .then_some(pid)
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    is_live_supervisor(&stat).then_some(pid)
+}
+
+/// Is this line of `/proc/PID/stat` (proc(5)) that of a supervisor which has not ended? One that
+/// nobody has waited for yet (`Z`) has. The kernel cuts names after 15 bytes.
+fn is_live_supervisor(stat: &str) -> bool {
+    let rest = stat.split_once(" (bulkhead-superv");
+    rest.and_then(|(_, rest)| rest.rsplit_once(") "))
+        .is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
 /// Connects to a launcher that waits for a supervisor.
@@ -175,6 +180,14 @@ pub fn abstract_name(display: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_supervisor_that_has_ended_holds_nothing() {
+        assert!(is_live_supervisor("17 (bulkhead-superv) S 1 17 17"));
+        assert!(!is_live_supervisor("17 (bulkhead-superv) Z 1 17 17"));
+        assert!(!is_live_supervisor("17 (xterm) S 1 17 17"));
+        assert!(!is_live_supervisor(""));
+    }
 
     fn places(dir: &Path) -> Places {
         Places {

@@ -14,7 +14,7 @@ fn direction<T: Message + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
     }
 }
 
-const DIRECTIONS: [fn(&[u8]); 14] = [
+const DIRECTIONS: [fn(&[u8]); 18] = [
     direction::<ipc::auth::NetworkToAuth>,
     direction::<ipc::auth::AuthToNetwork>,
     direction::<ipc::auth::SupervisorToAuth>,
@@ -29,6 +29,10 @@ const DIRECTIONS: [fn(&[u8]); 14] = [
     direction::<ipc::frames::EncoderToNetwork>,
     direction::<ipc::network::SupervisorToNetwork>,
     direction::<ipc::network::NetworkToSupervisor>,
+    direction::<ipc::encoder::SupervisorToEncoder>,
+    direction::<ipc::encoder::EncoderToSupervisor>,
+    direction::<ipc::launcher::SupervisorToLauncher>,
+    direction::<ipc::launcher::LauncherToSupervisor>,
 ];
 
 fuzz_target!(|data: &[u8]| {
