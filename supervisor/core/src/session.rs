@@ -245,7 +245,8 @@ impl Session {
             Err(error) => return Err(error),
         }
         let events = turn.fds.iter().zip(&turn.tokens).filter_map(|(fd, token)| {
-            let flags = fd.revents().unwrap_or(PollFlags::empty());
+            // A flag that nix does not know gives `None`, and we ask for one such.
+            let flags = fd.revents().unwrap_or(POLLRDHUP);
             (!flags.is_empty()).then_some((*token, flags))
         });
         Ok(events.collect())

@@ -560,6 +560,19 @@ fn probes_cost_nothing() {
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(bench.pids("network").len(), 0);
     assert_eq!(bench.lines().len(), before);
+    // Nor does the supervisor go round and round for those that have gone.
+    let ran = || {
+        let path = format!("/proc/{}/schedstat", bench.supervisor.id());
+        let text = std::fs::read_to_string(path).unwrap();
+        Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+    };
+    let start = ran();
+    std::thread::sleep(Duration::from_millis(400));
+    let busy = ran() - start;
+    assert!(
+        busy < Duration::from_millis(20),
+        "busy for {busy:?} of 400 ms"
+    );
     drop(silent);
 }
 
