@@ -169,12 +169,12 @@ fn attacks() -> Vec<Attack> {
         stranger(
             "a key before hello",
             packet("key-action", vec![Value::Int(1); 3]),
-            "\"key-action\" before authentication",
+            "key-action\\\" before authentication",
         ),
         stranger(
             "stop before hello",
             packet("shutdown-server", vec![]),
-            "\"shutdown-server\" before authentication",
+            "shutdown-server\\\" before authentication",
         ),
         stranger("a second hello", two_hellos, "the challenge"),
         stranger(
@@ -194,7 +194,7 @@ fn attacks() -> Vec<Attack> {
         stranger(
             "an endless name",
             caps(&[("uuid", Value::from("x".repeat(9000)))]),
-            "\"uuid\" is larger than",
+            "uuid\\\" is larger than",
         ),
         known(
             "200,000 nested lists",
@@ -229,9 +229,10 @@ fn attacks() -> Vec<Attack> {
 
 impl Attack {
     /// Carries it out and waits until the server has ended it.
-    fn run(&self, session: &Session) {
+    fn run(&self, session: &Session, number: usize) {
         if self.attached {
-            let mut client = Client::connect(&peer::address(session), &sharing(9), LONG).unwrap();
+            let mut client =
+                Client::connect(&peer::address(session), &sharing(number), LONG).unwrap();
             let _ = client.send_bytes(&self.bytes);
             let end = Instant::now() + LONG;
             let error = loop {
@@ -282,8 +283,12 @@ fn six_hundred_malformed_connections_end_and_nobody_notices() {
         let attackers: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
-                    while let Some(attack) = rounds.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        attack.run(&session);
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(attack) = rounds.get(number) else {
+                            break;
+                        };
+                        attack.run(&session, 100 + number);
                     }
                 })
             })
@@ -308,7 +313,7 @@ fn six_hundred_malformed_connections_end_and_nobody_notices() {
     }
     let mut after = typed(&mut client, window, 240);
     assert!(client.state().complaints.is_empty());
-    let mut report = |what: &str, times: &mut [Duration]| {
+    let report = |what: &str, times: &mut [Duration]| {
         let (p50, p95) = (percentile(times, 50), percentile(times, 95));
         println!("key to pixels {what}: p50 {p50:?}, p95 {p95:?}");
         (p50, p95)
@@ -322,8 +327,7 @@ fn six_hundred_malformed_connections_end_and_nobody_notices() {
     assert!(p95_after <= p95 * 3 / 2 + slack, "p95");
 }
 
-/// Connections that were opened and say nothing, or half a header, and are opened again when
-/// the server closes them.
+/// Connections that say nothing, or half a header.
 fn half_open(session: &Session, count: usize) -> Vec<TcpStream> {
     (0..count)
         .map(|n| {

@@ -3,12 +3,10 @@
 //! The applications, their windows (ids and geometry), the text typed and the other clients
 //! survive the death of every worker and of the supervisor (docs/architecture.md).
 
-use bulkhead_tests::eventually;
 use bulkhead_tests::processes;
 use bulkhead_tests::session::Session;
 use bulkhead_tests::twins::{attach, shown};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 use test_client::Client;
 use test_client::wire::packet::{
@@ -19,27 +17,9 @@ const LONG: Duration = Duration::from_secs(20);
 const ROUNDS: usize = 20;
 const XTERM: &str = "--start=xterm -T wanted -geometry 60x20+40+30 -e tee typed.txt";
 
-fn end(pid: u32, signal: Signal) {
-    kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
-}
-
 fn one(session: &Session, role: &str) -> u32 {
     let pids = processes::of_role(session.process().id(), role);
     *pids.first().unwrap_or_else(|| panic!("no {role}"))
-}
-
-/// Kills one process of a role and waits until another has taken its place.
-fn replace(session: &Session, role: &str, signal: Signal) -> Instant {
-    let supervisor = session.process().id();
-    let before = processes::of_role(supervisor, role);
-    let victim = before[0];
-    let killed = Instant::now();
-    end(victim, signal);
-    eventually("a new process in the place of the dead one", LONG, || {
-        let now = processes::of_role(supervisor, role);
-        (now.len() == before.len() && !now.contains(&victim)).then_some(())
-    });
-    killed
 }
 
 fn windows(client: &Client) -> Vec<(WindowId, Geometry)> {
@@ -115,7 +95,7 @@ fn every_process_is_killed_twenty_times_and_the_session_lives() {
             let killed = match *role {
                 "supervisor" => {
                     let killed = Instant::now();
-                    end(session.process().id(), signal);
+                    processes::end(session.process().id(), signal);
                     session.process_mut().wait(LONG);
                     session.start_again();
                     clients = vec![attach(&session, 1), attach(&session, 2)];
@@ -124,11 +104,11 @@ fn every_process_is_killed_twenty_times_and_the_session_lives() {
                 "network" => {
                     // The first of them is the first client's.
                     let killed = Instant::now();
-                    end(one(&session, "network"), signal);
+                    processes::end(one(&session, "network"), signal);
                     clients[0] = attach(&session, 1);
                     killed
                 }
-                role => replace(&session, role, signal),
+                role => processes::replace(session.process().id(), role, signal),
             };
             if *role == "auth" {
                 // Attached clients notice nothing, new ones can log in.
@@ -200,7 +180,7 @@ fn a_display_killed_with_a_menu_open_and_a_key_down_is_replaced() {
     let menu = |state: &test_client::State| state.windows.values().any(|w| w.override_redirect);
     first.wait_for(menu, LONG).unwrap();
     second.wait_for(menu, LONG).unwrap();
-    replace(&session, "display", Signal::SIGKILL);
+    processes::replace(session.process().id(), "display", Signal::SIGKILL);
     // What was held is released: the menu closes, and typing is plain text again.
     for client in [&mut *first, &mut *second] {
         client.wait_for(|state| !menu(state), LONG).unwrap();
@@ -211,4 +191,24 @@ fn a_display_killed_with_a_menu_open_and_a_key_down_is_replaced() {
     };
     typist.types(&session, &mut clients, window);
     assert_eq!(windows(&clients[0]), windows(&clients[1]));
+}
+
+#[test]
+fn exit_leaves_the_applications_for_the_next_start() {
+    let mut session = Session::start(&["--sharing=yes", XTERM]);
+    let mut clients = [attach(&session, 1)];
+    let window = shown(&mut clients[0], "wanted");
+    let applications = application_pids(&session);
+    let exit = session.bulkhead(&["exit", &format!(":{}", session.display)]);
+    assert!(exit.status.success(), "{exit:?}");
+    assert!(session.process_mut().wait(LONG).success());
+    assert_eq!(application_pids(&session), applications);
+    session.start_again();
+    let mut clients = [attach(&session, 1)];
+    assert_eq!(shown(&mut clients[0], "wanted"), window, "its id");
+    let mut typist = Typist {
+        lines: String::new(),
+        count: 0,
+    };
+    typist.types(&session, &mut clients, window);
 }

@@ -1,7 +1,11 @@
 //! The processes of a session, as the kernel shows them.
 
+use crate::eventually;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::{Duration, Instant};
 
 /// One process of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,4 +80,33 @@ pub fn status(pid: u32, key: &str) -> Option<String> {
         .lines()
         .find(|line| line.split(':').next() == Some(key))?;
     Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// Sends a process a signal that ends it.
+///
+/// # Panics
+/// When there is no such process.
+pub fn end(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
+}
+
+/// Kills one process of a role below `top`, waits until another has taken its place, and tells
+/// when it was killed.
+///
+/// # Panics
+/// When there is no such process, or none takes its place.
+pub fn replace(top: u32, role: &str, signal: Signal) -> Instant {
+    let before = of_role(top, role);
+    let victim = *before.first().unwrap_or_else(|| panic!("no {role}"));
+    let killed = Instant::now();
+    end(victim, signal);
+    eventually(
+        "a new process in the place of the dead one",
+        Duration::from_secs(20),
+        || {
+            let now = of_role(top, role);
+            (now.len() == before.len() && !now.contains(&victim)).then_some(())
+        },
+    );
+    killed
 }

@@ -16,7 +16,7 @@ use test_client::{Address, Client, Happening, Options};
 pub const LONG: Duration = Duration::from_secs(20);
 
 /// A client of its own that knows the password and shares.
-pub fn sharing(name: u8) -> Options {
+pub fn sharing(name: usize) -> Options {
     let mut options = Options::gtk().password(PASSWORD);
     options.hello.identity.uuid = format!("{name:032x}");
     options.hello.share = true;

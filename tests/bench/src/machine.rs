@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// Below this share of busy CPUs a run begins.
 const QUIET: f64 = 0.05;
 /// Longest wait for that.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until the CPUs have little to do; says which share of them was busy in the last second.
 pub fn wait_until_quiet() -> f64 {

@@ -150,7 +150,9 @@ impl Server {
         command.arg(format!("--start={APPLICATION}"));
         command.arg(format!("--xvfb={XVFB}"));
         if kind == Kind::Xpra {
+            // What Bulkhead does not have yet; printing would wait 5 s for a missing cupsd.
             command.args(["--mdns=no", "--audio=no", "--html=no", "--systemd-run=no"]);
+            command.arg("--printing=no");
         }
         let start = Instant::now();
         let process = Process::start(&mut command);
