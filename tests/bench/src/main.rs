@@ -34,9 +34,9 @@ fn arguments() -> Option<Arguments> {
     let mut all = Arguments {
         executables: words.next()?.into(),
         runs: 5,
-        connects: 20,
-        keys: 120,
-        idle: Duration::from_secs(15),
+        connects: 15,
+        keys: 100,
+        idle: Duration::from_secs(12),
         write: None,
     };
     for word in words {
@@ -117,7 +117,8 @@ fn one_run(
 ) -> Result<Run, test_client::Error> {
     let others = machine::wait_until_quiet();
     let (server, ready) = Server::start(kind, place);
-    let (attached, mut client) = Attached::measure(&server, arguments, number)?;
+    let (attached, mut client) = Attached::measure(&server, arguments, number)
+        .inspect_err(|_| eprintln!("{}", server.output()))?;
     attached::idle(&mut client, REST)?;
     let before = cost::look(&server);
     attached::idle(&mut client, arguments.idle)?;

@@ -166,6 +166,11 @@ impl Server {
         (server, ready)
     }
 
+    /// What it has said.
+    pub fn output(&self) -> String {
+        self.process.lines().join("\n")
+    }
+
     /// The process that was started.
     pub fn id(&self) -> u32 {
         self.process.id()
