@@ -9,7 +9,7 @@ use bulkhead_tests::twins::{attach, shown};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use peer::{
     LONG, end_of, header, hello, key_to_pixels, knock, logged, only_these_are_left, packet,
-    processes_but, record, sharing,
+    processes_but, record, say, sharing,
 };
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -169,14 +169,14 @@ fn attacks() -> Vec<Attack> {
         stranger(
             "a key before hello",
             packet("key-action", vec![Value::Int(1); 3]),
-            "key-action\\\" before authentication",
+            "key-action",
         ),
         stranger(
             "stop before hello",
             packet("shutdown-server", vec![]),
-            "shutdown-server\\\" before authentication",
+            "shutdown-server",
         ),
-        stranger("a second hello", two_hellos, "the challenge"),
+        stranger("a second hello", two_hellos, "a hello "),
         stranger(
             "a hello of wrong types",
             caps(&[
@@ -194,7 +194,7 @@ fn attacks() -> Vec<Attack> {
         stranger(
             "an endless name",
             caps(&[("uuid", Value::from("x".repeat(9000)))]),
-            "uuid\\\" is larger than",
+            "is larger than",
         ),
         known(
             "200,000 nested lists",
@@ -251,12 +251,16 @@ impl Attack {
             assert!(told, "{}: {error}", self.name);
             return;
         }
-        let mut stream = knock(session);
-        let _ = stream.write_all(&self.bytes);
-        if self.closes {
+        let end = if self.closes {
+            let mut stream = knock(session);
+            stream.write_all(&self.bytes).unwrap();
             stream.shutdown(Shutdown::Write).unwrap();
-        }
-        end_of(stream, LONG);
+            end_of(stream, LONG)
+        } else {
+            say(session, &self.bytes)
+        };
+        let constant = |name: &String| name == "challenge" || name == "disconnect";
+        assert!(end.packets.iter().all(constant), "{}: {end:?}", self.name);
     }
 }
 
@@ -404,9 +408,9 @@ fn who_dribbles_is_cut_off() {
                             std::thread::sleep(Duration::from_millis(200));
                         }
                     });
-                    let reasons = end_of(copy, Duration::from_secs(80));
+                    let reasons = end_of(copy, Duration::from_secs(80)).reasons;
                     ended.store(true, Ordering::Relaxed);
-                    assert_eq!(reasons.unwrap_or_default(), ["login timeout"]);
+                    assert_eq!(reasons, ["login timeout"]);
                 });
             });
         }

@@ -1,10 +1,10 @@
 //! The other end of the wire: a client that behaves, and one that does not.
 
-use bulkhead_tests::eventually;
 use bulkhead_tests::processes::{self, Worker};
 use bulkhead_tests::session::{PASSWORD, Session};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 use test_client::wire::limits::Limits;
 use test_client::wire::packet::{Packet, ServerPacket, WindowId};
@@ -118,33 +118,65 @@ pub fn knock(session: &Session) -> TcpStream {
     stream
 }
 
-/// How the server ended a connection: the reasons that it gave, if it gave one. Anything else
-/// that it says before is passed over.
-///
-/// Returns as soon as there is a reason, and closes the connection.
-pub fn end_of(mut stream: TcpStream, limit: Duration) -> Option<Vec<String>> {
-    let end = Instant::now() + limit;
+/// How a connection ended.
+#[derive(Debug, Default)]
+pub struct End {
+    /// The reasons that the server gave, if it gave one.
+    pub reasons: Vec<String>,
+    /// Every packet that it sent.
+    pub packets: Vec<String>,
+}
+
+/// A stream of bytes.
+pub trait Stream: Read + Write {
+    /// How long a read may take.
+    fn patience(&self, time: Duration);
+}
+
+impl Stream for TcpStream {
+    fn patience(&self, time: Duration) {
+        self.set_read_timeout(Some(time)).unwrap();
+    }
+}
+
+impl Stream for UnixStream {
+    fn patience(&self, time: Duration) {
+        self.set_read_timeout(Some(time)).unwrap();
+    }
+}
+
+impl Stream for Box<dyn Stream> {
+    fn patience(&self, time: Duration) {
+        (**self).patience(time);
+    }
+}
+
+/// Waits until the server ends a connection, by word or by deed, then closes it.
+pub fn end_of(mut stream: impl Stream, limit: Duration) -> End {
+    let deadline = Instant::now() + limit;
     let mut reader = RecordReader::new(Limits::SERVER_TO_CLIENT);
     let mut buffer = vec![0; 64 * 1024];
+    let mut end = End::default();
     loop {
         while let Ok(Some(message)) = reader.next_message() {
             let budget = &Limits::SERVER_TO_CLIENT.budget;
             let packet = Packet::decode(message, budget).unwrap();
+            end.packets.push(packet.name.clone());
             if let Ok(ServerPacket::Disconnect(disconnect)) = ServerPacket::parse(packet) {
-                let _ = stream.shutdown(Shutdown::Both);
-                return Some([vec![disconnect.reason], disconnect.details].concat());
+                end.reasons = [vec![disconnect.reason], disconnect.details].concat();
+                return end;
             }
         }
-        let left = end.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now());
         assert!(!left.is_zero(), "not ended within {limit:?}");
-        stream.set_read_timeout(Some(left)).unwrap();
+        stream.patience(left);
         match stream.read(&mut buffer) {
-            Ok(0) => return None,
+            Ok(0) => return end,
             Ok(length) => reader.push(&buffer[..length]),
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
                 // Closed while bytes of ours were unread.
-                ErrorKind::ConnectionReset => return None,
+                ErrorKind::ConnectionReset => return end,
                 _ => panic!("{error}"),
             },
         }
@@ -152,13 +184,8 @@ pub fn end_of(mut stream: TcpStream, limit: Duration) -> Option<Vec<String>> {
 }
 
 /// Connects, says this, and waits for the end. The server may end it before all is said.
-pub fn say(session: &Session, bytes: &[u8]) -> Option<Vec<String>> {
+pub fn say(session: &Session, bytes: &[u8]) -> End {
     let mut stream = knock(session);
     let _ = stream.write_all(bytes);
     end_of(stream, LONG)
-}
-
-/// Waits for `condition`.
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    eventually(what, LONG, || condition().then_some(()));
 }
