@@ -26,6 +26,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_WINDOWS: usize = 4096;
 /// Delay and interval of key repeat in milliseconds for clients that do not say (X11's default).
 const KEY_REPEAT: (u32, u32) = (660, 40);
+/// What a client says of a picture whose window is gone; -1 would blame the coding.
+const WINDOW_GONE: i32 = -2;
 /// Width and height of the session's cursors in pixels.
 const CURSOR_SIZE: u16 = 24;
 
@@ -796,10 +798,10 @@ impl Attached {
             translate::wire_window(window),
             translate::wire_size(rect.size),
         ) else {
-            // The window is gone.
+            // The client could have drawn it: nothing is wrong with the coding.
             out.tell(Effect::Encoder(NetworkToEncoder::Ack {
                 sequence,
-                decode_us: -1,
+                decode_us: WINDOW_GONE,
             }));
             self.released(picture.2, out);
             return Ok(());

@@ -912,7 +912,7 @@ fn pictures_of_windows_that_are_gone_are_given_back() {
     let expected = [
         NetworkToEncoder::Ack {
             sequence: 1,
-            decode_us: -1,
+            decode_us: -2,
         },
         NetworkToEncoder::Written(OutputBuffer(0)),
     ];
