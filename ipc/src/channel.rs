@@ -7,14 +7,12 @@
 //! lets the queue overflow is as broken as one that sends rubbish.
 
 use nix::errno::Errno;
-use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, SockaddrStorage, recvmsg, sendmsg,
-};
+use nix::sys::socket::{ControlMessage, MsgFlags, RecvMsg, SockaddrStorage, recvmsg, sendmsg};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Version of every channel; both ends come from one build, so any difference is a mistake.
 const VERSION: u16 = 1;
@@ -168,6 +166,26 @@ fn greeting<T: Message>() -> Vec<u8> {
     bytes
 }
 
+/// The descriptors in a buffer of control messages that was zero before it was received into
+/// (cmsg(3)). By hand: where there was no room for all, nix gives an error in place of those that
+/// have come, and they would stay open for ever.
+fn passed(control: &[u8]) -> impl Iterator<Item = RawFd> {
+    // `struct cmsghdr` as the kernel writes it. There is at most one with descriptors, and we ask
+    // for no other kind.
+    let header = || {
+        let (len, rest) = control.split_first_chunk()?;
+        let (level, rest) = rest.split_first_chunk()?;
+        let (kind, rest) = rest.split_first_chunk()?;
+        let head = control.len() - rest.len();
+        let rights = i32::from_ne_bytes(*level) == nix::libc::SOL_SOCKET
+            && i32::from_ne_bytes(*kind) == nix::libc::SCM_RIGHTS;
+        let data = rest.get(..usize::from_ne_bytes(*len).checked_sub(head)?)?;
+        rights.then_some(data)
+    };
+    let (numbers, _) = header().unwrap_or_default().as_chunks();
+    numbers.iter().copied().map(RawFd::from_ne_bytes)
+}
+
 /// One end of a channel that sends `Tx` and receives `Rx`.
 pub struct Channel<Tx, Rx> {
     socket: OwnedFd,
@@ -273,7 +291,7 @@ impl<Tx: Message, Rx: Message> Channel<Tx, Rx> {
     }
 
     fn receive_packet(&mut self) -> Result<Option<(usize, Vec<OwnedFd>)>, ChannelError> {
-        let mut control = nix::cmsg_space!([std::os::fd::RawFd; MAX_FDS]);
+        let mut control = nix::cmsg_space!([RawFd; MAX_FDS]);
         let mut slices = [IoSliceMut::new(&mut self.buffer)];
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
         let received: RecvMsg<'_, '_, SockaddrStorage> = loop {
@@ -291,21 +309,12 @@ impl<Tx: Message, Rx: Message> Channel<Tx, Rx> {
                 Err(error) => return Err(error.into()),
             }
         };
-        let mut fds = Vec::new();
-        for message in received.cmsgs()? {
-            if let ControlMessageOwned::ScmRights(raw) = message {
-                // SAFETY: the kernel has just made these descriptors for us; nobody else has them.
-                fds.extend(
-                    raw.into_iter()
-                        .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }),
-                );
-            }
-        }
-        let len = received.bytes;
-        if received
-            .flags
-            .intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC)
-        {
+        let (len, flags) = (received.bytes, received.flags);
+        // SAFETY: the kernel has just made these descriptors for us; nobody else has them.
+        let fds: Vec<_> = passed(&control)
+            .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+            .collect();
+        if flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC) {
             return Err(ChannelError::TooLong {
                 channel: Rx::NAME,
                 len,
@@ -396,6 +405,37 @@ mod tests {
         drop(a);
         assert_eq!(b.receive().unwrap().unwrap().0, Ping::Small(1));
         assert!(matches!(b.receive(), Err(ChannelError::Closed)));
+    }
+
+    #[test]
+    fn descriptors_that_do_not_belong_here_are_closed_and_a_violation() {
+        let (a, b) = socketpair().unwrap();
+        let mut right: Channel<Pong, Ping> = Channel::new(b);
+        let raw_send = |bytes: &[u8], count: usize, fd: &OwnedFd| {
+            let raw = vec![fd.as_raw_fd(); count];
+            let rights = [ControlMessage::ScmRights(&raw)];
+            let flags = MsgFlags::empty();
+            sendmsg::<()>(
+                a.as_raw_fd(),
+                &[IoSlice::new(bytes)],
+                &rights[..usize::from(count > 0)],
+                flags,
+                None,
+            )
+            .unwrap();
+        };
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let writer = OwnedFd::from(writer);
+        raw_send(&greeting::<Ping>(), 0, &writer);
+        for count in [1, MAX_FDS, MAX_FDS + 1, 20, 253] {
+            raw_send(&encode(&Ping::Small(1)).unwrap(), count, &writer);
+            let error = right.receive().err().unwrap();
+            assert!(error.is_violation(), "{error}");
+        }
+        // Nobody has kept one.
+        drop(writer);
+        let read = std::io::Read::read(&mut reader, &mut [0; 1]).unwrap();
+        assert_eq!(read, 0);
     }
 
     #[test]
