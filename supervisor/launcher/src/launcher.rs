@@ -380,7 +380,7 @@ impl Launcher {
     }
 
     fn x_ended(&mut self, was_ready: bool, status: i32) {
-        let words = x_server::last_words(&self.spec.session_dir.join(LOG));
+        let words = x_server::last_words(&self.spec.session_dir.join(LOG), &self.log);
         let words = words.map(|words| format!(": {words}")).unwrap_or_default();
         if was_ready {
             self.tell(&LauncherToSupervisor::XEnded { status }, vec![]);
@@ -519,6 +519,15 @@ impl Launcher {
         self.reap();
         let display = self.display().ok_or(io::ErrorKind::NotConnected)?;
         let socket = UnixStream::connect(leftovers::x_socket(display))?;
+        // Before somebody gets the cookie: where the sockets' directory is not root's, its owner
+        // can put another one in this place.
+        let server = getsockopt(&socket, PeerCredentials)?.uid();
+        let user = ids(self.spec.user.as_ref()).map_or(geteuid().as_raw(), |(uid, _)| uid);
+        if server != user && server != 0 {
+            return Err(io::Error::other(format!(
+                "its socket belongs to the user {server}"
+            )));
+        }
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let mut cookie = File::from(memfd_create(c"x cookie", flags)?);
         cookie.write_all(&self.cookie)?;
@@ -594,7 +603,12 @@ impl Launcher {
                 }
                 Some(_) => {}
                 None => {
-                    processes::remove_shared_memory(&self.seen);
+                    let user = self.left.user;
+                    // As the user: what others own is not ours, whoever used it last.
+                    let _ = as_user(user, || {
+                        processes::remove_shared_memory(&self.seen);
+                        Ok(())
+                    });
                     self.ending = Some(Ending::Done);
                 }
             },

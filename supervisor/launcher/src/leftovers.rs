@@ -6,17 +6,23 @@ use crate::xauthority;
 use ipc::spec::SessionUser;
 use nix::fcntl::OFlag;
 use nix::sys::signal::kill;
-use nix::unistd::{Gid, Pid, Uid, getegid, geteuid, setegid, seteuid};
+use nix::unistd::{Gid, Pid, Uid, getegid, geteuid, getgroups, setegid, seteuid, setgroups};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 /// The record's name in the session directory.
 const RECORD: &str = "launcher.state";
+/// The record's mode: that of no other file. In a start as root the directory is the session's
+/// user's, who can put another file of root's in the record's place: the log, which the
+/// applications may write. But nobody can give a file of root's this mode.
+const RECORD_MODE: u32 = 0o400;
+/// Longest lock file of an X server that is believed.
+const MAX_LOCK: u64 = 32;
 /// The session's own Xauthority file.
 pub const XAUTHORITY: &str = "xauthority";
 /// Where a supervisor finds a launcher that has lost its own.
@@ -90,24 +96,25 @@ impl Leftovers {
     pub fn save(&self, session_dir: &Path) -> io::Result<()> {
         let new = session_dir.join("launcher.state-n");
         let _ = fs::remove_file(&new);
-        fs::OpenOptions::new()
+        let mut file = fs::OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(0o600)
-            .open(&new)?
-            .write_all(&self.encode())?;
+            .mode(RECORD_MODE)
+            .open(&new)?;
+        // Whatever the umask took away.
+        file.set_permissions(fs::Permissions::from_mode(RECORD_MODE))?;
+        file.write_all(&self.encode())?;
         fs::rename(new, session_dir.join(RECORD))
     }
 
     /// The record of a session that was ours to write.
     fn load(session_dir: &Path) -> Option<Self> {
-        let mut file = fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(OFlag::O_NOFOLLOW.bits())
-            .open(session_dir.join(RECORD))
-            .ok()?;
+        let mut file = open_file(&session_dir.join(RECORD)).ok()?;
         let metadata = file.metadata().ok()?;
-        if !metadata.is_file() || metadata.uid() != geteuid().as_raw() {
+        if metadata.uid() != geteuid().as_raw()
+            || metadata.mode() & 0o7777 != RECORD_MODE
+            || metadata.nlink() != 1
+        {
             return None;
         }
         let mut bytes = Vec::new();
@@ -171,19 +178,35 @@ pub fn as_user<T>(
     let Some((uid, gid)) = user else {
         return action();
     };
-    let (old_uid, old_gid) = (geteuid(), getegid());
+    let (old_uid, old_gid, old_groups) = (geteuid(), getegid(), getgroups()?);
+    // What root's groups may read is not the user's.
+    setgroups(&[Gid::from_raw(gid)])?;
     setegid(Gid::from_raw(gid))?;
     let result = seteuid(Uid::from_raw(uid))
         .map_err(io::Error::from)
         .and_then(|()| action());
     seteuid(old_uid)?;
     setegid(old_gid)?;
+    setgroups(&old_groups)?;
     result
 }
 
 /// The identity that [`as_user`] takes.
 pub fn ids(user: Option<&SessionUser>) -> Option<(u32, u32)> {
     user.map(|user| (user.uid, user.gid))
+}
+
+/// Opens an ordinary file where others may have put something else: a link, a pipe that nobody
+/// writes to.
+pub fn open_file(path: &Path) -> io::Result<fs::File> {
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no ordinary file"));
+    }
+    Ok(file)
 }
 
 /// The lock file of a display.
@@ -198,11 +221,13 @@ pub fn x_socket(display: u32) -> PathBuf {
 
 /// The process that a display's lock names.
 pub fn x_lock_owner(display: u32) -> Option<i32> {
-    fs::read_to_string(x_lock(display))
+    let mut text = String::new();
+    open_file(&x_lock(display))
         .ok()?
-        .trim()
-        .parse()
-        .ok()
+        .take(MAX_LOCK)
+        .read_to_string(&mut text)
+        .ok()?;
+    text.trim().parse().ok()
 }
 
 /// Whether there is a process with this id, of whatever user.
@@ -288,6 +313,28 @@ mod tests {
         };
         assert_eq!(Leftovers::decode(&none.encode()), Some(none));
         assert_eq!(Leftovers::decode(b"rubbish"), None);
+    }
+
+    #[test]
+    fn only_a_record_is_taken_for_one() {
+        let root = tempfile::tempdir().unwrap();
+        let mine = some((i32::MAX, 1), root.path());
+        mine.save(root.path()).unwrap();
+        assert_eq!(Leftovers::load(root.path()), Some(mine.clone()));
+        let record = root.path().join(RECORD);
+        // What an application can make of the log, which is ours but has another mode.
+        fs::set_permissions(&record, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(Leftovers::load(root.path()), None);
+        fs::set_permissions(&record, fs::Permissions::from_mode(RECORD_MODE)).unwrap();
+        fs::hard_link(&record, root.path().join("second")).unwrap();
+        assert_eq!(Leftovers::load(root.path()), None);
+        fs::remove_file(&record).unwrap();
+        std::os::unix::fs::symlink(root.path().join("second"), &record).unwrap();
+        assert_eq!(Leftovers::load(root.path()), None);
+        fs::remove_file(&record).unwrap();
+        nix::unistd::mkfifo(&record, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(Leftovers::load(root.path()), None);
+        assert_eq!(xauthority::read_session(&record), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! number when it is ready (`-displayfd`) takes none, and without the abstract socket nothing else
 //! keeps a second server from replacing the socket of the first (seen with xserver 21.1).
 
-use crate::leftovers::{exists, x_lock, x_lock_owner, x_socket};
+use crate::leftovers::{exists, open_file, x_lock, x_lock_owner, x_socket};
 use crate::processes;
 use ipc::spec::LauncherSpec;
 use nix::fcntl::OFlag;
@@ -13,7 +13,7 @@ use nix::unistd::getpid;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -203,14 +203,18 @@ impl XServer {
     }
 }
 
-/// The line in the log that says best why the server ended.
-pub fn last_words(log: &Path) -> Option<String> {
-    let mut file = File::open(log).ok()?;
-    let len = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(len.saturating_sub(LOG_TAIL)))
+/// The line in the log that says best why the server ended. `written` is the log that we write:
+/// in a start as root the user may have put another file in its place.
+pub fn last_words(log: &Path, written: &File) -> Option<String> {
+    let mut file = open_file(log).ok()?;
+    let (there, ours) = (file.metadata().ok()?, written.metadata().ok()?);
+    if (there.dev(), there.ino()) != (ours.dev(), ours.ino()) {
+        return None;
+    }
+    file.seek(SeekFrom::Start(there.len().saturating_sub(LOG_TAIL)))
         .ok()?;
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).ok()?;
+    file.take(LOG_TAIL).read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text
         .lines()
@@ -239,12 +243,14 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            last_words(&log).unwrap(),
+            last_words(&log, &File::open(&log).unwrap()).unwrap(),
             "Server is already active for display 9"
         );
         std::fs::write(&log, "one\ntwo\n\n").unwrap();
-        assert_eq!(last_words(&log).unwrap(), "two");
+        assert_eq!(last_words(&log, &File::open(&log).unwrap()).unwrap(), "two");
+        let other = File::open("/proc/self/exe").unwrap();
+        assert_eq!(last_words(&log, &other), None);
         std::fs::write(&log, "").unwrap();
-        assert_eq!(last_words(&log), None);
+        assert_eq!(last_words(&log, &File::open(&log).unwrap()), None);
     }
 }

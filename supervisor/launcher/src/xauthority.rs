@@ -4,6 +4,7 @@
 //! counted strings, numbers big-endian; `FILE-c` is created and linked to `FILE-l`, the new
 //! contents go to `FILE-n`, which is renamed.
 
+use crate::leftovers::open_file;
 use nix::fcntl::OFlag;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -136,12 +137,10 @@ pub fn write_session(
 
 /// The cookie in a session's own file.
 pub fn read_session(path: &Path) -> Option<Cookie> {
-    parse(&fs::read(path).ok()?)
-        .first()?
-        .data
-        .as_slice()
-        .try_into()
-        .ok()
+    let mut bytes = Vec::new();
+    let file = open_file(path).ok()?;
+    file.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
+    parse(&bytes).first()?.data.as_slice().try_into().ok()
 }
 
 /// The lock of libXau on a file; released when dropped.
@@ -205,8 +204,16 @@ impl Drop for Lock {
 fn update(path: &Path, change: impl FnOnce(&mut Vec<Entry>) -> bool) -> io::Result<()> {
     let _lock = Lock::take(path)?;
     let mut bytes = Vec::new();
-    match File::open(path) {
+    // A link may be followed, but nothing is waited for.
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+        .open(path);
+    match opened {
         Ok(file) => {
+            if !file.metadata()?.is_file() {
+                return Err(io::Error::other("it is no ordinary file"));
+            }
             file.take(MAX_FILE).read_to_end(&mut bytes)?;
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
