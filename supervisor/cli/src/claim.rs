@@ -6,16 +6,18 @@ use crate::places::{LAUNCHER_SOCKET, PID_FILE, Places, SOCKET, ensure};
 use crate::undo::Undo;
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket};
-use std::fs::DirBuilder;
-use std::io::ErrorKind;
+use std::fs::{DirBuilder, File};
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Free displays are looked for from this one on, away from those of login screens and of ssh.
 const FIRST_FREE: u32 = 100;
 /// How many are tried.
 const TRIED: u32 = 1000;
+/// Longest file that says a process id.
+const MAX_PID_FILE: u64 = 32;
 
 /// A display that is ours.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ pub struct Claim {
 /// What says that an X server has this display.
 fn x_server(display: u32) -> Option<String> {
     let lock = format!("/tmp/.X{display}-lock");
-    if let Ok(text) = std::fs::read_to_string(&lock)
+    if let Some(text) = small_file(Path::new(&lock))
         && let Ok(pid) = text.trim().parse::<u32>()
         && Path::new(&format!("/proc/{pid}")).exists()
     {
@@ -41,12 +43,24 @@ fn x_server(display: u32) -> Option<String> {
     (probe(Path::new(&socket)) == State::Live).then(|| format!("an X server answers at {socket}"))
 }
 
-fn runs_supervisor(pid_file: &Path) -> Option<u32> {
-    let pid = std::fs::read_to_string(pid_file)
-        .ok()?
-        .trim()
-        .parse()
+/// What is in a file that says a process id, where others may have put a link, or a pipe that
+/// nobody writes to.
+fn small_file(path: &Path) -> Option<String> {
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
         .ok()?;
+    let mut text = String::new();
+    let ordinary = file.metadata().ok()?.is_file();
+    ordinary
+        .then(|| file.take(MAX_PID_FILE).read_to_string(&mut text).ok())
+        .flatten()?;
+    Some(text)
+}
+
+fn runs_supervisor(pid_file: &Path) -> Option<u32> {
+    let pid = small_file(pid_file)?.trim().parse().ok()?;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     is_live_supervisor(&stat).then_some(pid)
 }
@@ -180,6 +194,20 @@ pub fn abstract_name(display: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_waited_for_in_place_of_a_lock() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("lock");
+        std::fs::write(&path, "      1234\n").unwrap();
+        assert_eq!(small_file(&path).unwrap().trim(), "1234");
+        let link = tmp.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(small_file(&link), None);
+        std::fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(small_file(&path), None);
+    }
 
     #[test]
     fn a_supervisor_that_has_ended_holds_nothing() {
