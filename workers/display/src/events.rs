@@ -12,6 +12,12 @@ impl Session {
     /// # Errors
     /// The X server is gone.
     pub fn handle_event(&mut self, event: Event, sequence: u64) -> XResult<()> {
+        // An application can send any event, also one about a window of another. Of those only
+        // what ICCCM says is sent counts; the rest only the X server can know.
+        let sendable = matches!(event, Event::ClientMessage(_) | Event::UnmapNotify(_));
+        if event.sent_event() && !sendable {
+            return Ok(());
+        }
         match event {
             Event::MapRequest(event) => self.map_request(event.window),
             Event::MapNotify(event) => {
