@@ -93,6 +93,21 @@ impl Pool {
         {
             return Choice::Make(buffer, wanted);
         }
+        // Whatever the others hold, every client has one small buffer of each kind.
+        if !self
+            .slots
+            .iter()
+            .any(|s| matches!(s.memory, Memory::Own(_)) == own)
+        {
+            let at = if self.slots.len() < MAX_BUFFERS.into() {
+                Some(self.slots.len())
+            } else {
+                largest.map(|(at, _)| *at)
+            };
+            if let Some(buffer) = at.and_then(index) {
+                return Choice::Make(buffer, LEAST);
+            }
+        }
         // The budget is spent: a band at a time through the largest that there is.
         let usable = free.iter().filter(usable).max_by_key(|(_, s)| s.bytes);
         match usable.and_then(|(at, _)| index(*at)) {
@@ -215,10 +230,27 @@ mod tests {
             pool.choose(16 << 20, false, 0),
             Choice::Use(CaptureBuffer(1))
         );
-        assert_eq!(pool.choose(16 << 20, true, 0), Choice::Wait);
-        assert_eq!(Pool::default().choose(1, false, 0), Choice::Wait);
+        let all_theirs = pool_of_one(true);
+        assert_eq!(all_theirs.choose(16 << 20, false, 0), Choice::Wait);
         let most = Pool::default().choose(u32::MAX, false, PLENTY);
         assert_eq!(most, Choice::Make(CaptureBuffer(0), MOST));
+    }
+
+    #[test]
+    fn what_the_others_hold_leaves_room_for_one_small_buffer_of_each_kind() {
+        let least = |at| Choice::Make(CaptureBuffer(at), LEAST);
+        for own in [false, true] {
+            assert_eq!(Pool::default().choose(16 << 20, own, 0), least(0));
+        }
+        let one = pool_of_one(true);
+        assert_eq!(one.choose(16 << 20, true, 0), least(1));
+        let full = pool((0..8).map(|n| (LEAST, n != 3)));
+        assert_eq!(full.choose(1, true, 0), least(3));
+        assert_eq!(pool([(LEAST, true); 8]).choose(1, true, 0), Choice::Wait);
+    }
+
+    fn pool_of_one(busy: bool) -> Pool {
+        pool([(LEAST, busy)])
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Names and numbers of keysyms (X11/keysymdef.h, X11/XF86keysym.h).
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 /// `name hexadecimal-number` per line, sorted by name.
 static TABLE: &str = include_str!("keysyms.txt");
 
@@ -88,14 +91,16 @@ pub const fn valid(number: u32) -> Option<u32> {
     }
 }
 
+/// The first name of each keysym of the table. A client's keyboard asks for thousands of them.
+static NAMES: LazyLock<BTreeMap<u32, &'static str>> = LazyLock::new(|| {
+    let entries = TABLE.lines().rev().filter_map(entry);
+    entries.map(|(name, number)| (number, name)).collect()
+});
+
 /// A name of this keysym.
 #[must_use]
 pub fn name(keysym: u32) -> Option<&'static str> {
-    TABLE
-        .lines()
-        .filter_map(entry)
-        .find(|(_, number)| *number == keysym)
-        .map(|(name, _)| name)
+    NAMES.get(&keysym).copied()
 }
 
 /// Are these the small and the capital form of one letter?
