@@ -38,6 +38,12 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const ONE_SHOT: Duration = Duration::from_secs(20);
 /// So long `display` may take to describe the windows for `info`.
 pub const DESCRIBE: Duration = Duration::from_millis(500);
+/// Most clients that use the session at once: `display` has room for two channels of each, also
+/// while it is told about all of them after a restart.
+const MAX_ATTACHED: usize = 100;
+/// Most connections that have proved who they are: without it one client could take every
+/// descriptor and process that a new `auth`, `display` or encoder of somebody else's needs.
+const MAX_ADMITTED: usize = 200;
 /// A pause when there are no descriptors left for new connections.
 const NO_DESCRIPTORS: Duration = Duration::from_millis(100);
 /// Connections that are accepted in one go.
@@ -157,10 +163,15 @@ impl Connection {
         self.verdict.is_none()
     }
 
+    /// It has not proved who it is, or not said what it wants; that has a time limit.
+    fn is_undecided(&self) -> bool {
+        self.is_stranger() || !self.has_asked
+    }
+
     /// When something is to be done about it.
     pub fn deadlines(&self) -> impl Iterator<Item = Option<Instant>> {
         let login = self
-            .is_stranger()
+            .is_undecided()
             .then(|| self.since + LOGIN_TIMEOUT + LOGIN_SLACK);
         let work = match &self.work {
             Work::Session(attached) => attached.encoder_due,
@@ -443,12 +454,19 @@ impl Session {
                 username,
                 module,
             } => {
+                let admitted = self.connections.values().filter(|one| !one.is_stranger());
+                let full = admitted.count() >= MAX_ADMITTED;
                 // The connection may have gone; then the verdict is void.
                 let Some(connection) = self.connections.get_mut(&id) else {
                     return;
                 };
                 if connection.verdict.is_some() || connection.leaving {
                     return;
+                }
+                if full {
+                    self.log
+                        .own(Level::Warn, Some(id.0), "turned away: too many clients");
+                    return self.farewell(id, &["server error", "too many clients"], now);
                 }
                 self.counters.authenticated += 1;
                 let text = format!(
@@ -527,6 +545,18 @@ impl Session {
                 }
             }
             NetworkToSupervisor::Violation(violation) => {
+                // About an encoder that is gone by now there is nothing to be done, and nothing to
+                // be logged as often as somebody likes. One that it never had is a lie.
+                if matches!(violation.peer, Peer::Encoder(_)) && connection.encoder().is_none() {
+                    if matches!(connection.work, Work::Nothing) && !connection.leaving {
+                        self.counters.violations += 1;
+                        let text = "violation: network reports an encoder that it does not have; \
+                                    the connection is ended";
+                        self.log.own(Level::Error, Some(id.0), text);
+                        connection.condemn(now);
+                    }
+                    return;
+                }
                 self.report(Peer::Network(id), &violation, now);
             }
         }
@@ -608,6 +638,11 @@ impl Session {
                 self.log
                     .own(Level::Info, Some(id.0), "turned away: the session is busy");
                 return self.farewell(id, &["session busy", "this session is already active"], now);
+            }
+            Decision::Attach { replaced } if attached.len() - replaced.len() >= MAX_ATTACHED => {
+                self.log
+                    .own(Level::Warn, Some(id.0), "turned away: too many clients");
+                return self.farewell(id, &["session busy", "too many clients"], now);
             }
             Decision::Attach { replaced } => {
                 for old in replaced {
@@ -946,7 +981,7 @@ impl Session {
                 encoder.enforce_deadline(now);
             }
             if !connection.leaving
-                && connection.is_stranger()
+                && connection.is_undecided()
                 && connection.since + LOGIN_TIMEOUT + LOGIN_SLACK <= now
             {
                 late.push(*id);
