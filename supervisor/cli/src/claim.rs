@@ -28,6 +28,9 @@ pub struct Claim {
     pub dir: PathBuf,
     /// The channel to a launcher whose supervisor has ended.
     pub launcher: Option<OwnedFd>,
+    /// Listens at the display's abstract name, where the display was ours to choose. Session
+    /// directories are each user's own; this name is what two of them cannot both have.
+    pub abstract_socket: Option<OwnedFd>,
 }
 
 /// What says that an X server has this display.
@@ -104,8 +107,14 @@ pub fn claim(wanted: Option<u32>, places: &Places, undo: &mut Undo) -> Result<Cl
             .sockets
             .iter()
             .any(|d| d.join(places.socket_name(display)).exists());
-        let abstract_taken = crate::listen::probe_abstract(&abstract_name(display)) != State::Dead;
-        if x_server(display).is_some() || socket_taken || abstract_taken {
+        if x_server(display).is_some() || socket_taken {
+            continue;
+        }
+        let Ok(abstract_socket) = crate::listen::abstract_unix(&abstract_name(display)) else {
+            continue;
+        };
+        // Who had the name until now may have an X server by now.
+        if x_server(display).is_some() {
             continue;
         }
         match DirBuilder::new().mode(0o700).create(&dir) {
@@ -115,6 +124,7 @@ pub fn claim(wanted: Option<u32>, places: &Places, undo: &mut Undo) -> Result<Cl
                     display,
                     dir,
                     launcher: None,
+                    abstract_socket: Some(abstract_socket),
                 });
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -167,6 +177,7 @@ fn claim_this(display: u32, places: &Places, undo: &mut Undo) -> Result<Claim> {
                     display,
                     dir,
                     launcher: Some(launcher),
+                    abstract_socket: None,
                 });
             }
             // What lies there is of a session that was killed: the launcher cleans it up.
@@ -181,6 +192,7 @@ fn claim_this(display: u32, places: &Places, undo: &mut Undo) -> Result<Claim> {
             display,
             dir,
             launcher: None,
+            abstract_socket: None,
         }),
     }
 }
@@ -239,6 +251,26 @@ mod tests {
         assert!(second.display > first.display);
         drop((undo, other));
         assert!(!first.dir.exists() && !second.dir.exists());
+    }
+
+    #[test]
+    fn two_users_who_start_at_once_get_different_displays() {
+        let homes = [(); 8].map(|()| tempfile::tempdir().unwrap());
+        let claims: Vec<(Claim, Undo)> = std::thread::scope(|scope| {
+            let start = |home: &tempfile::TempDir| {
+                let places = places(home.path());
+                scope.spawn(move || {
+                    let mut undo = Undo::default();
+                    (claim(None, &places, &mut undo).unwrap(), undo)
+                })
+            };
+            let started: Vec<_> = homes.iter().map(start).collect();
+            let joined = started.into_iter().map(|thread| thread.join().unwrap());
+            joined.collect()
+        });
+        let displays: std::collections::BTreeSet<u32> =
+            claims.iter().map(|(claim, _)| claim.display).collect();
+        assert_eq!(displays.len(), claims.len());
     }
 
     #[test]

@@ -60,18 +60,6 @@ pub fn probe(path: &Path) -> State {
     }
 }
 
-/// Connects to an abstract unix socket and says nothing.
-#[must_use]
-pub fn probe_abstract(name: &str) -> State {
-    let address = net::SocketAddr::from_abstract_name(name);
-    match address.and_then(|address| UnixStream::connect_addr(&address)) {
-        Ok(_) => State::Live,
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => State::Dead,
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => State::Inaccessible,
-        Err(_) => State::Unknown,
-    }
-}
-
 fn listening(socket: OwnedFd) -> io::Result<OwnedFd> {
     listen(&socket.as_fd(), Backlog::new(BACKLOG)?)?;
     Ok(socket)
@@ -229,9 +217,7 @@ mod tests {
     #[test]
     fn abstract_names_are_taken_once() {
         let name = format!("bulkhead-test/{}", std::process::id());
-        assert_eq!(probe_abstract(&name), State::Dead);
         let _socket = abstract_unix(&name).unwrap();
-        assert_eq!(probe_abstract(&name), State::Live);
         assert!(
             abstract_unix(&name)
                 .unwrap_err()

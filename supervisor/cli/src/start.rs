@@ -464,7 +464,7 @@ impl Plan {
 }
 
 /// Opens the sockets. In a start as root those in the file system become the user's.
-fn open_sockets(plan: &mut Plan, claim: &Claim, undo: &mut Undo) -> Result<Vec<Opened>> {
+fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Result<Vec<Opened>> {
     let user = plan.owner.switch.as_ref().map(|user| (user.uid, user.gid));
     let name = plan.places.socket_name(claim.display);
     let mut opened = Vec::new();
@@ -536,9 +536,15 @@ fn open_sockets(plan: &mut Plan, claim: &Claim, undo: &mut Undo) -> Result<Vec<O
                     },
                 );
             }
+            let held = (abstract_name == claim::abstract_name(claim.display))
+                .then(|| claim.abstract_socket.take())
+                .flatten();
             listeners.push(auth);
             opened.push(Opened {
-                fd: listen::abstract_unix(&abstract_name)?,
+                fd: match held {
+                    Some(held) => held,
+                    None => listen::abstract_unix(&abstract_name)?,
+                },
                 kind: ListenerKind::Unix,
                 name: format!("@{abstract_name}"),
                 refused_requests: wanted.refused_requests.clone(),
@@ -692,8 +698,8 @@ pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
     for warning in std::mem::take(&mut plan.secrets.warnings) {
         eprintln!("bulkhead: warning: {}", one_line(&warning));
     }
-    let claim = claim::claim(args.display, &plan.places, &mut undo)?;
-    let opened = open_sockets(&mut plan, &claim, &mut undo)?;
+    let mut claim = claim::claim(args.display, &plan.places, &mut undo)?;
+    let opened = open_sockets(&mut plan, &mut claim, &mut undo)?;
     let mut pid_files = open_pid_file(args, &claim, &mut plan, &mut undo)?;
     let daemon = args.daemon != Some(false);
     let log_path = log_path(args, &claim, &plan);
