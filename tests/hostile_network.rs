@@ -450,8 +450,8 @@ fn frames(client: &mut Client, time: Duration) -> u64 {
 fn who_stops_reading_costs_no_memory_and_nobody_else_a_frame() {
     const WINDOW: Duration = Duration::from_secs(4);
     let _alone = alone();
-    // Pixels that change all the time, and a title that does.
-    let script = r#"--start=xterm -T busy -geometry 100x40+10+10 -e sh -c 'n=0; while :; do n=$((n+1)); printf "\033]0;title %s\007 line %s\n" $n $n; done'"#;
+    // Pixels that change all the time, and a title that does; a pace that the machine can keep.
+    let script = r#"--start=xterm -T busy -geometry 100x40+10+10 -e sh -c 'n=0; while :; do n=$((n+1)); printf "\033]0;title %s\007 line %s\n" $n $n; sleep 0.02; done'"#;
     let session = Session::start(&["--sharing=yes", script]);
     let mut good = attach(&session, 1);
     let drawn = |state: &test_client::State| state.draws > 20;
