@@ -328,6 +328,16 @@ impl Client {
         self
     }
 
+    /// The next two lines must begin like these, in any order: they come from two processes.
+    pub fn expect_both(&mut self, one: &str, other: &str) -> &mut Self {
+        let lines = [self.hear(), self.hear()];
+        for start in [one, other] {
+            let found = lines.iter().any(|line| line.starts_with(start));
+            assert!(found, "{lines:?} without `{start}`");
+        }
+        self
+    }
+
     pub fn expect_end(&mut self) {
         assert_eq!(self.hear(), "");
     }

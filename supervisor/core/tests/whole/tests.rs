@@ -52,8 +52,7 @@ fn a_client_gets_the_session_only_after_the_verdict() {
     // With the verdict, the question is still there.
     local
         .say("login ok")
-        .expect("accepted")
-        .expect("session readonly=false");
+        .expect_both("accepted", "session readonly=false");
     bench.logged(0, &["\"display\"", "client 1 Session readonly=false"]);
     bench.logged(0, &["\"encoder\"", "\"connection\":1", "Start"]);
     kill(Pid::from_raw(bench.supervisor.id() as i32), Signal::SIGTERM).unwrap();
