@@ -28,7 +28,7 @@ test: ## Install what the tests need and run all of them.
 	tests/tools/install-stock-client >/dev/null
 	$(MAKE) lint
 	cargo build --locked --workspace --bins
-	cargo test --locked --workspace
+	cargo test --locked --workspace --no-fail-fast
 	tests/tools/fuzz 10
 
 bench: ## Measure side by side with the stock server; writes docs/performance.md's table.
