@@ -262,15 +262,16 @@ fn windows_are_resized_from_both_sides_and_closed() {
     let x11 = session.screen();
     let (inside, outside) = windows(&x11, &screen.screen, "wanted");
     identical(&x11, inside, &screen.screen, outside);
+    let before = screen.screen.geometry(outside).unwrap();
     // xterm resizes itself on this escape sequence: 30 rows, 90 columns.
     type_text(&screen, "wanted", r"printf '\033[8;30;90t'");
-    let before = screen.screen.geometry(outside).unwrap();
     eventually("the application's resize at the client", LONG, || {
         let now = screen.screen.geometry(outside)?;
         (now.2 > before.2 && now.3 > before.3).then_some(())
     });
     identical(&x11, inside, &screen.screen, outside);
     let before = x11.geometry(inside).unwrap();
+    // A multiple of xterm's character cells: 66 columns, 22 rows.
     screen.xdotool(&[
         "search",
         "--onlyvisible",
@@ -278,7 +279,7 @@ fn windows_are_resized_from_both_sides_and_closed() {
         "wanted",
         "windowsize",
         "400",
-        "300",
+        "290",
     ]);
     eventually("the person's resize in the session", LONG, || {
         let now = x11.geometry(inside)?;
