@@ -55,6 +55,7 @@
 
 pub mod caps;
 pub mod challenge;
+pub mod cipher;
 pub mod hello;
 pub mod limits;
 pub mod lz4;

@@ -5,8 +5,10 @@
 
 mod header;
 mod reader;
+mod sealed;
 mod writer;
 
 pub use header::{ChunkIndex, Compression, Header, HeaderError, Kind};
 pub use reader::{Message, RecordError, RecordReader};
+pub use sealed::seal;
 pub use writer::{RecordWriter, TooLarge};

@@ -1,6 +1,8 @@
 use super::{ChunkIndex, Compression, Header, HeaderError, Kind};
+use crate::cipher::{OpenError, Opener};
 use crate::limits::{HEADER_SIZE, Limits};
 use crate::lz4::{self, Lz4Error};
+use std::borrow::Cow;
 
 /// Why the bytes of a peer are not records. Fatal for the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -11,6 +13,12 @@ pub enum RecordError {
     /// An encrypted record, and no cipher was agreed.
     #[error("record: encrypted, but no cipher was agreed")]
     Encrypted,
+    /// A record in clear, and a cipher was agreed.
+    #[error("record: not encrypted, though a cipher was agreed")]
+    NotEncrypted,
+    /// An encrypted record.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// The header announces more than the phase allows.
     #[error("record: {size} bytes, {allowed} are allowed")]
     PayloadTooLarge {
@@ -83,6 +91,7 @@ impl std::fmt::Debug for Message {
 #[derive(Debug)]
 pub struct RecordReader {
     limits: Limits,
+    opener: Option<Opener>,
     buffer: Vec<u8>,
     /// Bytes of `buffer` already used.
     used: usize,
@@ -97,6 +106,7 @@ impl RecordReader {
     pub fn new(limits: Limits) -> RecordReader {
         RecordReader {
             limits,
+            opener: None,
             buffer: Vec::new(),
             used: 0,
             total: 0,
@@ -109,6 +119,11 @@ impl RecordReader {
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
         self.total = 0;
+    }
+
+    /// From the next record on, every one has to be encrypted, for this opener.
+    pub fn set_opener(&mut self, opener: Opener) {
+        self.opener = Some(opener);
     }
 
     /// The limits in force.
@@ -174,19 +189,27 @@ impl RecordReader {
         let header = Header::parse(*header)?;
         let total = self.admit(&header)?;
         let size = usize::try_from(header.size).unwrap_or(usize::MAX);
+        let size = match &self.opener {
+            Some(opener) => opener.wire_size(size),
+            None => size,
+        };
         let Some(payload) = rest.get(..size) else {
             return Ok(None);
+        };
+        let payload = match &mut self.opener {
+            Some(opener) => Cow::Owned(opener.open(&header, payload)?),
+            None => Cow::Borrowed(payload),
         };
         let held: usize = self.chunks.iter().map(|(_, data)| data.len()).sum();
         let allowed = self.limits.max_packet.saturating_sub(held);
         let payload = match header.compression {
-            Compression::Lz4 { .. } => lz4::decompress(payload, allowed)?,
-            Compression::None if size > allowed => {
+            Compression::Lz4 { .. } => lz4::decompress(&payload, allowed)?,
+            Compression::None if payload.len() > allowed => {
                 return Err(RecordError::PacketTooLarge {
                     allowed: self.limits.max_packet,
                 });
             }
-            Compression::None => payload.to_vec(),
+            Compression::None => payload.into_owned(),
         };
         self.used = self
             .used
@@ -199,8 +222,10 @@ impl RecordReader {
 
     /// Checks what a header announces; gives the new total of the phase.
     fn admit(&self, header: &Header) -> Result<u64, RecordError> {
-        if header.encrypted {
-            return Err(RecordError::Encrypted);
+        match (header.encrypted, &self.opener) {
+            (true, None) => return Err(RecordError::Encrypted),
+            (false, Some(_)) => return Err(RecordError::NotEncrypted),
+            (true, Some(_)) | (false, None) => {}
         }
         if header.size > self.limits.max_payload {
             return Err(RecordError::PayloadTooLarge {
