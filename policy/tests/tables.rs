@@ -40,7 +40,7 @@ fn system_call_budgets_hold() {
     for role in confined() {
         let budget = match role {
             Role::Launcher => unreachable!("it is not confined"),
-            Role::Supervisor => 61, // every start of a worker must fit inside of it
+            Role::Supervisor => 60, // every start of a worker must fit inside of it
             Role::Network | Role::Ctl => 20,
             Role::Auth => 24,
             Role::Display => 28,

@@ -39,10 +39,11 @@ pub struct Plan<'a> {
     pub id: Option<u32>,
 }
 
-/// Forks a child that becomes the worker, and gives its process id with a descriptor for it.
+/// Forks a child that becomes the worker, and gives its process id with a descriptor for it: both
+/// or neither, so that there is never a child that nobody watches.
 ///
 /// # Errors
-/// What fork(2) or pidfd_open(2) say.
+/// What clone(2) says.
 pub fn start(plan: &Plan<'_>) -> Result<(i32, OwnedFd), Errno> {
     // Everything that needs memory is made before the fork.
     let mut arguments: Vec<*const libc::c_char> = plan
@@ -54,8 +55,21 @@ pub fn start(plan: &Plan<'_>) -> Result<(i32, OwnedFd), Errno> {
     let mut table: Vec<RawFd> = plan.table.iter().map(AsRawFd::as_raw_fd).collect();
     table.push(plan.executable.as_raw_fd());
     let above = RawFd::try_from(table.len()).map_err(|_| Errno::EMFILE)?;
-    // SAFETY: this process has one thread, and the child only makes plain system calls.
-    match Errno::result(unsafe { libc::fork() })? {
+    let mut descriptor: RawFd = -1;
+    // SAFETY: as fork(2) without the C library's part, which concerns threads and memory: this
+    // process has one thread, and the child only makes plain system calls. The kernel writes the
+    // descriptor before it returns here.
+    let pid = unsafe {
+        libc::syscall(
+            libc::SYS_clone,
+            libc::CLONE_PIDFD | libc::SIGCHLD,
+            0,
+            &raw mut descriptor,
+            0,
+            0,
+        )
+    };
+    match i32::try_from(Errno::result(pid)?).map_err(|_| Errno::EOVERFLOW)? {
         0 => {
             // SAFETY: we are the child; the pointers are valid until exec or exit.
             let (step, errno) = unsafe { become_worker(&arguments, &mut table, above, plan.id) };
@@ -73,7 +87,8 @@ pub fn start(plan: &Plan<'_>) -> Result<(i32, OwnedFd), Errno> {
                 libc::_exit(EXIT_START)
             }
         }
-        pid => Ok((pid, process_descriptor(pid)?)),
+        // SAFETY: the kernel has just made this descriptor for us; it is close-on-exec.
+        pid => Ok((pid, unsafe { OwnedFd::from_raw_fd(descriptor) })),
     }
 }
 
@@ -168,14 +183,6 @@ unsafe fn become_worker(
         );
         (c"execveat", Errno::last())
     }
-}
-
-fn process_descriptor(pid: i32) -> Result<OwnedFd, Errno> {
-    // SAFETY: pidfd_open(2) with a child that has not been waited for, so the number is its own.
-    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
-    let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
-    // SAFETY: the kernel has just made this descriptor for us; it is close-on-exec.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Sends a signal to the process behind a descriptor; one that has ended is no error.
