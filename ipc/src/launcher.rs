@@ -18,7 +18,9 @@ pub enum SupervisorToLauncher {
     /// End the applications and the X server, clean up, answer
     /// [`LauncherToSupervisor::Stopped`], end.
     Stop,
-    /// The supervisor ends; keep everything for the next one.
+    /// The supervisor ends. A session whose commands have been started is kept for the next one;
+    /// one that never was ends as if [`SupervisorToLauncher::Stop`] were asked. Closing the
+    /// channel means the same.
     Leave,
 }
 

@@ -60,10 +60,11 @@ impl Ending {
         Self::new(&[reason], Some(SupervisorToLauncher::Leave), 0, false)
     }
 
-    /// Something of ours cannot be made to work: everything ends.
+    /// The start has failed. What it has begun ends; a session that was to be taken over has
+    /// applications, which do not end because of us: the launcher knows which of the two it is.
     #[must_use]
     pub fn failure(reason: &str) -> Self {
-        Self::new(&[reason], Some(SupervisorToLauncher::Stop), 1, true)
+        Self::new(&[reason], Some(SupervisorToLauncher::Leave), 1, true)
     }
 
     /// The launcher is cleaning up already, or is gone.
@@ -126,12 +127,8 @@ impl Session {
             Step::Workers if self.dismissed.is_empty() || ending.until <= now => {
                 ending.step = Step::Launcher;
                 ending.until = now + LAUNCHER;
-                let ask = ending.ask;
-                if let Some(ask) = ask {
+                if let Some(ask) = ending.ask {
                     self.tell_launcher(ask);
-                }
-                if ask == Some(SupervisorToLauncher::Leave) {
-                    self.launcher_done();
                 }
             }
             Step::Launcher if self.launcher.is_none() || ending.until <= now => {

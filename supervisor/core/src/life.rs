@@ -206,6 +206,9 @@ impl Session {
     fn hear_launcher(&mut self, message: LauncherToSupervisor, fds: Vec<OwnedFd>, now: Instant) {
         match message {
             LauncherToSupervisor::XReady { display, adopted } => {
+                if let Some(why) = self.refuses_display(display) {
+                    return self.end(Ending::failure("server error"), &why);
+                }
                 self.display_number = Some(display);
                 if adopted {
                     let text = format!("display :{display} with its applications is taken over");
@@ -243,6 +246,21 @@ impl Session {
                 self.end(Ending::after_launcher(&["server shutdown", &why]), &why);
             }
             LauncherToSupervisor::Stopped => self.launcher_done(),
+        }
+    }
+
+    /// Why this display cannot be ours: the listeners, the names and the records were made for
+    /// another one, or it is not the first that the launcher tells us.
+    fn refuses_display(&self, display: u32) -> Option<String> {
+        match (self.display_number, self.spec.display) {
+            (Some(first), _) => Some(format!(
+                "the launcher breaks the rules: it tells of display :{display} after :{first}"
+            )),
+            (None, Some(asked)) if asked != display => Some(format!(
+                "the launcher that answers has display :{display}, not :{asked}: it is left as it \
+                 is; use `bulkhead seamless :{display}` to take that session over"
+            )),
+            _ => None,
         }
     }
 

@@ -491,13 +491,19 @@ impl Launcher {
                     if error.is_violation() {
                         self.note(&format!("the supervisor's channel is given up: {error}"));
                     }
-                    // A start that failed leaves nothing; a session that lost its supervisor
-                    // waits for the next.
-                    if !self.commands_started {
-                        self.end();
-                    }
+                    self.left_alone();
                 }
             }
+        }
+    }
+
+    /// There is no supervisor any more: a start that failed leaves nothing; a session that lost
+    /// its supervisor waits for the next.
+    fn left_alone(&mut self) {
+        if self.commands_started {
+            self.supervisor = None;
+        } else {
+            self.end();
         }
     }
 
@@ -511,7 +517,7 @@ impl Launcher {
                 Err(error) => self.fail(format!("cannot connect to the X server: {error}")),
             },
             SupervisorToLauncher::Stop => self.end(),
-            SupervisorToLauncher::Leave => self.supervisor = None,
+            SupervisorToLauncher::Leave => self.left_alone(),
         }
     }
 

@@ -410,6 +410,13 @@ fn a_start_whose_supervisor_fails_leaves_nothing() {
     session.channel = Channel::new(ipc::channel::socketpair().unwrap().0);
     assert!(session.child.wait().unwrap().success());
     assert!(!session.path("session").exists());
+
+    let mut session = start(vec![command("exec sleep 1000", false)]);
+    session.ready();
+    session.ask(Ask::Leave);
+    assert_eq!(session.told().unwrap().0, Told::Stopped);
+    assert!(session.child.wait().unwrap().success());
+    assert!(!session.path("session").exists());
 }
 
 #[test]

@@ -242,11 +242,15 @@ impl Bench {
     }
 
     pub fn unix(&self) -> Client {
-        Client::new(UnixStream::connect(&self.unix).unwrap())
+        let stream = UnixStream::connect(&self.unix).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client::new(stream)
     }
 
     pub fn tcp(&self) -> Client {
-        Client::new(TcpStream::connect(self.tcp).unwrap())
+        let stream = TcpStream::connect(self.tcp).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client::new(stream)
     }
 
     /// A client that is attached.
@@ -265,6 +269,14 @@ impl Bench {
         self.launcher
             .send(&LauncherToSupervisor::Stopped, vec![])
             .unwrap();
+        self.ended()
+    }
+
+    /// Plays the launcher until it is left alone, then waits for the end.
+    pub fn left(mut self) -> i32 {
+        assert_eq!(self.asked(), SupervisorToLauncher::Leave);
+        let (gone, _) = ipc::channel::socketpair().unwrap();
+        drop(std::mem::replace(&mut self.launcher, Channel::new(gone)));
         self.ended()
     }
 

@@ -282,6 +282,9 @@ fn auth() {
     }
 }
 
+/// A session of this name has a display that fails.
+pub const NO_DISPLAY: &str = "no display";
+
 fn display() {
     let mut supervisor: Channel<DisplayToSupervisor, SupervisorToDisplay> =
         Channel::new(descriptor(3));
@@ -291,6 +294,12 @@ fn display() {
         for (message, fds) in receive(&mut supervisor) {
             held.extend(fds);
             match message {
+                SupervisorToDisplay::Start { name, .. } if name == NO_DISPLAY => {
+                    let reason = "there is another window manager".into();
+                    supervisor
+                        .send(&DisplayToSupervisor::Failed { reason }, vec![])
+                        .unwrap();
+                }
                 SupervisorToDisplay::Start { .. } => {
                     supervisor
                         .send(&DisplayToSupervisor::Ready, vec![])

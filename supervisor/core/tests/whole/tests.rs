@@ -1,5 +1,6 @@
 use crate::bench::{Bench, Client, wait_for};
-use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
+use crate::fake;
+use ipc::launcher::LauncherToSupervisor;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::Write;
@@ -30,8 +31,11 @@ tests![
     probes_cost_nothing,
     a_thousand_half_open_connections,
     a_thousand_wrong_passwords,
+    a_start_that_fails_at_any_step_leaves_nothing,
     ends_in_order,
     a_start_that_fails_says_why,
+    another_display_than_the_one_asked_for_is_left_alone,
+    a_start_that_fails_stops_nothing,
     the_launchers_end_is_the_sessions,
 ];
 
@@ -295,9 +299,7 @@ fn one_shot_requests() {
     let mut bystander = bench.attached("c", "share steal");
     ask("exit").expect("disconnect server exit").expect_end();
     bystander.expect("disconnect server exit").expect_end();
-    let mut bench = bench;
-    assert_eq!(bench.asked(), SupervisorToLauncher::Leave);
-    assert_eq!(bench.ended(), 0);
+    assert_eq!(bench.left(), 0);
 }
 
 fn a_killed_encoder_is_replaced() {
@@ -635,6 +637,70 @@ fn a_thousand_wrong_passwords() {
     attached.say("x").expect("what?");
 }
 
+/// Descriptors run out at each step of the start of a worker in turn.
+fn a_start_that_fails_at_any_step_leaves_nothing() {
+    let bench = Bench::new(|_| {});
+    let supervisor = bench.supervisor.id();
+    let numbers = |what: &str| -> Vec<u64> {
+        let entries = std::fs::read_dir(format!("/proc/{supervisor}/{what}")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name());
+        names
+            .map(|name| name.to_str().unwrap().parse().unwrap())
+            .collect()
+    };
+    let children = || {
+        let path = format!("/proc/{supervisor}/task/{supervisor}/children");
+        std::fs::read_to_string(path).unwrap()
+    };
+    let limit = |descriptors: u64| {
+        let limits = nix::libc::rlimit {
+            rlim_cur: descriptors,
+            rlim_max: 4096,
+        };
+        // SAFETY: reads `limits`, writes nothing.
+        let result = unsafe {
+            nix::libc::prlimit(
+                supervisor.cast_signed(),
+                nix::libc::RLIMIT_NOFILE,
+                &raw const limits,
+                std::ptr::null_mut(),
+            )
+        };
+        assert_eq!(result, 0);
+    };
+    let (before, open) = (children(), numbers("fd").len());
+    // With this limit there is room for so many more.
+    let taken = numbers("fd");
+    let with_room = |room: usize| {
+        let free = (0..4096).filter(|number| !taken.contains(number));
+        free.take(room + 1).last().unwrap()
+    };
+    let mut failures = 0;
+    for room in 0..12 {
+        limit(with_room(room));
+        let mut client = bench.unix();
+        client.say("hello");
+        if room == 0 {
+            // It waits at the listener until there is room.
+            limit(4096);
+        }
+        if client.hear().is_empty() {
+            failures += 1;
+        }
+        limit(4096);
+        drop(client);
+        wait_for("the end of everything", || {
+            (children() == before && numbers("fd").len() == open).then_some(())
+        });
+    }
+    assert!(
+        (4..12).contains(&failures),
+        "{failures} of 12 starts have failed"
+    );
+    bench.logged(0, &["\"error\"", "no process for a connection", "EMFILE"]);
+    bench.unix().say("hello").expect("start");
+}
+
 fn ends_in_order() {
     // A worker that does not end is ended.
     let bench = Bench::new(|_| {});
@@ -697,6 +763,46 @@ fn a_start_that_fails_says_why() {
     assert_eq!(line, format!("failed {reason}\n"));
     bench.logged(0, &["\"error\"", &reason]);
     assert_eq!(bench.ended(), 1);
+}
+
+fn another_display_than_the_one_asked_for_is_left_alone() {
+    let told = |display| LauncherToSupervisor::XReady {
+        display,
+        adopted: true,
+    };
+    let mut bench = Bench::start(|spec| spec.display = Some(77));
+    bench.launcher.send(&told(78), vec![]).unwrap();
+    let line = bench.logged(0, &["\"error\"", "has display :78, not :77"]);
+    assert!(line.contains("`bulkhead seamless :78`"), "{line}");
+    let mut ready = String::new();
+    std::io::Read::read_to_string(&mut bench.ready, &mut ready).unwrap();
+    assert!(ready.starts_with("failed the launcher that answers"));
+    assert_eq!(bench.left(), 1);
+
+    // Nor may it change later.
+    let mut bench = Bench::new(|spec| spec.display = Some(77));
+    let mut client = bench.attached("a", "share steal");
+    bench.launcher.send(&told(78), vec![]).unwrap();
+    client.expect("disconnect server error").expect_end();
+    bench.logged(0, &["\"error\"", "display :78 after :77"]);
+    assert_eq!(bench.left(), 1);
+}
+
+/// The session that a start was to take over has applications.
+fn a_start_that_fails_stops_nothing() {
+    let bench = Bench::start(|_| {});
+    wait_for("auth", || bench.pids("auth").pop());
+    bench.kill_last("auth", Signal::SIGKILL);
+    bench.logged(0, &["the process `auth` was killed by SIGKILL"]);
+    assert_eq!(bench.left(), 1);
+
+    let mut bench = Bench::start(|spec| spec.session_name = fake::NO_DISPLAY.into());
+    let told = LauncherToSupervisor::XReady {
+        display: 77,
+        adopted: true,
+    };
+    bench.launcher.send(&told, vec![]).unwrap();
+    assert_eq!(bench.left(), 1);
 }
 
 fn the_launchers_end_is_the_sessions() {
