@@ -3,8 +3,7 @@ use super::{Map, Packet};
 use crate::caps::CapsError;
 use crate::rencodeplus::Value;
 
-/// A packet that is well formed but has an argument that we do not accept.
-/// Only this packet is dropped (protocol "Loose typing to tolerate").
+/// A packet of a known type with an argument that we do not accept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{packet}: argument {index}: {problem}")]
 pub struct PacketError {
@@ -49,6 +48,22 @@ pub(super) struct Args {
     packet: String,
     index: usize,
     rest: std::vec::IntoIter<Value>,
+}
+
+impl PacketError {
+    /// Is the packet not what its type must be: an argument is not there, or
+    /// of a wrong kind? If not, a value is beyond a range or a bound, which
+    /// costs one packet (protocol "Loose typing to tolerate").
+    #[must_use]
+    pub fn is_malformed(&self) -> bool {
+        match self.problem {
+            ArgError::Missing | ArgError::Type { .. } => true,
+            ArgError::Range(_)
+            | ArgError::TooLong(_)
+            | ArgError::Unknown(_)
+            | ArgError::Caps(_) => false,
+        }
+    }
 }
 
 type Result<T> = std::result::Result<T, PacketError>;
@@ -130,7 +145,11 @@ impl Args {
     }
 
     pub fn bool(&mut self) -> Result<bool> {
-        Ok(self.value()?.truthy())
+        let value = self.value()?;
+        match value.scalar() {
+            Value::List(_) | Value::Dict(_) => Err(self.wrong("a bool", &value)),
+            scalar => Ok(scalar.truthy()),
+        }
     }
 
     pub fn text(&mut self, max: usize) -> Result<String> {

@@ -108,6 +108,9 @@ pub enum ClientPacket {
         /// For the log.
         reason: String,
     },
+    /// Another hello: out of order, nothing of it was looked at. Those before
+    /// authentication are [`PreAuthPacket`](super::PreAuthPacket)s.
+    Hello,
     /// A packet of a feature that does not exist, or an unknown one. Nothing
     /// of it was looked at.
     Ignored {
@@ -294,13 +297,10 @@ read_by_name! {
     "bandwidth-limit" | "bandwidth-status" => |mut a| a.int().map(ClientPacket::BandwidthLimit),
     "info-request" => |a| InfoRequest::read(a).map(ClientPacket::InfoRequest),
     // `shutdown-server true` is the modern form of `exit-server`.
-    "shutdown-server" => |mut a| Ok(match a.peek() {
-        Some(Value::Bool(true)) => {
-            a.skip();
-            ClientPacket::ExitServer {
-                reason: a.optional(|a| a.text(MAX_TEXT))?.unwrap_or_default(),
-            }
-        }
+    "shutdown-server" => |mut a| Ok(match a.optional(Args::bool)? {
+        Some(true) => ClientPacket::ExitServer {
+            reason: a.optional(|a| a.text(MAX_TEXT))?.unwrap_or_default(),
+        },
         _ => ClientPacket::ShutdownServer,
     }),
     "exit-server" => |mut a| Ok(ClientPacket::ExitServer {
@@ -315,6 +315,7 @@ impl ClientPacket {
         let name = packet.name.clone();
         Ok(match read(&name, Args::new(packet))? {
             Some(packet) => packet,
+            None if name == "hello" => ClientPacket::Hello,
             None => ClientPacket::Ignored { name },
         })
     }
@@ -375,6 +376,7 @@ impl ClientPacket {
             ClientPacket::InfoRequest(p) => p.into_packet(),
             ClientPacket::ShutdownServer => Packet::new("shutdown-server", Vec::new()),
             ClientPacket::ExitServer { reason } => Packet::new("exit-server", vec![reason.into()]),
+            ClientPacket::Hello => Packet::new("hello", Vec::new()),
             ClientPacket::Ignored { name } => Packet {
                 name,
                 args: Vec::new(),
@@ -908,18 +910,18 @@ mod tests {
 
     #[test]
     fn what_does_not_exist_is_ignored_unread() {
-        for name in [
-            "clipboard-token",
-            "start-command",
-            "webcam-frame",
-            "hello",
-            "?",
-        ] {
+        for name in ["clipboard-token", "start-command", "webcam-frame", "?"] {
             assert_eq!(
                 parse(name, vec![Value::Float(f64::NAN); 9]).unwrap(),
                 ClientPacket::Ignored { name: name.into() }
             );
         }
+    }
+
+    #[test]
+    fn another_hello_is_not_read() {
+        let hello = parse("hello", vec![Value::Float(f64::NAN); 9]);
+        assert_eq!(hello.unwrap(), ClientPacket::Hello);
     }
 
     #[test]

@@ -155,6 +155,12 @@ impl Next {
         }
         Self::Disconnect(disconnect)
     }
+
+    /// Ends the connection of a client that says what has no place here.
+    pub fn out_of_order(what: &str) -> Self {
+        tracing::warn!(what, "a packet out of order");
+        Self::disconnect(reason::PROTOCOL_ERROR, &format!("out of order: {what}"))
+    }
 }
 
 #[derive(Debug)]
@@ -317,10 +323,14 @@ impl Connection {
     fn packet(&mut self, now: Instant, packet: Packet) -> Next {
         let packet = match ClientPacket::parse(packet) {
             Ok(packet) => packet,
-            // One bad argument costs one packet (protocol "Loose typing to tolerate").
-            Err(error) => {
+            // A value that we do not take costs one packet (protocol "Loose typing to tolerate").
+            Err(error) if !error.is_malformed() => {
                 tracing::debug!(%error, "a packet ignored");
                 return Next::Stay;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a malformed packet");
+                return Next::disconnect(reason::PROTOCOL_ERROR, "malformed packet");
             }
         };
         if let ClientPacket::Disconnect(disconnect) = &packet {
@@ -328,13 +338,12 @@ impl Connection {
             return Next::Close;
         }
         match &mut self.phase {
-            Phase::Accepted(_) => {
-                tracing::debug!("a packet before our hello ignored");
-                Next::Stay
+            Phase::Attached(phase) if phase.is_greeted() => {
+                phase.packet(now, packet, &mut self.out)
             }
-            Phase::Attached(phase) => {
-                phase.packet(now, packet, &mut self.out);
-                Next::Stay
+            // Stock clients say nothing between their hello and ours.
+            Phase::Accepted(_) | Phase::Attached(_) => {
+                Next::out_of_order("a packet before our hello")
             }
             Phase::PreAuth(_) | Phase::Closing { .. } | Phase::Closed => Next::Stay,
         }

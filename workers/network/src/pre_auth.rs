@@ -85,10 +85,7 @@ impl PreAuth {
         match std::mem::replace(&mut self.state, State::Untouched) {
             State::Untouched => self.first(hello, out),
             State::Challenged => self.next(hello, out),
-            State::Asked(_) => {
-                tracing::warn!("a hello before the last one was answered");
-                Next::disconnect(reason::PROTOCOL_ERROR, "a hello out of order")
-            }
+            State::Asked(_) => Next::out_of_order("a hello before the last one was answered"),
             refused @ State::Refused { .. } => {
                 self.state = refused;
                 Next::Stay

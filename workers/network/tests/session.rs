@@ -468,21 +468,6 @@ fn pings_are_answered_and_requests_passed_on() {
 }
 
 #[test]
-fn second_hellos_unknown_and_bad_packets_are_ignored() {
-    let mut bench = Bench::attached(gui());
-    bench.send(gui().into_packet());
-    bench.send(Packet::new("no-such-packet\n", vec![Value::None]));
-    bench.send(Packet::new(
-        "map-window",
-        vec![Value::Int(-7), Value::Int(1)],
-    ));
-    bench.send(Packet::new("clipboard-token", vec!["CLIPBOARD".into()]));
-    assert!(bench.received().is_empty() && !bench.connection.is_closed());
-    let told = bench.told();
-    assert!(told.display.is_empty() && told.auth.is_empty() && told.supervisor.is_empty());
-}
-
-#[test]
 fn what_is_no_packet_ends_the_connection() {
     let mut bench = Bench::attached(gui());
     bench.bytes(b"P\x10\0\0\0\0\0\x01\x05");

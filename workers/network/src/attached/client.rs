@@ -2,7 +2,7 @@
 
 use super::Attached;
 use crate::VERSION;
-use crate::connection::{Effect, Output};
+use crate::connection::{Effect, Next, Output};
 use crate::translate;
 use ipc::WindowId;
 use ipc::display::NetworkToDisplay;
@@ -13,8 +13,8 @@ use wire::packet::{self as p, ClientPacket, ServerPacket, Tunable};
 use wire::rencodeplus::Value;
 
 impl Attached {
-    /// A packet of the client.
-    pub fn packet(&mut self, now: Instant, packet: ClientPacket, out: &mut Output) {
+    /// A packet of a client that has had its hello.
+    pub fn packet(&mut self, now: Instant, packet: ClientPacket, out: &mut Output) -> Next {
         self.heard = now;
         match packet {
             ClientPacket::Ping(ping) => out.packet(ServerPacket::PingEcho(p::PingEcho {
@@ -43,9 +43,7 @@ impl Attached {
             ClientPacket::Resume(which) if which.ui || which.windows.is_empty() => {
                 self.set_active(true, out);
             }
-            ClientPacket::Ignored { name } if name == "hello" => {
-                tracing::warn!("a second hello ignored");
-            }
+            ClientPacket::Hello => return Next::out_of_order("another hello"),
             ClientPacket::Ignored { name } => tracing::debug!(name, "a packet ignored"),
             packet => {
                 if let Some(message) = self.input(packet) {
@@ -54,6 +52,7 @@ impl Attached {
                 }
             }
         }
+        Next::Stay
     }
 
     fn request(&mut self, request: Request, out: &mut Output) {
