@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 /// Version of every channel; both ends come from one build, so any difference is a mistake.
 const VERSION: u16 = 1;
@@ -24,6 +25,13 @@ pub const MAX_FDS: usize = 4;
 const MAX_QUEUE: usize = 4096;
 /// Most bytes that may wait for a peer that does not read.
 const MAX_QUEUE_BYTES: usize = 4 << 20;
+
+/// First pause after the kernel refused to take descriptors; each one doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+/// Longest of these pauses.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// How long the kernel may refuse before the channel is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const CONFIG: bincode::config::Configuration<
     bincode::config::LittleEndian,
@@ -94,6 +102,13 @@ pub enum ChannelError {
     /// The peer does not read.
     #[error("{channel}: the peer does not read its messages")]
     Stalled {
+        /// The direction's name.
+        channel: &'static str,
+    },
+    /// The kernel takes no descriptors: too many of this user are in flight (unix(7)). Some of
+    /// them may be on this channel, and only its end brings them back.
+    #[error("{channel}: too many descriptors are in flight")]
+    InFlight {
         /// The direction's name.
         channel: &'static str,
     },
@@ -186,12 +201,22 @@ fn passed(control: &[u8]) -> impl Iterator<Item = RawFd> {
     numbers.iter().copied().map(RawFd::from_ne_bytes)
 }
 
+/// The kernel takes no descriptors at the moment. Nothing tells when it does again: the socket
+/// is writable all the time.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    since: Instant,
+    pause: Duration,
+    retry: Instant,
+}
+
 /// One end of a channel that sends `Tx` and receives `Rx`.
 pub struct Channel<Tx, Rx> {
     socket: OwnedFd,
     greeted: bool,
     queue: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
     queued_bytes: usize,
+    refused: Option<Refused>,
     /// Where packets are received: only the pages a packet reaches are ever touched.
     buffer: Vec<u8>,
     direction: PhantomData<fn(Tx) -> Rx>,
@@ -207,6 +232,7 @@ impl<Tx: Message, Rx: Message> Channel<Tx, Rx> {
             greeted: false,
             queued_bytes: hello.len(),
             queue: VecDeque::from([(hello, Vec::new())]),
+            refused: None,
             buffer: vec![0; MAX_MESSAGE],
             direction: PhantomData,
         }
@@ -238,8 +264,15 @@ impl<Tx: Message, Rx: Message> Channel<Tx, Rx> {
     /// Writes what waits, as far as the socket takes it.
     ///
     /// # Errors
-    /// [`ChannelError::Closed`] or [`ChannelError::Io`].
+    /// [`ChannelError::Closed`], [`ChannelError::InFlight`] or [`ChannelError::Io`].
     pub fn flush(&mut self) -> Result<(), ChannelError> {
+        self.flush_at(Instant::now)
+    }
+
+    fn flush_at(&mut self, now: impl Fn() -> Instant) -> Result<(), ChannelError> {
+        if self.refused.is_some_and(|refused| now() < refused.retry) {
+            return Ok(());
+        }
         while let Some((bytes, fds)) = self.queue.front() {
             let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
             let rights = [ControlMessage::ScmRights(&raw)];
@@ -254,8 +287,13 @@ impl<Tx: Message, Rx: Message> Channel<Tx, Rx> {
                 Ok(_) => {
                     self.queued_bytes -= bytes.len();
                     self.queue.pop_front();
+                    self.refused = None;
                 }
-                Err(Errno::EAGAIN | Errno::ETOOMANYREFS) => return Ok(()),
+                Err(Errno::EAGAIN) => {
+                    self.refused = None;
+                    return Ok(());
+                }
+                Err(Errno::ETOOMANYREFS) => return self.put_off(now()),
                 Err(Errno::EINTR) => {}
                 Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(ChannelError::Closed),
                 Err(error) => return Err(error.into()),
@@ -264,10 +302,41 @@ impl<Tx: Message, Rx: Message> Channel<Tx, Rx> {
         Ok(())
     }
 
-    /// Does something wait for the socket to become writable?
+    /// The kernel has refused: later, then.
+    fn put_off(&mut self, now: Instant) -> Result<(), ChannelError> {
+        let (since, pause) = match self.refused {
+            Some(last) => (last.since, (last.pause * 2).min(LONGEST_PAUSE)),
+            None => (now, FIRST_PAUSE),
+        };
+        if now.saturating_duration_since(since) >= PATIENCE {
+            return Err(ChannelError::InFlight { channel: Tx::NAME });
+        }
+        let retry = now + pause;
+        self.refused = Some(Refused {
+            since,
+            pause,
+            retry,
+        });
+        Ok(())
+    }
+
+    /// Does something wait to be written?
     #[must_use]
     pub fn wants_write(&self) -> bool {
         !self.queue.is_empty()
+    }
+
+    /// Is it the socket that it waits for? What to ask poll(2) for, of a channel that sends
+    /// descriptors; on the others it is the same as [`Channel::wants_write`].
+    #[must_use]
+    pub fn awaits_socket(&self) -> bool {
+        self.wants_write() && self.retry_at().is_none_or(|retry| retry <= Instant::now())
+    }
+
+    /// When to [`Channel::flush`] although nothing happens, on a channel that sends descriptors.
+    #[must_use]
+    pub fn retry_at(&self) -> Option<Instant> {
+        self.refused.map(|refused| refused.retry)
     }
 
     /// The next message with its descriptors, or `None` when there is none yet.
@@ -483,6 +552,24 @@ mod tests {
             .find_map(|n| a.send(&Ping::Small(n), vec![]).err())
             .unwrap();
         assert!(matches!(error, ChannelError::Stalled { .. }) && error.is_violation());
+    }
+
+    #[test]
+    fn the_kernel_is_asked_less_and_less_often_and_in_the_end_no_more() {
+        let (mut a, _b) = pair();
+        let start = Instant::now();
+        let (mut now, mut tries) = (start, 0);
+        let error = loop {
+            if let Err(error) = a.put_off(now) {
+                break error;
+            }
+            now = a.retry_at().unwrap();
+            tries += 1;
+        };
+        assert!(matches!(error, ChannelError::InFlight { .. }) && error.is_violation());
+        let took = now - start;
+        assert!(took >= PATIENCE && took < PATIENCE + LONGEST_PAUSE);
+        assert!(tries < 40, "{tries}");
     }
 
     #[test]

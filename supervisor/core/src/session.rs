@@ -114,7 +114,7 @@ enum Token {
 }
 
 fn channel_flags<Tx: Message, Rx: Message>(channel: &Channel<Tx, Rx>) -> PollFlags {
-    let write = if channel.wants_write() {
+    let write = if channel.awaits_socket() {
         PollFlags::POLLOUT
     } else {
         PollFlags::empty()

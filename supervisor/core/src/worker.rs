@@ -230,7 +230,8 @@ impl<Tx: Message, Rx: Message> Worker<Tx, Rx> {
 
     /// When something is to be done about this worker if nothing happens.
     pub fn deadline(&self) -> Option<Instant> {
-        self.kill_at
+        let retry = self.channel().and_then(Channel::retry_at);
+        self.kill_at.into_iter().chain(retry).min()
     }
 
     /// Kills it if its time is over.

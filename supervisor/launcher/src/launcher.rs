@@ -314,6 +314,9 @@ impl Launcher {
             let waiting = self.x.as_ref().filter(|x| !x.answers);
             waiting.map(|x| x.deadline.saturating_duration_since(Instant::now()))
         };
+        let retry = self.supervisor.as_ref().and_then(Channel::retry_at);
+        let retry = retry.map(|at| at.saturating_duration_since(Instant::now()));
+        let until = until.into_iter().chain(retry).min();
         until.map_or(PollTimeout::NONE, |until| {
             PollTimeout::try_from(until + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
         })
@@ -325,7 +328,7 @@ impl Launcher {
             PollFd::new(self.sockets.as_fd(), PollFlags::POLLIN),
         ];
         if let Some(channel) = &self.supervisor {
-            let write = if channel.wants_write() {
+            let write = if channel.awaits_socket() {
                 PollFlags::POLLOUT
             } else {
                 PollFlags::empty()

@@ -13,7 +13,7 @@ use runtime::{Interest, PollSet};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use x11rb::connection::Connection;
 use x11rb::errors::{ConnectionError, ReplyError};
 use x11rb::rust_connection::RustConnection;
@@ -154,6 +154,10 @@ impl Session {
 
     /// Waits for something to happen, and handles what peers say. `false` at the end.
     fn wait(&mut self, timeout: Option<Duration>) -> XResult<bool> {
+        let links = self.clients.values().filter_map(|c| c.encoder.as_ref());
+        let retry = links.filter_map(|link| link.channel.retry_at()).min();
+        let retry = retry.map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = timeout.into_iter().chain(retry).min();
         let (supervisor, x, peers) = {
             let mut set = PollSet::new();
             let interest = Interest::read_and(self.supervisor.wants_write());
@@ -165,7 +169,7 @@ impl Session {
                 let interest = Interest::read_and(network.wants_write());
                 slots.push((Peer::Network(*id), set.add(network.as_fd(), interest)));
                 if let Some(link) = &client.encoder {
-                    let interest = Interest::read_and(link.channel.wants_write());
+                    let interest = Interest::read_and(link.channel.awaits_socket());
                     slots.push((Peer::Encoder(*id), set.add(link.channel.as_fd(), interest)));
                 }
             }

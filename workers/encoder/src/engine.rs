@@ -16,6 +16,7 @@ use crate::pixels::Pixels;
 use crate::screenshot::Canvas;
 use crate::window::Window;
 use ipc::capture::{CaptureBuffer, DisplayToEncoder, EncoderToDisplay, PixelFormat};
+use ipc::channel::ChannelError;
 use ipc::frames::{
     DrawOptions, Encoded, EncoderToNetwork, NetworkToEncoder, OutputBuffer, PictureCaps,
 };
@@ -757,8 +758,12 @@ fn percent(value: Option<u8>) -> Result<Option<u8>, Fault> {
     }
 }
 
-/// Was it our own shortage of memory, and not the peer's fault?
+/// Was it our own shortage of memory or descriptors, and not the peer's fault?
 #[must_use]
 pub fn is_shortage(fault: &Fault) -> bool {
-    matches!(fault, Fault::CaptureMemory(_, error) if capture::is_shortage(error))
+    match fault {
+        Fault::CaptureMemory(_, error) => capture::is_shortage(error),
+        Fault::Channel(error) => matches!(error, ChannelError::InFlight { .. }),
+        _ => false,
+    }
 }

@@ -222,15 +222,16 @@ impl Session {
     }
 
     fn wait(&mut self) -> Result<Ready, SessionError> {
-        let timeout = self
-            .engine
-            .deadline()
+        let retry = self.network.as_ref().and_then(Channel::retry_at);
+        let deadlines = self.engine.deadline().into_iter().chain(retry);
+        let timeout = deadlines
+            .min()
             .map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let mut set = PollSet::new();
         let interest = Interest::read_and(self.supervisor.wants_write());
         let supervisor = set.add(self.supervisor.as_fd(), interest);
         let network = self.network.as_ref().map(|channel| {
-            let interest = Interest::read_and(channel.wants_write());
+            let interest = Interest::read_and(channel.awaits_socket());
             set.add(channel.as_fd(), interest)
         });
         let display = self.display.as_ref().map(|channel| {
