@@ -1,8 +1,9 @@
 //! Connections: from the listening socket to the last byte.
 
-use crate::admission::{self, Knock, MAX_WAITING, Next, Source};
+use crate::admission::{Knock, Next};
 use crate::ending::Ending;
 use crate::log::Level;
+use crate::penalties::Source;
 use crate::restarts::{Restarts, Verdict};
 use crate::session::{Phase, Session};
 use crate::sharing::{self, Decision};
@@ -260,7 +261,7 @@ impl Session {
         };
         self.counters.accepted += 1;
         let source = Source::of(&peer);
-        if self.penalties.refuses(source, now) {
+        if self.admission.penalties.refuses(source, now) {
             self.counters.penalised += 1;
             let text = format!("{} is turned away: too many failed attempts", Who(&peer));
             self.log.own(Level::Debug, None, &text);
@@ -279,12 +280,11 @@ impl Session {
             spoke: false,
         };
         self.waiting.insert(self.last_number, waiting);
-        if self.waiting.len() > MAX_WAITING {
-            let knocks = self.knocks(|_| true);
-            if let Some(number) = admission::to_drop(&self.penalties, &knocks, now) {
-                self.waiting.remove(&number);
-                self.counters.crowded += 1;
-            }
+        let knocks = self.knocks(|_| true);
+        let gone = self.admission.one_too_many(self.last_number, &knocks, now);
+        if let Some(number) = gone {
+            self.waiting.remove(&number);
+            self.counters.crowded += 1;
         }
     }
 
@@ -329,12 +329,12 @@ impl Session {
                     since: one.since,
                 })
                 .collect();
-            match admission::next(&self.penalties, &waiting, &strangers, now) {
+            match self.admission.next(&waiting, &strangers, now) {
                 Next::Start(number) => {
                     let Some(waiting) = self.waiting.remove(&number) else {
                         return;
                     };
-                    if self.penalties.refuses(waiting.source, now) {
+                    if self.admission.penalties.refuses(waiting.source, now) {
                         self.counters.penalised += 1;
                     } else {
                         self.start_network(ConnectionId(number), waiting, now);
@@ -345,7 +345,7 @@ impl Session {
                     self.log.own(
                         Level::Debug,
                         Some(victim.0),
-                        "made room for a newer connection",
+                        "made room for another connection",
                     );
                     self.drop_connection(victim, now);
                 }
@@ -464,9 +464,10 @@ impl Session {
                     return;
                 }
                 if full {
+                    let text = format!("{MAX_ADMITTED} clients are logged in: no more have room");
                     self.log
-                        .own(Level::Warn, Some(id.0), "turned away: too many clients");
-                    return self.farewell(id, &["server error", "too many clients"], now);
+                        .own(Level::Warn, Some(id.0), &format!("turned away: {text}"));
+                    return self.farewell(id, &["server error", &text], now);
                 }
                 self.counters.authenticated += 1;
                 let text = format!(
@@ -488,7 +489,7 @@ impl Session {
                 self.counters.refused += 1;
                 // A stock client that cannot do our digests is no attack.
                 if why != Refusal::NoDigest {
-                    self.penalties.failed(connection.source, now);
+                    self.admission.penalties.failed(connection.source, now);
                 }
                 let text = format!(
                     "{} is refused by {module}: {}",
@@ -640,9 +641,10 @@ impl Session {
                 return self.farewell(id, &["session busy", "this session is already active"], now);
             }
             Decision::Attach { replaced } if attached.len() - replaced.len() >= MAX_ATTACHED => {
+                let text = format!("{MAX_ATTACHED} clients use the session: no more have room");
                 self.log
-                    .own(Level::Warn, Some(id.0), "turned away: too many clients");
-                return self.farewell(id, &["session busy", "too many clients"], now);
+                    .own(Level::Warn, Some(id.0), &format!("turned away: {text}"));
+                return self.farewell(id, &["session busy", &text], now);
             }
             Decision::Attach { replaced } => {
                 for old in replaced {

@@ -11,7 +11,8 @@
 //! * [`session`]: the state and the loop; [`life`]: the session's own workers and the launcher;
 //!   [`client`]: connections; [`ending`]: the end; [`info`]: what is told about all that.
 //! * [`worker`]: a running worker; [`sys`]: the system calls without a safe form.
-//! * Decisions, pure and tested alone: [`admission`], [`restarts`], [`sharing`].
+//! * Decisions, pure and tested alone: [`admission`], [`penalties`], [`rate`], [`restarts`],
+//!   [`sharing`].
 //! * [`log`]: one record is one printable line, whoever wrote it.
 
 #![deny(unsafe_code)]
@@ -22,7 +23,9 @@ mod ending;
 mod info;
 mod life;
 mod log;
+mod penalties;
 mod place;
+mod rate;
 mod ready;
 mod restarts;
 mod session;

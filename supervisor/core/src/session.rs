@@ -1,6 +1,6 @@
 //! The supervisor's state and its loop.
 
-use crate::admission::Penalties;
+use crate::admission::Admission;
 use crate::client::{Connection, Waiting, Work};
 use crate::ending::Ending;
 use crate::log::{Level, Log};
@@ -84,7 +84,7 @@ pub struct Session {
     pub choose_at: Option<Instant>,
     pub connections: BTreeMap<ConnectionId, Connection>,
     pub dismissed: Vec<Dismissed>,
-    pub penalties: Penalties,
+    pub admission: Admission,
     pub counters: Counters,
     pub last_number: u64,
     /// The session has shown a window (for `--exit-with-windows`).

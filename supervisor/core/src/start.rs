@@ -1,6 +1,6 @@
 //! From exec to the loop: the specification, the descriptors, our own sandbox.
 
-use crate::admission::Penalties;
+use crate::admission::Admission;
 use crate::log::{Level, Log};
 use crate::place::Place;
 use crate::ready::Announcement;
@@ -169,7 +169,7 @@ pub fn session() -> Result<Session> {
         choose_at: None,
         connections: BTreeMap::new(),
         dismissed: Vec::new(),
-        penalties: Penalties::default(),
+        admission: Admission::new(started),
         counters: Counters::default(),
         last_number: 0,
         had_windows: false,

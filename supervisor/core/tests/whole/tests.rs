@@ -31,6 +31,7 @@ tests![
     probes_cost_nothing,
     a_thousand_half_open_connections,
     a_thousand_wrong_passwords,
+    one_client_too_many_is_told_so,
     a_start_that_fails_at_any_step_leaves_nothing,
     ends_in_order,
     a_start_that_fails_says_why,
@@ -635,6 +636,51 @@ fn a_thousand_wrong_passwords() {
     let mut local = bench.attached("b", "share steal");
     local.say("x").expect("what?");
     attached.say("x").expect("what?");
+}
+
+fn one_client_too_many_is_told_so() {
+    more_descriptors();
+    let bench = Bench::new(|spec| spec.sharing = Some(true));
+    let mut attached: Vec<_> = (0..100)
+        .map(|number| bench.attached(&format!("client-{number}"), "share steal"))
+        .collect();
+    let logged_in = || {
+        let mut client = bench.unix();
+        client.say("login ok").expect("start");
+        client
+    };
+    let mut late = logged_in();
+    late.expect("accepted")
+        .say("session late share steal")
+        .expect("disconnect session busy|100 clients use the session")
+        .expect_end();
+    bench.logged(0, &["\"connection\":101", "turned away: 100 clients use"]);
+    // Who is there already may come again.
+    attached[7] = bench.attached("client-7", "share steal");
+    // Those who proved who they are and have not said what they want count too.
+    let mut idle: Vec<_> = (0..100).map(|_| logged_in()).collect();
+    for client in &mut idle {
+        client.expect("accepted");
+    }
+    let mut late = logged_in();
+    // What it hears from auth may come too late.
+    let mut told = late.hear();
+    if told == "accepted" {
+        told = late.hear();
+    }
+    assert!(told.starts_with("disconnect server error|200 clients are logged in"));
+    late.expect_end();
+    bench.logged(0, &["\"connection\":203", "turned away: 200 clients are"]);
+    // Nobody else notices, and a place that becomes free is one.
+    for client in attached.iter_mut().chain(&mut idle) {
+        client.say("still there?").expect("what?");
+    }
+    drop(attached.pop());
+    bench.logged(0, &["\"connection\":100", "the client has left"]);
+    let mut next = idle.pop().unwrap();
+    next.say("session next share steal").expect("session");
+    next.say("stop").expect("disconnect server shutdown");
+    assert_eq!(bench.stopped(), 0);
 }
 
 /// Descriptors run out at each step of the start of a worker in turn.
