@@ -75,7 +75,7 @@ pub struct Tuning {
     pub prefer: Option<Coding>,
 }
 
-/// Codings that this client has failed to draw.
+/// Codings that are avoided: the client has failed to draw them, or they could not take a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failed {
     png: bool,
@@ -91,6 +91,16 @@ impl Failed {
             Coding::Jpeg => !std::mem::replace(&mut self.jpeg, true),
             Coding::Webp => !std::mem::replace(&mut self.webp, true),
             Coding::Rgb24 | Coding::Rgb32 => false,
+        }
+    }
+
+    /// What either of them avoids.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            png: self.png || other.png,
+            jpeg: self.jpeg || other.jpeg,
+            webp: self.webp || other.webp,
         }
     }
 }

@@ -59,6 +59,8 @@ struct Frame {
     more: bool,
     /// Once the first band is encoded.
     choice: Option<Choice>,
+    /// Codings that could not take it.
+    failed: Failed,
     next_row: u16,
 }
 
@@ -89,8 +91,8 @@ pub struct Engine {
     tuning: Tuning,
     failed: Failed,
     active: bool,
-    /// A frame came for a client that can draw none. (One that only asks for a screenshot need
-    /// not draw.)
+    /// A frame came for a client that announced nothing to draw it with. (One that only asks for
+    /// a screenshot need not draw.)
     in_vain: bool,
     captures: Captures,
     pulls: usize,
@@ -237,6 +239,7 @@ impl Engine {
                     alpha: format == PixelFormat::Bgra,
                     more,
                     choice: None,
+                    failed: Failed::default(),
                     next_row: 0,
                 });
             }
@@ -470,7 +473,8 @@ impl Engine {
         now: Instant,
     ) -> Result<Option<Frame>, SharedError> {
         let Some(choice) = frame.choice.or_else(|| self.choose(offer, &frame, now)) else {
-            self.in_vain = true;
+            // This picture is lost. Are all others, too?
+            self.in_vain = !offer.draws();
             self.release(frame.buffer);
             return Ok(None);
         };
@@ -494,7 +498,7 @@ impl Engine {
             None => {
                 // Another coding, then; if there is none, the picture is lost.
                 frame.choice = None;
-                if self.failed.add(choice.how.coding()) {
+                if frame.failed.add(choice.how.coding()) {
                     return Ok(Some(frame));
                 }
             }
@@ -526,16 +530,20 @@ impl Engine {
         } else {
             Content::Flat
         };
-        choose::choose(&Question {
-            offer,
-            failed: self.failed,
-            tuning: self.tuning,
-            wanted: window.and_then(Window::wanted),
-            size: frame.rect.size,
-            alpha: frame.alpha,
-            content,
-            rapid: window.is_some_and(|window| window.rapid(now)),
-        })
+        let ask = |failed| {
+            choose::choose(&Question {
+                offer,
+                failed,
+                tuning: self.tuning,
+                wanted: window.and_then(Window::wanted),
+                size: frame.rect.size,
+                alpha: frame.alpha,
+                content,
+                rapid: window.is_some_and(|window| window.rapid(now)),
+            })
+        };
+        // What the client could not paint once is better than nothing.
+        ask(self.failed.or(frame.failed)).or_else(|| ask(frame.failed))
     }
 
     /// Takes a buffer and encodes a band into it. `None` when the coding fails.

@@ -136,6 +136,13 @@ impl Offer {
         }
     }
 
+    /// Can the client draw anything?
+    #[must_use]
+    pub fn draws(&self) -> bool {
+        use Coding::{Jpeg, Png, Rgb24, Webp};
+        [Rgb24, Png, Jpeg, Webp].into_iter().any(|c| self.has(c))
+    }
+
     /// Did the client announce this coding?
     #[must_use]
     pub fn has(&self, coding: Coding) -> bool {

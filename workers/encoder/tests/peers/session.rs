@@ -488,6 +488,48 @@ fn a_client_that_can_draw_nothing_gets_nothing() {
     assert!(peers.end());
 }
 
+/// WebP has 14 bits for a side: a picture that is too wide for the only coding is lost, no other.
+#[test]
+fn a_picture_that_the_only_coding_cannot_take_stops_no_other() {
+    let codings = vec![Coding::Webp];
+    let mut peers = Peers::with(PictureCaps { codings, ..caps() });
+    let wide = size(16384, 2);
+    let pixels = Dice(7).picture(wide);
+    peers.frame(WINDOW, wide, wide.rect(), &pixels, PixelFormat::Bgrx);
+    let other = WindowId::new(0, 77);
+    // More than were pulled before.
+    for window in [WINDOW, other].repeat(5) {
+        let whole = size(40, 30);
+        let pixels = Dice(8).picture(whole);
+        peers.frame(window, whole, whole.rect(), &pixels, PixelFormat::Bgrx);
+        let drawn = peers.draw().unwrap();
+        assert_eq!((drawn.window, drawn.coding), (window, Coding::Webp));
+        assert!(decode(&drawn) == pixels);
+    }
+    assert!(peers.end());
+}
+
+/// A client that cannot paint a picture in its only coding may be able to paint the next one.
+#[test]
+fn the_only_coding_is_not_avoided() {
+    let codings = vec![Coding::Png];
+    let mut peers = Peers::with(PictureCaps { codings, ..caps() });
+    let whole = size(40, 30);
+    let pixels = Dice(8).picture(whole);
+    for decode_us in [-1, 100] {
+        peers.frame(WINDOW, whole, whole.rect(), &pixels, PixelFormat::Bgrx);
+        let Some(Seen::Draw(drawn)) = peers.see(PATIENCE) else {
+            panic!("no picture")
+        };
+        peers.tell(NetworkToEncoder::Written(drawn.buffer));
+        peers.tell(NetworkToEncoder::Ack {
+            sequence: drawn.sequence,
+            decode_us,
+        });
+    }
+    assert!(peers.end());
+}
+
 #[test]
 fn what_belongs_to_a_lost_window_is_given_back() {
     let mut peers = Peers::with(caps());
