@@ -100,7 +100,7 @@ pub enum ChannelError {
         expected: usize,
     },
     /// The peer does not read.
-    #[error("{channel}: the peer does not read its messages")]
+    #[error("{channel}: {} does not read its messages", receiver(channel))]
     Stalled {
         /// The direction's name.
         channel: &'static str,
@@ -120,6 +120,11 @@ impl ChannelError {
     pub fn is_violation(&self) -> bool {
         !matches!(self, Self::Closed | Self::Io(_))
     }
+}
+
+/// Who receives what goes this direction.
+fn receiver(channel: &str) -> &str {
+    channel.rsplit('>').next().unwrap_or(channel)
 }
 
 /// Encodes a message, or says that it is larger than its variant allows (our own mistake).
@@ -552,6 +557,7 @@ mod tests {
             .find_map(|n| a.send(&Ping::Small(n), vec![]).err())
             .unwrap();
         assert!(matches!(error, ChannelError::Stalled { .. }) && error.is_violation());
+        assert_eq!(error.to_string(), "a>b: b does not read its messages");
     }
 
     #[test]

@@ -123,8 +123,17 @@ impl Session {
         Ok(())
     }
 
+    /// Does something wait for `display` to read? Then `network` has to wait, too: what it says
+    /// may be for `display`.
+    fn display_is_behind(&self) -> bool {
+        self.display.as_ref().is_some_and(Channel::wants_write)
+    }
+
     fn network(&mut self) -> Result<(), SessionError> {
         for _ in 0..BURST {
+            if self.display_is_behind() {
+                break;
+            }
             let Some(network) = &mut self.network else {
                 break;
             };
@@ -136,6 +145,7 @@ impl Session {
             if let Err(fault) = result {
                 self.network_fault(fault)?;
             }
+            self.send()?;
         }
         Ok(())
     }
@@ -230,9 +240,13 @@ impl Session {
         let mut set = PollSet::new();
         let interest = Interest::read_and(self.supervisor.wants_write());
         let supervisor = set.add(self.supervisor.as_fd(), interest);
-        let network = self.network.as_ref().map(|channel| {
-            let interest = Interest::read_and(channel.awaits_socket());
-            set.add(channel.as_fd(), interest)
+        let network = self.network.as_ref().and_then(|channel| {
+            let interest = match (!self.display_is_behind(), channel.awaits_socket()) {
+                (true, write) => Interest::read_and(write),
+                (false, true) => Interest::Write,
+                (false, false) => return None,
+            };
+            Some(set.add(channel.as_fd(), interest))
         });
         let display = self.display.as_ref().map(|channel| {
             let interest = Interest::read_and(channel.wants_write());

@@ -530,6 +530,38 @@ fn the_only_coding_is_not_avoided() {
     assert!(peers.end());
 }
 
+/// What a client says may be for `display`: as long as that does not read, the client waits, and
+/// nothing is lost.
+#[test]
+fn a_slow_display_slows_the_client() {
+    let mut peers = Peers::with(caps());
+    let refresh = NetworkToEncoder::Refresh {
+        window: None,
+        quality: 100,
+    };
+    let mut sent = 0;
+    let mut blocked = Instant::now();
+    while blocked.elapsed() < SOON {
+        peers.network.flush().unwrap();
+        if peers.network.wants_write() {
+            std::thread::sleep(Duration::from_millis(1));
+        } else {
+            peers.tell(refresh.clone());
+            sent += 1;
+            blocked = Instant::now();
+            assert!(sent < 20_000, "nobody waits");
+        }
+    }
+    assert!(peers.supervisor.receive().unwrap().is_none(), "a complaint");
+    while peers.refreshes.len() < sent {
+        let before = peers.refreshes.len();
+        peers.network.flush().unwrap();
+        peers.hear_display(PATIENCE, |peers| peers.refreshes.len() > before);
+        assert!(peers.refreshes.len() > before, "{before} of {sent}");
+    }
+    assert!(peers.end());
+}
+
 #[test]
 fn what_belongs_to_a_lost_window_is_given_back() {
     let mut peers = Peers::with(caps());
