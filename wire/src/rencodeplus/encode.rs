@@ -89,15 +89,42 @@ fn int(v: i64, out: &mut Vec<u8>) {
 
 /// Appends a packet: a list of a name and its arguments.
 pub(crate) fn encode_packet(name: &str, args: &[Value], out: &mut Vec<u8>) {
-    let fixed = fixed(args.len().saturating_add(1), code::LIST_FIXED, u8::MAX);
-    out.push(fixed.unwrap_or(code::LIST));
-    text(name, out);
+    let end = packet_start(name, args.len(), out);
     for arg in args {
         encode_into(arg, out);
     }
-    if fixed.is_none() {
-        out.push(code::END);
+    out.extend(end);
+}
+
+/// Appends a packet up to a byte string of `len` bytes that is not there, and gives what follows
+/// that: `before` and `after` are the other arguments.
+pub(crate) fn encode_packet_around(
+    name: &str,
+    before: &[Value],
+    len: usize,
+    after: &[Value],
+    out: &mut Vec<u8>,
+) -> Vec<u8> {
+    let args = before.len().saturating_add(1).saturating_add(after.len());
+    let end = packet_start(name, args, out);
+    for arg in before {
+        encode_into(arg, out);
     }
+    length(len, b'/', out);
+    let mut rest = Vec::new();
+    for arg in after {
+        encode_into(arg, &mut rest);
+    }
+    rest.extend(end);
+    rest
+}
+
+/// Appends what comes before the arguments; what comes after them.
+fn packet_start(name: &str, args: usize, out: &mut Vec<u8>) -> Option<u8> {
+    let fixed = fixed(args.saturating_add(1), code::LIST_FIXED, u8::MAX);
+    out.push(fixed.unwrap_or(code::LIST));
+    text(name, out);
+    fixed.is_none().then_some(code::END)
 }
 
 fn text(v: &str, out: &mut Vec<u8>) {

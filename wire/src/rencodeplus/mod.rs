@@ -8,8 +8,8 @@ mod encode;
 mod value;
 
 pub use decode::{Budget, DecodeError, decode, packet_name};
-pub(crate) use encode::encode_packet;
 pub use encode::{encode, encode_into};
+pub(crate) use encode::{encode_packet, encode_packet_around};
 pub use value::{BigInt, Value};
 
 /// Type codes.

@@ -65,13 +65,13 @@ impl Output {
     /// Queues a packet of any kind.
     pub fn raw(&mut self, packet: &Packet) {
         match self.writer.record(packet, true) {
-            Ok(record) => self.outbox.push(record, None),
+            Ok(record) => self.outbox.push(record),
             Err(error) => tracing::error!(packet = %packet.name, %error, "a packet not sent"),
         }
     }
 
-    /// Queues a packet that carries a picture: in a raw chunk, written from its buffer, when it
-    /// is large and the client takes chunks. Pictures are compressed already.
+    /// Queues a packet that carries a picture, written from its buffer: in a raw chunk when it is
+    /// large and the client takes chunks. Pictures are compressed already.
     pub fn picture(
         &mut self,
         index: ChunkIndex,
@@ -80,21 +80,19 @@ impl Output {
         packet: impl FnOnce(Vec<u8>) -> Packet,
     ) {
         let plain = RecordWriter::new(false);
-        let queued = if chunks && len > INLINE_SIZE {
+        let packet = packet(Vec::new());
+        let parts = if chunks && len > INLINE_SIZE {
             let header = plain.chunk_header(index, len);
-            let record = plain.record(&packet(Vec::new()), true);
-            header.and_then(|header| {
-                self.outbox
-                    .push_with_chunk(&header, (reader, len), record?, release);
-                Ok(())
-            })
+            header.and_then(|header| Ok((header.to_vec(), plain.record(&packet, true)?)))
         } else {
-            let data = reader.bytes().get(..len).unwrap_or_default().to_vec();
-            let record = plain.record(&packet(data), true);
-            record.map(|record| self.outbox.push(record, Some(release)))
+            plain.record_around(&packet, index, len, true)
         };
-        if let Err(error) = queued {
-            tracing::error!(%error, "a picture not sent");
+        match parts {
+            Ok((before, after)) => {
+                self.outbox
+                    .push_around(before, (reader, len), after, release);
+            }
+            Err(error) => tracing::error!(%error, "a picture not sent"),
         }
     }
 

@@ -66,24 +66,23 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Queues one packet, its records already encoded. `release`: it holds the contents of this
-    /// buffer.
-    pub fn push(&mut self, packet: Vec<u8>, release: Option<Release>) {
-        self.add(Bytes::Owned(packet), true, release);
+    /// Queues one packet, its record already encoded.
+    pub fn push(&mut self, packet: Vec<u8>) {
+        self.add(Bytes::Owned(packet), true, None);
     }
 
-    /// Queues a packet with one raw chunk: the chunk's header, the picture in its buffer, the
-    /// packet itself.
-    pub fn push_with_chunk(
+    /// Queues a packet with a picture that is written from its buffer: what comes before it, the
+    /// picture, what comes after it (if anything). `release`: the buffer.
+    pub fn push_around(
         &mut self,
-        header: &[u8],
+        before: Vec<u8>,
         picture: (Rc<Reader>, usize),
-        packet: Vec<u8>,
+        after: Vec<u8>,
         release: Release,
     ) {
-        self.add(Bytes::Owned(header.to_vec()), false, None);
+        self.add(Bytes::Owned(before), false, None);
         self.add(Bytes::Mapped(picture.0, picture.1), false, Some(release));
-        self.add(Bytes::Owned(packet), true, None);
+        self.add(Bytes::Owned(after), true, None);
     }
 
     fn add(&mut self, bytes: Bytes, end: bool, release: Option<Release>) {
@@ -191,11 +190,16 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_is_written_from_its_buffer_and_released_once() {
+    fn a_picture_is_written_from_its_buffer_and_released_once() {
         for step in [1, 3, 1000] {
             let mut outbox = Outbox::default();
-            outbox.push(b"one".to_vec(), None);
-            outbox.push_with_chunk(b"head", (picture(b"picture"), 4), b"main".to_vec(), FREE);
+            outbox.push(b"one".to_vec());
+            outbox.push_around(
+                b"head".to_vec(),
+                (picture(b"picture"), 4),
+                b"main".to_vec(),
+                FREE,
+            );
             assert_eq!(outbox.waiting(), 11);
             assert_eq!(
                 write_all(&mut outbox, step),
@@ -203,6 +207,16 @@ mod tests {
             );
             assert_eq!(outbox.waiting(), 0);
         }
+    }
+
+    #[test]
+    fn a_picture_may_be_the_end_of_its_packet() {
+        let mut outbox = Outbox::default();
+        outbox.push_around(b"head".to_vec(), (picture(b"picture"), 4), Vec::new(), FREE);
+        outbox.push(b"two".to_vec());
+        outbox.advance(5, |_| ());
+        outbox.cut();
+        assert_eq!(write_all(&mut outbox, 5), (b"ict".to_vec(), vec![FREE]));
     }
 
     #[test]
@@ -215,9 +229,14 @@ mod tests {
             (12, b"ain"),
         ] {
             let mut outbox = Outbox::default();
-            outbox.push(b"one".to_vec(), None);
-            outbox.push_with_chunk(b"head", (picture(b"picture"), 4), b"main".to_vec(), FREE);
-            outbox.push(b"two".to_vec(), None);
+            outbox.push(b"one".to_vec());
+            outbox.push_around(
+                b"head".to_vec(),
+                (picture(b"picture"), 4),
+                b"main".to_vec(),
+                FREE,
+            );
+            outbox.push(b"two".to_vec());
             outbox.advance(written, |_| ());
             outbox.cut();
             assert_eq!(write_all(&mut outbox, 5).0, rest, "{written}");
@@ -232,7 +251,7 @@ mod tests {
         ) {
             let mut outbox = Outbox::default();
             for packet in &packets {
-                outbox.push(packet.clone(), None);
+                outbox.push(packet.clone());
             }
             prop_assert_eq!(write_all(&mut outbox, step).0, packets.concat());
         }

@@ -816,6 +816,33 @@ fn pictures_arrive_as_they_are() {
     }
 }
 
+/// A picture is written from its buffer also to a client that takes no chunks: what waits for it
+/// is no copy.
+#[test]
+fn no_picture_is_copied() {
+    for chunks in [false, true] {
+        let mut hello = gui();
+        hello.network.chunks = chunks;
+        let mut bench = Bench::attached(hello);
+        let mut encoder = FakeEncoder::default();
+        for n in 0..2 {
+            bench.buffer(&mut encoder, 9 << 20);
+            let draw = encoder.draw(1, n, &vec![n.to_le_bytes()[0]; 9 << 20]);
+            bench.encoder(draw);
+        }
+        assert!(bench.connection.outbox().waiting() < 1000);
+        assert!(!bench.connection.is_closed());
+        let draws = bench.read();
+        for (n, packet) in draws.iter().enumerate() {
+            let ServerPacket::Draw(draw) = packet else {
+                panic!("{packet:?}")
+            };
+            assert!(draw.data.len() == 9 << 20 && draw.data.iter().all(|b| usize::from(*b) == n));
+        }
+        assert_eq!(draws.len(), 2);
+    }
+}
+
 #[test]
 fn raw_pixels_carry_their_layout() {
     let mut bench = Bench::attached(gui());
