@@ -35,8 +35,9 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 const LOGIN_SLACK: Duration = Duration::from_secs(5);
 /// So long a told client may take to leave.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// So long the answer to a one-shot request may take, with its transfer.
-const ONE_SHOT: Duration = Duration::from_secs(20);
+/// So long the answer to a one-shot request may take, with its transfer: `network` gives a client
+/// that goes on reading a minute.
+const ONE_SHOT: Duration = Duration::from_secs(70);
 /// So long `display` may take to describe the windows for `info`.
 pub const DESCRIBE: Duration = Duration::from_millis(500);
 /// Most clients that use the session at once: `display` has room for two channels of each, also

@@ -24,8 +24,11 @@ use wire::limits::{INLINE_SIZE, Limits};
 use wire::packet::{ClientPacket, Disconnect, Packet, PreAuthPacket, ServerPacket, reason};
 use wire::record::{ChunkIndex, RecordReader, RecordWriter};
 
-/// Time for a client to read its last packet and to leave.
+/// Time for a client to read its last packet and to leave. One that has proved who it is has so
+/// much again whenever it has read a part: its last packet may be a screenshot on a slow link.
 const CLOSING: Duration = Duration::from_secs(2);
+/// Most time for that.
+const CLOSING_SLOWLY: Duration = Duration::from_secs(60);
 
 /// What is to be told to our own processes.
 #[derive(Debug, PartialEq, Eq)]
@@ -168,7 +171,10 @@ enum Phase {
     Attached(Box<Attached>),
     /// The last packet is on its way; what the client says is not looked at any more.
     Closing {
+        /// The end, if the client reads nothing more until then.
         deadline: Instant,
+        /// The end whatever it reads.
+        last: Instant,
     },
     Closed,
 }
@@ -221,6 +227,9 @@ impl Connection {
                 Phase::PreAuth(_) | Phase::Accepted(_) | Phase::Closing { .. } | Phase::Closed => {}
             }
         }
+        if let Phase::Closing { deadline, last } = &mut self.phase {
+            *deadline = (now + CLOSING).min(*last);
+        }
         self.follow(now, Next::Stay);
     }
 
@@ -257,7 +266,7 @@ impl Connection {
             Phase::PreAuth(phase) => Some(phase.deadline()),
             Phase::Accepted(_) => None,
             Phase::Attached(phase) => Some(phase.deadline()),
-            Phase::Closing { deadline } => Some(*deadline),
+            Phase::Closing { deadline, .. } => Some(*deadline),
             Phase::Closed => None,
         }
     }
@@ -268,7 +277,7 @@ impl Connection {
             Phase::PreAuth(phase) => phase.tick(now),
             Phase::Accepted(_) => Next::Stay,
             Phase::Attached(phase) => phase.tick(now, &mut self.out),
-            Phase::Closing { deadline } if now >= *deadline => Next::Close,
+            Phase::Closing { deadline, .. } if now >= *deadline => Next::Close,
             Phase::Closing { .. } | Phase::Closed => Next::Stay,
         };
         self.follow(now, next);
@@ -478,8 +487,13 @@ impl Connection {
 
     /// The last packet is queued: nothing that our own processes say matters any more.
     fn finish(&mut self, now: Instant) {
+        let patience = match self.phase {
+            Phase::Accepted(_) | Phase::Attached(_) => CLOSING_SLOWLY,
+            Phase::PreAuth(_) | Phase::Closing { .. } | Phase::Closed => CLOSING,
+        };
         self.phase = Phase::Closing {
             deadline: now + CLOSING,
+            last: now + patience,
         };
         for close in [
             Effect::CloseAuth,

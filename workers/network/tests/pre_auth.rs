@@ -209,6 +209,19 @@ fn who_is_silent_is_cut_off() {
     silent(&mut half);
 }
 
+/// Without a password, reading on slowly buys no time.
+#[test]
+fn a_slow_reader_without_a_password_has_two_seconds() {
+    let mut bench = Bench::new();
+    bench.send(tool(Request::Version).into_packet());
+    for _ in 0..2 {
+        assert!(!bench.connection.is_closed());
+        assert_eq!(bench.read_some(1).len(), 1);
+        bench.wait(Duration::from_secs(1));
+    }
+    assert!(bench.connection.is_closed());
+}
+
 #[test]
 fn auth_that_goes_away_lets_nobody_in() {
     let mut bench = Bench::new();

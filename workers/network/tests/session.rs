@@ -271,6 +271,34 @@ fn a_screenshot_is_sent_without_a_hello() {
     }
 }
 
+/// The last packet may be large and the link slow: who goes on reading gets it, within a minute.
+#[test]
+fn a_screenshot_goes_to_a_slow_client() {
+    let taken = |step: usize, pause: Duration| {
+        let mut bench = request(Request::Screenshot);
+        bench.supervisor(SupervisorToNetwork::Screenshot);
+        let mut encoder = FakeEncoder::default();
+        bench.buffer(&mut encoder, 200_000);
+        let size = Size::new(64, 48).unwrap();
+        let data = encoder.put(0, &[7; 200_000]);
+        bench.encoder(EncoderToNetwork::Screenshot { size, data });
+        let start = bench.now;
+        while !bench.connection.is_closed() && !bench.connection.outbox().is_empty() {
+            bench.read_some(step);
+            bench.wait(pause);
+        }
+        (bench.connection.outbox().is_empty(), bench.now - start)
+    };
+    let pause = Duration::from_millis(1900);
+    let (all, time) = taken(10_000, pause);
+    assert!(all && time > Duration::from_secs(30), "{time:?}");
+    // Who reads on for ever does not get forever.
+    let (all, time) = taken(1000, pause);
+    assert!(!all && (60..62).contains(&time.as_secs()), "{time:?}");
+    let (all, time) = taken(10_000, Duration::from_millis(2000));
+    assert!(!all && time.as_secs() == 2, "{time:?}");
+}
+
 #[test]
 fn disconnects_carry_their_reason() {
     let mut bench = Bench::attached(gui());
