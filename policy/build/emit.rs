@@ -111,6 +111,7 @@ pub fn role(source: &Source, filter: &BpfProgram) -> Result<String, std::fmt::Er
     dies_with_parent: {},
     channels: {},
     descriptors: {},
+    received: {},
     limits: {},
     namespaces_root: {},
     namespaces_user: {},
@@ -131,7 +132,22 @@ pub fn role(source: &Source, filter: &BpfProgram) -> Result<String, std::fmt::Er
         source.unconfined.as_deref(),
         source.dies_with_parent,
         slice(&source.channels, |role| variant("Role", role)),
-        slice(&source.descriptors, |entry| format!("{entry:?}")),
+        slice(&source.descriptors, |entry| format!(
+            "Descriptor {{ fd: {}, what: {:?}, kinds: {}, optional: {}, onwards: {}, \
+             closed_at_start: {}, read_at_start: {} }}",
+            entry.fd,
+            entry.what,
+            slice(entry.kinds, |kind| variant("DescriptorKind", kind)),
+            entry.optional,
+            entry.onwards,
+            entry.closed_at_start,
+            entry.read_at_start,
+        )),
+        slice(&source.received, |entry| format!(
+            "Received {{ what: {:?}, kind: {} }}",
+            entry.what,
+            variant("DescriptorKind", entry.kind)
+        )),
         slice(&source.limits, |limit| format!(
             "Limit {{ resource: Resource::{:?}, value: {} }}",
             limit.resource, limit.value

@@ -262,6 +262,9 @@ fn descriptors(source: &Source, complain: &mut impl FnMut(String)) {
         if entry.fd < 0 || entry.what.trim().is_empty() {
             complain(format!("descriptors: {} is not described", entry.fd));
         }
+        if source.unconfined.is_none() && entry.kinds.is_empty() {
+            complain(format!("descriptors: {} has no kinds", entry.fd));
+        }
     }
     if source.role.is_worker() {
         for fd in 0..=4 {

@@ -3,8 +3,8 @@
 use crate::build::calls::CALLS;
 use crate::build::names::{CONSTANTS, SIGNATURES};
 use crate::types::{
-    Condition, Descriptor, Landlock, LandlockPath, Limit, Namespace, Resource, Restart, Role, Rule,
-    RulePath, Test,
+    Condition, Descriptor, DescriptorKind, Landlock, LandlockPath, Limit, Namespace, Received,
+    Resource, Restart, Role, Rule, RulePath, Test,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -22,6 +22,8 @@ struct File {
     channels: Vec<String>,
     #[serde(default)]
     descriptors: Vec<FileDescriptor>,
+    #[serde(default)]
+    received: Vec<FileReceived>,
     #[serde(default)]
     limits: BTreeMap<String, Amount>,
     #[serde(default)]
@@ -44,6 +46,17 @@ struct FileDescriptor {
     onwards: bool,
     #[serde(default)]
     closed_at_start: bool,
+    #[serde(default)]
+    read_at_start: bool,
+    #[serde(default)]
+    kinds: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileReceived {
+    what: String,
+    kind: String,
 }
 
 /// A number, or text such as `64 MiB`.
@@ -114,6 +127,7 @@ pub struct Source {
     pub dies_with_parent: bool,
     pub channels: Vec<Role>,
     pub descriptors: Vec<Descriptor>,
+    pub received: Vec<Received>,
     pub limits: Vec<Limit>,
     pub namespaces: [Vec<Namespace>; 2],
     pub capabilities: [Vec<String>; 2],
@@ -170,14 +184,29 @@ pub fn read(role: Role, text: &str) -> Result<Source, String> {
         descriptors: file
             .descriptors
             .iter()
-            .map(|entry| Descriptor {
-                fd: entry.fd,
-                what: keep(&entry.what),
-                optional: entry.optional,
-                onwards: entry.onwards,
-                closed_at_start: entry.closed_at_start,
+            .map(|entry| {
+                let kinds = entry.kinds.iter().map(|name| descriptor_kind(name));
+                Ok(Descriptor {
+                    fd: entry.fd,
+                    what: keep(&entry.what),
+                    kinds: kinds.collect::<Result<Vec<_>, String>>()?.leak(),
+                    optional: entry.optional,
+                    onwards: entry.onwards,
+                    closed_at_start: entry.closed_at_start,
+                    read_at_start: entry.read_at_start,
+                })
             })
-            .collect(),
+            .collect::<Result<_, String>>()?,
+        received: file
+            .received
+            .iter()
+            .map(|entry| {
+                Ok(Received {
+                    what: keep(&entry.what),
+                    kind: descriptor_kind(&entry.kind)?,
+                })
+            })
+            .collect::<Result<_, String>>()?,
         limits,
         namespaces: [
             namespaces(&file.namespaces.root)?,
@@ -378,4 +407,12 @@ fn bits(text: &str) -> Result<u64, String> {
             "`{part}` is neither a number nor a constant of build/names.rs"
         ))
     })
+}
+
+fn descriptor_kind(name: &str) -> Result<DescriptorKind, String> {
+    let known = DescriptorKind::ALL.into_iter();
+    known
+        .into_iter()
+        .find(|kind| kind.name() == name)
+        .ok_or_else(|| format!("descriptors: no kind `{name}`"))
 }

@@ -25,6 +25,8 @@ pub struct RolePolicy {
     pub channels: &'static [Role],
     /// The descriptors it has when it is executed; nothing else is open.
     pub descriptors: &'static [Descriptor],
+    /// What it may be given later.
+    pub received: &'static [Received],
     /// Resource limits.
     pub limits: &'static [Limit],
     /// Namespaces it enters after exec in mode root.
@@ -81,6 +83,17 @@ impl RolePolicy {
             .iter()
             .find(|limit| limit.resource == resource)
             .map(|limit| limit.value)
+    }
+
+    /// Whether the process may hold a descriptor of this kind at this number, once it works.
+    #[must_use]
+    pub fn may_hold(&self, fd: i32, kind: DescriptorKind) -> bool {
+        let fixed = self.descriptor(fd).filter(|entry| !entry.closed_at_start);
+        // What has the number of an entry that may be missing, or is closed once it was read,
+        // may have come later.
+        let later = fd > 3 && !matches!(fixed, Some(entry) if entry.is_kept());
+        fixed.is_some_and(|entry| entry.kinds.contains(&kind))
+            || (later && self.received.iter().any(|received| received.kind == kind))
     }
 
     /// The descriptor table's entry for a number.
@@ -213,12 +226,92 @@ pub struct Descriptor {
     pub fd: i32,
     /// What it is.
     pub what: &'static str,
+    /// What kinds of open file it may be. Empty only for an unconfined role.
+    pub kinds: &'static [DescriptorKind],
     /// Whether the process may be started without it.
     pub optional: bool,
     /// Whether the entry also stands for all later numbers.
     pub onwards: bool,
     /// Whether the runtime closes it before the first message (the empty root directory).
     pub closed_at_start: bool,
+    /// Whether the role reads it in its warm-up and closes it.
+    pub read_at_start: bool,
+}
+
+impl Descriptor {
+    /// Whether it is open as long as the process lives.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        !self.optional && !self.onwards && !self.closed_at_start && !self.read_at_start
+    }
+}
+
+/// Descriptors that come later, over a channel or from a call that the role may make. They have
+/// no number of their own.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Received {
+    /// What they are.
+    pub what: &'static str,
+    /// What kind of open file they are.
+    pub kind: DescriptorKind,
+}
+
+/// What a descriptor is, as the kernel shows it in `/proc/PID/fd`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DescriptorKind {
+    /// `/dev/null`.
+    Null,
+    /// A pipe.
+    Pipe,
+    /// One end of a pair of unix sockets of the type `SOCK_SEQPACKET`: a channel of ours.
+    Channel,
+    /// A connected stream socket, unix or TCP.
+    Stream,
+    /// A listening stream socket, unix or TCP.
+    Listener,
+    /// Anonymous memory, memfd_create(2).
+    Memory,
+    /// A process, pidfd_open(2).
+    Process,
+    /// Signals, signalfd(2).
+    Signals,
+    /// A file or a directory with a name.
+    File,
+    /// A terminal or another device.
+    Device,
+}
+
+impl DescriptorKind {
+    /// Every kind.
+    pub const ALL: [DescriptorKind; 10] = [
+        DescriptorKind::Null,
+        DescriptorKind::Pipe,
+        DescriptorKind::Channel,
+        DescriptorKind::Stream,
+        DescriptorKind::Listener,
+        DescriptorKind::Memory,
+        DescriptorKind::Process,
+        DescriptorKind::Signals,
+        DescriptorKind::File,
+        DescriptorKind::Device,
+    ];
+
+    /// The word in the policy files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            DescriptorKind::Null => "null",
+            DescriptorKind::Pipe => "pipe",
+            DescriptorKind::Channel => "channel",
+            DescriptorKind::Stream => "stream",
+            DescriptorKind::Listener => "listener",
+            DescriptorKind::Memory => "memory",
+            DescriptorKind::Process => "process",
+            DescriptorKind::Signals => "signals",
+            DescriptorKind::File => "file",
+            DescriptorKind::Device => "device",
+        }
+    }
 }
 
 /// A resource limit; soft and hard limit are the same.

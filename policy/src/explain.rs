@@ -39,12 +39,19 @@ fn write_policy(out: &mut String, role: Role) -> std::fmt::Result {
             ", and so on"
         } else if entry.optional {
             ", if there is one"
-        } else if entry.closed_at_start {
+        } else if entry.closed_at_start || entry.read_at_start {
             ", closed before the first message"
         } else {
             ""
         };
         writeln!(out, "  {:>2}  {}{mark}", entry.fd, entry.what)?;
+    }
+
+    if !policy.received.is_empty() {
+        writeln!(out, "\nDescriptors that it gets later:")?;
+        for entry in policy.received {
+            writeln!(out, "      {}", entry.what)?;
+        }
     }
 
     let restart = &policy.restart;

@@ -17,8 +17,8 @@ mod explain;
 mod role;
 
 pub use data::{
-    Condition, Descriptor, Landlock, LandlockPath, Limit, Namespace, Resource, Restart, RolePolicy,
-    Rule, RulePath, Test,
+    Condition, Descriptor, DescriptorKind, Landlock, LandlockPath, Limit, Namespace, Received,
+    Resource, Restart, RolePolicy, Rule, RulePath, Test,
 };
 pub use enforce::{
     Error, LandlockReport, apply_limits, check_capabilities, check_limits, check_no_new_privs,
@@ -33,8 +33,8 @@ pub type Filter = seccompiler::BpfProgramRef<'static>;
 mod compiled {
     //! Written by `build.rs`.
     use crate::{
-        Condition, Descriptor, Landlock, LandlockPath, Limit, Namespace, Resource, Restart, Role,
-        RolePolicy, Rule, RulePath, Test,
+        Condition, Descriptor, DescriptorKind, Landlock, LandlockPath, Limit, Namespace, Received,
+        Resource, Restart, Role, RolePolicy, Rule, RulePath, Test,
     };
     use seccompiler::sock_filter;
     include!(concat!(env!("OUT_DIR"), "/roles.rs"));

@@ -24,18 +24,23 @@ dies_with_parent = true
 [[descriptors]]
 fd = 0
 what = "a"
+kinds = ["null"]
 [[descriptors]]
 fd = 1
 what = "b"
+kinds = ["null"]
 [[descriptors]]
 fd = 2
 what = "c"
+kinds = ["null"]
 [[descriptors]]
 fd = 3
 what = "d"
+kinds = ["null"]
 [[descriptors]]
 fd = 4
 what = "e"
+kinds = ["null"]
 closed_at_start = true
 
 [limits]

@@ -1,5 +1,6 @@
 //! What `/proc` says about a process: proc(5).
 
+use crate::audit::descriptors::{self, Sockets};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -50,6 +51,8 @@ pub struct Process {
     pub dumpable: Option<bool>,
     /// Namespaces by name, as numbers.
     pub namespaces: Seen<BTreeMap<String, u64>>,
+    /// Namespaces of [`SHOWN_TO_ALL`] that are not those of this process.
+    pub apart: Vec<&'static str>,
     /// What each descriptor is.
     pub descriptors: Seen<BTreeMap<u32, String>>,
     /// Whether its root directory is that of this process.
@@ -60,6 +63,10 @@ pub struct Process {
 
 /// The capability sets in `status`.
 pub const CAPABILITY_SETS: [&str; 5] = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
+
+/// Namespaces that everybody is shown something of: `uid_map`, `mountinfo` and `net/unix` of a
+/// process are those of its namespaces, and can be read where `ns` cannot.
+pub const SHOWN_TO_ALL: [&str; 3] = ["user", "mnt", "net"];
 
 /// A mounted `/proc`.
 #[derive(Clone, Debug)]
@@ -76,6 +83,32 @@ impl Default for Proc {
 }
 
 impl Proc {
+    /// The sockets of this network namespace.
+    #[must_use]
+    pub fn sockets(&self) -> Sockets {
+        descriptors::sockets(&self.root.join("self/net"))
+    }
+
+    /// The namespaces that are apart from ours, from what everybody may read: another map of
+    /// user ids; no mount below the root directory; no unix socket, though the session has some.
+    fn apart(&self, dir: &Path) -> Option<Vec<&'static str>> {
+        let own = fs::read(self.root.join("self/uid_map")).ok()?;
+        let user = fs::read(dir.join("uid_map")).ok()? != own;
+        let mnt = fs::read(dir.join("mountinfo")).ok()?.is_empty();
+        let net = fs::read_to_string(dir.join("net/unix"))
+            .ok()?
+            .lines()
+            .count()
+            <= 1;
+        let shown = SHOWN_TO_ALL.into_iter().zip([user, mnt, net]);
+        Some(
+            shown
+                .filter(|(_, apart)| *apart)
+                .map(|(name, _)| name)
+                .collect(),
+        )
+    }
+
     /// The ids of all processes.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
@@ -125,6 +158,7 @@ impl Proc {
             .ok()
             .map(|text| text.trim_end_matches(['\0', '\n']).to_owned())
             .filter(|text| !text.is_empty());
+        let apart = self.apart(&dir)?;
         Some(Process {
             pid,
             parent: number("PPid")?,
@@ -137,8 +171,14 @@ impl Proc {
             limits: limits(&fs::read_to_string(dir.join("limits")).ok()?),
             dumpable,
             namespaces: Seen::from(namespaces(&dir.join("ns")))?,
-            descriptors: Seen::from(descriptors(&dir.join("fd")))?,
-            own_root: Seen::from(same_file(&dir.join("root"), &self.root.join("self/root")))?,
+            descriptors: Seen::from(open_descriptors(&dir.join("fd")))?,
+            own_root: match Seen::from(same_file(&dir.join("root"), &self.root.join("self/root")))?
+            {
+                // Nothing is mounted below it, so it is not the root directory of the system.
+                Seen::Hidden if apart.contains(&"mnt") => Seen::Known(false),
+                seen => seen,
+            },
+            apart,
             label,
         })
     }
@@ -183,7 +223,7 @@ fn namespaces(dir: &Path) -> io::Result<BTreeMap<String, u64>> {
     Ok(all)
 }
 
-fn descriptors(dir: &Path) -> io::Result<BTreeMap<u32, String>> {
+fn open_descriptors(dir: &Path) -> io::Result<BTreeMap<u32, String>> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
