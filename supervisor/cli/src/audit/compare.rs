@@ -14,6 +14,8 @@ pub struct Around {
     pub mode: StartMode,
     /// The launcher's namespaces: those that the session was started in.
     pub outside: Option<BTreeMap<String, u64>>,
+    /// The launcher's system-call filters: those of a container or a unit of systemd's, not ours.
+    pub outside_filters: u32,
     /// The kernel's sockets.
     pub sockets: Sockets,
 }
@@ -58,7 +60,7 @@ pub fn entry(role: Role, process: &Process, around: &Around) -> Entry {
     entry
 }
 
-/// Filters that a role has at least: its own, and a worker that of the supervisor as well.
+/// Filters that a role puts on top of those from outside: its own, and a worker that of the supervisor as well.
 pub(super) fn filters(role: Role) -> u32 {
     if role.is_worker() { 2 } else { 1 }
 }
@@ -66,13 +68,13 @@ pub(super) fn filters(role: Role) -> u32 {
 fn compare(role: Role, process: &Process, around: &Around, entry: &mut Entry) {
     let mode = around.mode;
     let policy = policy::of(role);
+    let filters = around.outside_filters + filters(role);
     let mut differs = |text: String| entry.differences.push(text);
     if process.seccomp != 2 {
         differs("no system-call filter".into());
-    } else if let Some(count) = process.filters.filter(|count| *count < filters(role)) {
+    } else if let Some(count) = process.filters.filter(|count| *count < filters) {
         differs(format!(
-            "{count} system-call filters, where {} belong",
-            filters(role)
+            "{count} system-call filters, where {filters} belong"
         ));
     }
     if !process.no_new_privs {

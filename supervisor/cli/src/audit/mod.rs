@@ -252,6 +252,10 @@ pub fn examine(proc: &Proc, display: u32, supervisor: u32, owner: u32) -> Result
                 Seen::Known(namespaces) => Some(namespaces.clone()),
                 Seen::Hidden => None,
             }),
+        outside_filters: launchers
+            .first()
+            .and_then(|launcher| launcher.filters)
+            .unwrap_or(0),
         sockets: proc.sockets(),
     };
     let mut processes = vec![entry(Role::Supervisor, &head, &around)];
@@ -267,6 +271,9 @@ pub fn examine(proc: &Proc, display: u32, supervisor: u32, owner: u32) -> Result
             .map(|(role, process)| entry(*role, process, &around)),
     );
     let abi = landlock_abi();
+    if abi == 0 {
+        differences.push("the running kernel has no Landlock".into());
+    }
     Ok(Report {
         display,
         mode: mode.name(),
@@ -307,6 +314,9 @@ mod tests {
     use crate::proc::Process;
     use policy::DescriptorKind as Kind;
 
+    /// A container has three of its own.
+    const OUTSIDE_FILTERS: u32 = 3;
+
     /// A process that is exactly as the policy of its role says.
     fn perfect(role: Role, mode: StartMode) -> Process {
         let policy = policy::of(role);
@@ -324,7 +334,7 @@ mod tests {
             uids: vec![1000; 4],
             no_new_privs: true,
             seccomp: 2,
-            filters: Some(filters(role)),
+            filters: Some(OUTSIDE_FILTERS + filters(role)),
             capabilities: crate::proc::CAPABILITY_SETS
                 .map(|set| (set, allowed))
                 .into(),
@@ -385,6 +395,7 @@ mod tests {
         Around {
             mode,
             outside: Some(outside()),
+            outside_filters: OUTSIDE_FILTERS,
             sockets: [
                 socket(1, Some(Kind::Stream), "a stream"),
                 socket(2, None, "a datagram socket"),
@@ -417,7 +428,7 @@ mod tests {
         type Weaken = fn(&mut Process);
         let weaken: [(&str, Weaken); 12] = [
             ("no system-call filter", |p| p.seccomp = 0),
-            ("1 system-call filters", |p| p.filters = Some(1)),
+            ("4 system-call filters", |p| p.filters = Some(4)),
             ("no_new_privs", |p| p.no_new_privs = false),
             ("dumpable", |p| p.dumpable = Some(true)),
             ("several user ids", |p| p.uids[2] = 0),
