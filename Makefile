@@ -5,7 +5,7 @@ RELEASE := $(TARGET_DIR)/x86_64-unknown-linux-gnu/release
 PREFIX ?= /usr/local
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
-.PHONY: help run build test lint bench fuzz install man clean
+.PHONY: help run build test lint bench fuzz vm install clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -39,6 +39,10 @@ bench: ## Measure side by side with the stock server; writes docs/performance.md
 
 fuzz: ## Fuzz every decoder, FUZZ_SECONDS each (default 300).
 	tests/tools/fuzz $(or $(FUZZ_SECONDS),300)
+
+vm: ## Sessions on Debian 12's own kernel, with SELinux and systemd, in a virtual machine; as root.
+	tests/tools/install-packages vm
+	tests/vm/run
 
 install: build ## Install under PREFIX (default /usr/local).
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/bulkhead
