@@ -2,6 +2,7 @@
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET_DIR)/x86_64-unknown-linux-gnu/release
+PRODUCT := --workspace --bins --exclude bulkhead-tests --exclude test-client --exclude bulkhead-bench
 PREFIX ?= /usr/local
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
@@ -12,11 +13,11 @@ help: ## Show this list.
 
 run: ## Start a session with an xterm on 127.0.0.1, with a new password; prints how to attach.
 	tests/tools/install-packages run
-	cargo build --locked --release --bins
+	cargo build --locked --release $(PRODUCT)
 	tests/tools/run-session $(RELEASE)
 
 build: ## Build everything, optimised.
-	cargo build --locked --release --bins
+	cargo build --locked --release $(PRODUCT)
 
 lint: ## Formatting, warnings, licences and banned crates.
 	cargo fmt --check

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result, reason};
 use crate::find::{Target, only_display};
-use crate::options::{Login, TargetArgs};
+use crate::options::{Login, Sandbox, TargetArgs};
 use crate::places::Places;
 use crate::process::Program;
 use crate::secrets::{self, MAX_SECRET};
@@ -90,6 +90,10 @@ pub fn run(
         StartMode::User
     };
     let mode = format!("--mode={mode}");
-    let sandbox = format!("--sandbox={}", SandboxMode::Enforce);
+    let sandbox = match args.sandbox {
+        Some(Sandbox::BestEffort) => SandboxMode::BestEffort,
+        Some(Sandbox::Enforce) | None => SandboxMode::Enforce,
+    };
+    let sandbox = format!("--sandbox={sandbox}");
     Err(Program::new(&ctl, &["bulkhead-ctl", &mode, &sandbox], &[], table, None)?.exec())
 }

@@ -256,6 +256,10 @@ pub struct TargetArgs {
     /// :N, tcp://HOST:PORT, or a socket's path; without it the only session there is
     #[arg(value_name = "SESSION")]
     pub target: Option<String>,
+    /// What this command itself does where the kernel lacks something: enforce or best-effort
+    /// [default: enforce]
+    #[arg(long, value_name = "MODE")]
+    pub sandbox: Option<Sandbox>,
     /// How to get in.
     #[command(flatten)]
     pub login: Login,
