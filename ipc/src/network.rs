@@ -48,6 +48,8 @@ pub enum SupervisorToNetwork {
     Info(Vec<(String, InfoValue)>),
     /// The answer to `info` is complete.
     InfoEnd,
+    /// The answer to `id`.
+    Id(Box<SessionFacts>),
     /// `display` was started anew. Descriptor: channel to it.
     Display,
     /// `encoder` was started anew. Descriptor: channel to it.
@@ -74,7 +76,7 @@ impl Message for SupervisorToNetwork {
         match self {
             Self::Start { .. } | Self::Screenshot | Self::Display | Self::Encoder => 1,
             Self::Session(_) => 2,
-            Self::Info(_) | Self::InfoEnd | Self::Disconnect { .. } => 0,
+            Self::Info(_) | Self::InfoEnd | Self::Id(_) | Self::Disconnect { .. } => 0,
         }
     }
     fn limit(&self) -> usize {
@@ -109,6 +111,8 @@ pub enum Request {
     Session(ClientDescription),
     /// A map of facts.
     Info,
+    /// Which session this is.
+    Id,
     /// A picture of the screen.
     Screenshot,
     /// Disconnect the other clients.

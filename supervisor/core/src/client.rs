@@ -436,6 +436,15 @@ impl Session {
         }
     }
 
+    /// Answers `id` for a client that has proved who it is.
+    fn tell_id(&mut self, id: ConnectionId, now: Instant) {
+        let answer = SupervisorToNetwork::Id(Box::new(self.facts()));
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.network.tell(&answer, vec![], &mut self.log);
+        }
+        self.one_shot_done(id, now);
+    }
+
     /// What `auth` says.
     pub fn hear_auth(&mut self, message: AuthToSupervisor, now: Instant) {
         match message {
@@ -602,6 +611,7 @@ impl Session {
         match request {
             Request::Session(description) => self.attach(id, description, now),
             Request::Info => self.start_info(id, now),
+            Request::Id => self.tell_id(id, now),
             Request::Screenshot => self.start_screenshot(id, now),
             Request::Detach => self.detach(id, now),
             Request::Stop => {
@@ -1023,6 +1033,7 @@ fn request_name(request: &Request) -> Option<&'static str> {
     match request {
         Request::Session(_) => None,
         Request::Info => Some("info"),
+        Request::Id => Some("id"),
         Request::Screenshot => Some("screenshot"),
         Request::Detach => Some("detach"),
         Request::Stop => Some("stop"),

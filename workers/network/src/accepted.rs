@@ -19,6 +19,7 @@ const MAX_INFO: usize = 16_384;
 enum Waiting {
     Session,
     Info(Vec<(String, InfoValue)>),
+    Id,
     Screenshot(Box<Pictures>),
     /// For the supervisor to end the connection.
     End,
@@ -45,6 +46,8 @@ impl Accepted {
                 Waiting::Session,
             ),
             Some(Request::Info) => (Asked::Info, Waiting::Info(Vec::new())),
+            // On a local socket it was answered before.
+            Some(Request::Id) => (Asked::Id, Waiting::Id),
             Some(Request::Screenshot) => {
                 let pictures = Pictures::new(translate::picture_caps(&hello));
                 (Asked::Screenshot, Waiting::Screenshot(Box::new(pictures)))
@@ -96,6 +99,10 @@ impl Accepted {
             }
             (Waiting::Info(info), SupervisorToNetwork::InfoEnd) => {
                 out.packet(ServerPacket::Hello(nested(std::mem::take(info))));
+                Next::Finish
+            }
+            (Waiting::Id, SupervisorToNetwork::Id(facts)) => {
+                out.packet(ServerPacket::Hello(translate::id(&facts)));
                 Next::Finish
             }
             (_, message) => {
@@ -153,7 +160,6 @@ fn refuse(request: &Request) -> Next {
     let name = match request {
         Request::Command(_) => "command",
         Request::Run(_) => "run",
-        Request::Id => "id",
         Request::Other(name) => name,
         _ => "this",
     };

@@ -6,7 +6,7 @@ use crate::translate;
 use ipc::auth::{AuthToNetwork, NetworkToAuth};
 use ipc::network::SessionFacts;
 use std::time::{Duration, Instant};
-use wire::hello::{ClientHello, Request, connect_test_reply, id_reply, version_reply};
+use wire::hello::{ClientHello, Request, connect_test_reply, version_reply};
 use wire::packet::{Challenge, Disconnect, PreAuthPacket, ServerPacket, reason};
 use wire::record::RecordWriter;
 
@@ -103,14 +103,7 @@ impl PreAuth {
         out.writer = RecordWriter::new(hello.network.lz4);
         let answer = match (&hello.request, &self.id) {
             (Some(Request::Version), _) => version_reply(VERSION),
-            (Some(Request::Id), Some(facts)) => id_reply(
-                &facts.session_name,
-                &facts.uuid,
-                &facts.machine_id,
-                &format!(":{}", facts.display),
-                facts.pid,
-                VERSION,
-            ),
+            (Some(Request::Id), Some(facts)) => translate::id(facts),
             (Some(Request::ConnectTest(text)), _) => {
                 connect_test_reply(&translate::shorten(text, MAX_ECHO))
             }

@@ -1,16 +1,17 @@
 //! Between the packets of the wire and the messages to our own processes.
 
+use crate::VERSION;
 use ipc::auth::Digest as IpcDigest;
 use ipc::capture::PixelFormat;
 use ipc::display::{Attach, Geometry, Metadata, Signal, SizeConstraints, WindowState, WindowType};
 use ipc::frames::{Coding, PictureCaps, RgbFormat};
 use ipc::geometry::MAX_SIDE;
 use ipc::input::{Key, KeycodeEntry, Keymap, Modifiers, Pointer};
-use ipc::network::ClientDescription;
+use ipc::network::{ClientDescription, SessionFacts};
 use ipc::{Position, Size, WindowId};
 use std::collections::BTreeSet;
 use wire::challenge::{Digest, Hash};
-use wire::hello::ClientHello;
+use wire::hello::{ClientHello, id_reply};
 use wire::packet as p;
 
 /// Longest strings of a keyboard in bytes.
@@ -74,6 +75,13 @@ pub fn digest_name(digest: IpcDigest) -> &'static str {
         IpcDigest::HmacSha3_256 => Hash::Sha3_256.digest_name(),
         IpcDigest::HmacSha3_224 => Hash::Sha3_224.digest_name(),
     }
+}
+
+/// The answer to an `id` request.
+pub fn id(facts: &SessionFacts) -> p::Map {
+    let display = format!(":{}", facts.display);
+    let (name, uuid, machine) = (&facts.session_name, &facts.uuid, &facts.machine_id);
+    id_reply(name, uuid, machine, &display, facts.pid, VERSION)
 }
 
 /// What the client says of itself.

@@ -184,6 +184,7 @@ impl Worker {
                 SupervisorToNetwork::Start { .. }
                 | SupervisorToNetwork::Info(_)
                 | SupervisorToNetwork::InfoEnd
+                | SupervisorToNetwork::Id(_)
                 | SupervisorToNetwork::Disconnect { .. } => {}
             }
             connection.supervisor_says(now, message);

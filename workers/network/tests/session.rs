@@ -196,6 +196,7 @@ fn request(request: Request) -> Bench {
 fn requests_are_asked_of_the_supervisor() {
     for (wanted, asked) in [
         (Request::Info, Asked::Info),
+        (Request::Id, Asked::Id),
         (Request::Screenshot, Asked::Screenshot),
         (Request::Detach, Asked::Detach),
         (Request::Stop, Asked::Stop),
@@ -215,7 +216,6 @@ fn requests_that_do_not_exist_are_refused_by_name() {
     for (wanted, name) in [
         (Request::Command(vec!["help".into()]), "command"),
         (Request::Run(vec!["xterm".into()]), "run"),
-        (Request::Id, "id"),
         (Request::Other("print".into()), "print"),
     ] {
         let mut bench = request(wanted);
@@ -236,6 +236,20 @@ fn info_comes_in_one_hello() {
     let server = Value::dict([("pid", Value::Int(5)), ("uptime", Value::Int(6))]);
     let expected = Packet::new("hello", vec![Value::dict([("server", server)])]);
     assert_eq!(bench.received(), [expected]);
+    bench.wait(Duration::from_secs(2));
+    assert!(bench.connection.is_closed());
+}
+
+#[test]
+fn id_comes_in_one_hello() {
+    let mut bench = request(Request::Id);
+    bench.supervisor(SupervisorToNetwork::Id(facts()));
+    let [ServerPacket::Hello(map)] = &bench.read()[..] else {
+        panic!()
+    };
+    let text = |key| Caps::new(map).text(key, 99).unwrap();
+    assert_eq!(text("uuid"), Some(facts().uuid));
+    assert_eq!(text("display"), Some(":7".to_owned()));
     bench.wait(Duration::from_secs(2));
     assert!(bench.connection.is_closed());
 }

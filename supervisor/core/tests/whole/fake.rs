@@ -112,6 +112,7 @@ impl Network {
                 ..ClientDescription::default()
             })),
             ["info"] => self.ask(Request::Info),
+            ["id"] => self.ask(Request::Id),
             ["screenshot"] => self.ask(Request::Screenshot),
             ["detach"] => self.ask(Request::Detach),
             ["stop"] => self.ask(Request::Stop),
@@ -163,6 +164,7 @@ impl Network {
                 }
             }
             SupervisorToNetwork::InfoEnd => self.back("info-end"),
+            SupervisorToNetwork::Id(facts) => self.back(&format!("id {}", facts.uuid)),
             SupervisorToNetwork::Display => {
                 self.held.insert("display", fds.next().unwrap());
                 self.back("new-display");
