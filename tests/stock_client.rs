@@ -286,6 +286,23 @@ fn windows_are_resized_from_both_sides_and_closed() {
         (now.2 < before.2 && now.3 < before.3).then_some(())
     });
     identical(&x11, inside, &screen.screen, outside);
+    // No multiple: the client's window follows the application, that has whole cells only.
+    screen.xdotool(&[
+        "search",
+        "--onlyvisible",
+        "--name",
+        "wanted",
+        "windowsize",
+        "430",
+        "330",
+    ]);
+    let cells = (4 + 71 * 6, 4 + 25 * 13);
+    eventually("the same size on both sides", LONG, || {
+        let size = |screen: &Screen, window| screen.geometry(window).map(|g| (g.2, g.3));
+        let both = (size(&x11, inside)?, size(&screen.screen, outside)?);
+        (both == (cells, cells)).then_some(())
+    });
+    identical(&x11, inside, &screen.screen, outside);
     // openbox sends WM_DELETE_WINDOW.
     screen.xdotool(&[
         "search",

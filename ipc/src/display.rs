@@ -267,6 +267,16 @@ pub enum DisplayToNetwork {
         /// Goes up with every change by the server; to be given back in `Configure`.
         resize_counter: u32,
     },
+    /// The size that a window has after the client has resized it, when that may not be the one
+    /// it has given the window: the application's hints have been applied.
+    Resize {
+        /// Which.
+        window: WindowId,
+        /// What it is now.
+        size: Size,
+        /// See [`DisplayToNetwork::MoveResize`].
+        resize_counter: u32,
+    },
     /// Properties changed.
     Metadata {
         /// Which window.

@@ -11,6 +11,7 @@ use ipc::input::{Keymap, Modifiers};
 use ipc::verdict::Rights;
 use ipc::{Channel, ConnectionId, Position, Size, WindowId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use crate::pool::Pool;
 
@@ -18,6 +19,11 @@ use crate::pool::Pool;
 pub type Network = Channel<DisplayToNetwork, NetworkToDisplay>;
 /// The channel to a client's `encoder`.
 pub type Encoder = Channel<DisplayToEncoder, EncoderToDisplay>;
+
+/// How long a client has not resized a window when it is told which size the application's hints
+/// left of the one it asked for. Told at once, the window would jump about under the person's
+/// hand; a person who pauses waits for a quarter of a second.
+pub const SETTLE: Duration = Duration::from_millis(250);
 
 /// A request of `_NET_WM_MOVERESIZE`.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +65,8 @@ pub struct View {
     pub changed: BTreeSet<Key>,
     /// The geometry is to be told.
     pub moved: bool,
+    /// When the client is to be told which size the window got; see [`SETTLE`].
+    pub settle: Option<Instant>,
     /// To be raised.
     pub raise: bool,
     /// To be moved or resized by the person.

@@ -13,6 +13,7 @@
 pub mod atoms;
 pub mod capture;
 pub mod client;
+pub mod constraints;
 pub mod events;
 pub mod focus;
 pub mod input;

@@ -6,6 +6,7 @@ use crate::window::{Window, Windows};
 use ipc::display::DisplayToNetwork;
 use ipc::verdict::Peer;
 use ipc::{ChannelError, ConnectionId, Size, WindowId};
+use std::time::{Duration, Instant};
 
 impl Session {
     /// Sends every client what it does not know yet.
@@ -14,9 +15,10 @@ impl Session {
     /// The X server is gone.
     pub fn tell_clients(&mut self) -> XResult<()> {
         let (root, max_root) = (self.size, self.max_size);
+        let now = Instant::now();
         let mut failed: Vec<(ConnectionId, ChannelError)> = Vec::new();
         for client in self.clients.values_mut().filter(|c| c.is_present()) {
-            if let Err(error) = tell(client, &self.windows, (root, max_root)) {
+            if let Err(error) = tell(client, &self.windows, (root, max_root), now) {
                 failed.push((client.id, error));
             }
         }
@@ -25,10 +27,24 @@ impl Session {
         }
         Ok(())
     }
+
+    /// How long until a client is to be told something although nothing happens.
+    #[must_use]
+    pub fn next_settled(&self) -> Option<Duration> {
+        let listening = self.clients.values().filter(|c| !c.network.wants_write());
+        let views = listening.flat_map(|c| c.views.values());
+        let next = views.filter_map(|view| view.settle).min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
 }
 
 /// Sends until the channel is full or all is told.
-fn tell(client: &mut Client, windows: &Windows, root: (Size, Size)) -> Result<(), ChannelError> {
+fn tell(
+    client: &mut Client,
+    windows: &Windows,
+    root: (Size, Size),
+    now: Instant,
+) -> Result<(), ChannelError> {
     let Client {
         network,
         views,
@@ -74,7 +90,7 @@ fn tell(client: &mut Client, windows: &Windows, root: (Size, Size)) -> Result<()
                 metadata: window.all_facts(view.known_before),
             });
         }
-        while let Some(message) = news(view, window) {
+        while let Some(message) = news(view, window, now) {
             send!(message);
         }
     }
@@ -95,7 +111,7 @@ fn tell(client: &mut Client, windows: &Windows, root: (Size, Size)) -> Result<()
 }
 
 /// The next thing to tell of a window.
-fn news(view: &mut View, window: &Window) -> Option<DisplayToNetwork> {
+fn news(view: &mut View, window: &Window, now: Instant) -> Option<DisplayToNetwork> {
     let id = window.id;
     if !view.changed.is_empty() {
         let keys = std::mem::take(&mut view.changed);
@@ -111,12 +127,21 @@ fn news(view: &mut View, window: &Window) -> Option<DisplayToNetwork> {
         }
     }
     if std::mem::take(&mut view.moved) {
+        view.settle = None;
         let geometry = window.place.geometry();
         let resize_counter = window.counter;
         return Some(DisplayToNetwork::MoveResize {
             window: id,
             geometry,
             resize_counter,
+        });
+    }
+    if view.settle.is_some_and(|at| at <= now) {
+        view.settle = None;
+        return Some(DisplayToNetwork::Resize {
+            window: id,
+            size: window.place.geometry().size,
+            resize_counter: window.counter,
         });
     }
     if std::mem::take(&mut view.raise) {

@@ -1,7 +1,7 @@
 //! What clients ask for, through their `network`. What a read-only client may not do is dropped
 //! here.
 
-use crate::client::View;
+use crate::client::{SETTLE, View};
 use crate::region::Region;
 use crate::session::{Session, XResult};
 use crate::window::Place;
@@ -9,7 +9,8 @@ use ipc::display::{
     Attach, DisplayToNetwork, Geometry, MAX_HELD, NetworkToDisplay, Purpose, WindowState,
 };
 use ipc::verdict::Peer;
-use ipc::{ConnectionId, WindowId};
+use ipc::{ConnectionId, Position, Size, WindowId};
+use std::time::Instant;
 
 /// What a peer did wrong.
 type Rules = Result<(), &'static str>;
@@ -251,15 +252,11 @@ impl Session {
         let Some(geometry) = geometry else {
             return Ok(());
         };
-        let (x, width) = visible(
-            geometry.position.x,
-            geometry.size.width(),
-            self.size.width(),
-        );
-        let (y, height) = visible(
-            geometry.position.y,
-            geometry.size.height(),
-            self.size.height(),
+        let (width, height) = self.fit(id, window, geometry.size);
+        let Position { x, y } = geometry.position;
+        let (x, y) = (
+            visible(x, width, self.size.width()),
+            visible(y, height, self.size.height()),
         );
         let moved = (i32::from(x), i32::from(y)) != (geometry.position.x, geometry.position.y);
         let place = Place {
@@ -274,6 +271,23 @@ impl Session {
             return self.set_place(window, place, None);
         }
         self.set_place(window, place, Some(id))
+    }
+
+    /// The size that a window gets when a client asks for this one. The client is told of it when
+    /// it may have given its own window another.
+    fn fit(&mut self, id: ConnectionId, window: WindowId, asked: Size) -> (u16, u16) {
+        let asked = (asked.width(), asked.height());
+        let Some(known) = self.windows.get(window) else {
+            return asked;
+        };
+        let size = known.fitted(asked);
+        // The stock client asks for whole steps whatever size its window has.
+        let uncertain = size != asked || known.constraints().increment.is_some();
+        let view = self.clients.get_mut(&id).map(|c| &mut c.views);
+        if uncertain && let Some(view) = view.and_then(|views| views.get_mut(&window)) {
+            view.settle = Some(Instant::now() + SETTLE);
+        }
+        size
     }
 
     /// A client has gone: what it held down is let go, and what it decided is for others to
@@ -302,7 +316,7 @@ impl Session {
 }
 
 /// A window that would lie outside the screen altogether is put where it can be seen.
-fn visible(at: i32, side: u16, screen: u16) -> (i16, u16) {
+fn visible(at: i32, side: u16, screen: u16) -> i16 {
     let (length, screen) = (i32::from(side), i32::from(screen));
     let outside = at >= screen || at.saturating_add(length) <= 0;
     let at = if outside {
@@ -310,7 +324,7 @@ fn visible(at: i32, side: u16, screen: u16) -> (i16, u16) {
     } else {
         at
     };
-    (i16::try_from(at).unwrap_or(0), side)
+    i16::try_from(at).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -319,12 +333,12 @@ mod tests {
 
     #[test]
     fn windows_stay_reachable() {
-        assert_eq!(visible(-50, 100, 1000), (-50, 100));
-        assert_eq!(visible(950, 100, 1000), (950, 100));
-        assert_eq!(visible(1000, 100, 1000), (900, 100));
-        assert_eq!(visible(i32::MAX, 100, 1000), (900, 100));
-        assert_eq!(visible(-100, 100, 1000), (0, 100));
-        assert_eq!(visible(i32::MIN, 16384, 1000), (0, 16384));
-        assert_eq!(visible(5000, 2000, 1000), (0, 2000));
+        assert_eq!(visible(-50, 100, 1000), -50);
+        assert_eq!(visible(950, 100, 1000), 950);
+        assert_eq!(visible(1000, 100, 1000), 900);
+        assert_eq!(visible(i32::MAX, 100, 1000), 900);
+        assert_eq!(visible(-100, 100, 1000), 0);
+        assert_eq!(visible(i32::MIN, 16384, 1000), 0);
+        assert_eq!(visible(5000, 2000, 1000), 0);
     }
 }

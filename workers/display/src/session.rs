@@ -121,7 +121,7 @@ impl Session {
             self.settle()?;
             self.x.flush()?;
             if self.handle_events()? == 0 {
-                return self.wait(None);
+                return self.wait(self.next_settled());
             }
         }
         self.wait(Some(Duration::ZERO))

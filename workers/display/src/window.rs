@@ -1,8 +1,9 @@
 //! One window of an application, as we know it.
 
 use crate::atoms::Atoms;
+use crate::constraints::constrain;
 use crate::properties::{self, Icon, Property};
-use ipc::display::{Geometry, Metadata, WindowState, WindowType};
+use ipc::display::{Geometry, Metadata, SizeConstraints, WindowState, WindowType};
 use ipc::geometry::MAX_SIDE;
 use ipc::{Position, Size, WindowId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -280,6 +281,31 @@ impl Window {
         match self.facts.get(&Key::Title) {
             Some(Metadata::Title(title)) => title,
             _ => "",
+        }
+    }
+
+    /// The application's size hints, while they count: not for a window that fills the screen.
+    #[must_use]
+    pub fn constraints(&self) -> SizeConstraints {
+        let filling = [WindowState::Fullscreen, WindowState::Maximized];
+        match self.facts.get(&Key::SizeConstraints) {
+            Some(Metadata::SizeConstraints(hints))
+                if !filling.iter().any(|state| self.states.contains(state)) =>
+            {
+                *hints
+            }
+            _ => SizeConstraints::default(),
+        }
+    }
+
+    /// The size it gets when somebody but its application asks for this one. The present one is
+    /// right whatever the hints say: who was told of it and answers must not change it again.
+    #[must_use]
+    pub fn fitted(&self, asked: (u16, u16)) -> (u16, u16) {
+        if asked == (self.place.width, self.place.height) {
+            asked
+        } else {
+            constrain(&self.constraints(), asked)
         }
     }
 

@@ -615,11 +615,15 @@ impl Session {
                     coordinate(signed(item))
                 }
             };
+            let (width, height) = window.fitted((
+                side(1 << 10, data[3], place.width),
+                side(1 << 11, data[4], place.height),
+            ));
             let place = Place {
                 x: edge(1 << 8, data[1], place.x),
                 y: edge(1 << 9, data[2], place.y),
-                width: side(1 << 10, data[3], place.width),
-                height: side(1 << 11, data[4], place.height),
+                width,
+                height,
                 border: 0,
             };
             self.set_place(id, place, None)

@@ -109,6 +109,25 @@ impl Attached {
                     moved(window, known, resize_counter, out);
                 }
             }
+            DisplayToNetwork::Resize {
+                window,
+                size,
+                resize_counter,
+            } => {
+                let known = self.windows.get_mut(&window);
+                if let (Some(known), Some(window), Some(wire_size)) = (
+                    known,
+                    translate::wire_window(window),
+                    translate::wire_size(size),
+                ) {
+                    known.geometry.size = size;
+                    out.packet(ServerPacket::WindowResized {
+                        window,
+                        size: wire_size,
+                        resize_counter: resize_counter.into(),
+                    });
+                }
+            }
             DisplayToNetwork::Metadata { window, metadata } => {
                 if self.knows(window) {
                     self.tell_metadata(window, metadata, out);
