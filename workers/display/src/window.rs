@@ -514,8 +514,12 @@ impl Windows {
             let alive = &self.by_xid;
             self.generations.retain(|xid, _| alive.contains_key(xid));
         }
+        // Clients may hold different ones: the newest counts. They go round.
         let next = id.generation().wrapping_add(1);
-        self.generations.insert(id.xid(), next);
+        let newest = self.generations.entry(id.xid()).or_insert(next);
+        if next.wrapping_sub(*newest) <= u16::MAX / 2 {
+            *newest = next;
+        }
     }
 
     /// Removes a window.
@@ -588,6 +592,8 @@ mod tests {
         add(&mut windows, 7).unwrap();
         let held = WindowId::new(5, 7);
         assert!(!windows.rename(WindowId::new(2, 9), false), "gone");
+        assert!(!windows.rename(WindowId::new(1, 9), false), "gone earlier");
+        assert!(!windows.rename(WindowId::new(u16::MAX, 8), false), "gone");
         assert!(windows.rename(held, false));
         assert_eq!(windows.get(held).map(|w| w.id), Some(held));
         assert!(
@@ -600,8 +606,9 @@ mod tests {
         assert_eq!(
             add(&mut windows, 9),
             Some(WindowId::new(3, 9)),
-            "not the one that was held"
+            "newer than any that was held"
         );
+        assert_eq!(add(&mut windows, 8), Some(WindowId::new(0, 8)), "all round");
     }
 
     #[test]
