@@ -218,13 +218,18 @@ pub struct Attach {
     pub bell: bool,
 }
 
+impl NetworkToDisplay {
+    /// May it be as long as any message can be?
+    #[must_use]
+    pub const fn is_large(&self) -> bool {
+        matches!(self, Self::Keymap(_) | Self::Attach(_))
+    }
+}
+
 impl Message for NetworkToDisplay {
     const NAME: &'static str = "network>display";
     fn limit(&self) -> usize {
-        match self {
-            Self::Keymap(_) | Self::Attach(_) => MAX_MESSAGE,
-            _ => 1024,
-        }
+        if self.is_large() { MAX_MESSAGE } else { 1024 }
     }
 }
 

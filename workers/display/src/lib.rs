@@ -18,6 +18,7 @@ pub mod events;
 pub mod focus;
 pub mod input;
 pub mod outbox;
+pub mod pace;
 pub mod picture;
 pub mod pool;
 pub mod properties;

@@ -6,7 +6,7 @@ use crate::window::{Window, Windows};
 use ipc::display::DisplayToNetwork;
 use ipc::verdict::Peer;
 use ipc::{ChannelError, ConnectionId, Size, WindowId};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 impl Session {
     /// Sends every client what it does not know yet.
@@ -28,13 +28,12 @@ impl Session {
         Ok(())
     }
 
-    /// How long until a client is to be told something although nothing happens.
+    /// When a client is to be told something although nothing happens.
     #[must_use]
-    pub fn next_settled(&self) -> Option<Duration> {
+    pub fn next_settled(&self) -> Option<Instant> {
         let listening = self.clients.values().filter(|c| !c.network.wants_write());
         let views = listening.flat_map(|c| c.views.values());
-        let next = views.filter_map(|view| view.settle).min()?;
-        Some(next.saturating_duration_since(Instant::now()))
+        views.filter_map(|view| view.settle).min()
     }
 }
 

@@ -91,13 +91,19 @@ impl Session {
                 self.button(id, pointer, button, pressed)?;
             }
             NetworkToDisplay::Keymap(keymap) => {
-                client.keymap = keymap;
-                self.choose_keyboard(Some(id))?;
+                if client.keymap != keymap {
+                    client.keymap = keymap;
+                    if self.driver() == Some(id) {
+                        self.keymap_pace.want();
+                    }
+                }
             }
             NetworkToDisplay::KeyboardSync(sync) => client.keyboard_sync = sync,
             NetworkToDisplay::DesktopSize(size) => {
                 client.desktop = Some(size);
-                self.follow_driver(id)?;
+                if self.driver() == Some(id) {
+                    self.screen_pace.want();
+                }
             }
             NetworkToDisplay::SetCursors(on) => {
                 client.cursors = on;
@@ -115,6 +121,23 @@ impl Session {
     #[must_use]
     pub fn driver(&self) -> Option<ConnectionId> {
         self.clients.values().find(|c| c.may_act()).map(|c| c.id)
+    }
+
+    /// Does what the client that decides has asked for and what takes long, when it is time.
+    ///
+    /// # Errors
+    /// The X server is gone.
+    pub fn catch_up(&mut self) -> XResult<()> {
+        let now = Instant::now();
+        if self.keymap_pace.take(now) {
+            self.choose_keyboard(self.driver())?;
+        }
+        if self.screen_pace.take(now)
+            && let Some(driver) = self.driver()
+        {
+            self.follow_driver(driver)?;
+        }
+        Ok(())
     }
 
     fn follow_driver(&mut self, id: ConnectionId) -> XResult<()> {

@@ -3,6 +3,7 @@
 use crate::atoms::Atoms;
 use crate::client::{Client, Network};
 use crate::input::keyboard::Keyboard;
+use crate::pace::Pace;
 use crate::picture::Cursor;
 use crate::stream::XStream;
 use crate::window::Windows;
@@ -27,7 +28,8 @@ pub type XResult<T> = Result<T, ConnectionError>;
 
 /// Most X events handled before everybody else gets a turn.
 const EVENTS_AT_A_TIME: usize = 2000;
-/// Most messages of one peer handled before everybody else gets a turn.
+/// Most messages of one peer handled before everybody else gets a turn; a large one takes the
+/// time of all of them.
 const MESSAGES_AT_A_TIME: usize = 200;
 /// Most clients at a time; the supervisor allows fewer.
 const MAX_CLIENTS: usize = 256;
@@ -73,6 +75,10 @@ pub struct Session {
     pub supervisor: Supervisor,
     /// Keyboard.
     pub keyboard: Keyboard,
+    /// When the X server is told of a client's new keymap.
+    pub keymap_pace: Pace,
+    /// When the screen gets the size of a client's desktop.
+    pub screen_pace: Pace,
     /// The window with the focus.
     pub focus: Option<WindowId>,
     /// The client that chose the focus, and what it chose.
@@ -121,7 +127,7 @@ impl Session {
             self.settle()?;
             self.x.flush()?;
             if self.handle_events()? == 0 {
-                return self.wait(self.next_settled());
+                return self.wait(self.pause());
             }
         }
         self.wait(Some(Duration::ZERO))
@@ -129,6 +135,7 @@ impl Session {
 
     /// Brings everybody up to date with what has happened.
     fn settle(&mut self) -> XResult<()> {
+        self.catch_up()?;
         self.read_stale_properties()?;
         // Nobody hears of anything before the X server does.
         self.x.flush()?;
@@ -136,6 +143,18 @@ impl Session {
         self.tell_clients()?;
         self.send_pictures()?;
         self.capture()
+    }
+
+    /// How long nothing is to be done unless something happens.
+    fn pause(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let paces = [self.keymap_pace.next(now), self.screen_pace.next(now)];
+        let next = paces
+            .into_iter()
+            .flatten()
+            .chain(self.next_settled())
+            .min()?;
+        Some(next.saturating_duration_since(now))
     }
 
     /// Handles X events and says how many there were; 0 means that all have been read.
@@ -211,8 +230,12 @@ impl Session {
                 .and_then(|()| client.network.receive());
             match heard {
                 Ok(Some((message, _))) => {
+                    let large = message.is_large();
                     if let Err(what) = self.handle_network(id, message)? {
                         return self.violation(Peer::Network(id), what.into());
+                    }
+                    if large {
+                        return Ok(());
                     }
                 }
                 Ok(None) => return Ok(()),

@@ -2,6 +2,7 @@
 
 use crate::atoms::Atoms;
 use crate::input::keyboard::Keyboard;
+use crate::pace::Pace;
 use crate::picture::DEFAULT_CURSOR;
 use crate::session::{End, Session, Supervisor, X, answer};
 use crate::stream::XStream;
@@ -85,6 +86,8 @@ pub fn run(mut supervisor: Supervisor) -> i32 {
         clients: BTreeMap::new(),
         supervisor,
         keyboard: Keyboard::default(),
+        keymap_pace: Pace::default(),
+        screen_pace: Pace::default(),
         focus: None,
         focus_of: None,
         focus_given: 0,

@@ -11,6 +11,10 @@ use ipc::display::{
 use ipc::input::Modifiers;
 use ipc::verdict::Peer as Who;
 use ipc::{ConnectionId, Position, Size, WindowId};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+use x11rb::connection::Connection as _;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
     ClientMessageEvent, ConfigureWindowAux, ConnectionExt as _, EventMask, PropMode,
@@ -428,5 +432,85 @@ fn enormous_windows_cursors_and_floods() {
     }
     assert_eq!(rows, 2000);
     assert!(peer.buffers.len() <= 8);
+    assert_eq!(worker.stop(), 0);
+}
+
+type Network = ipc::Channel<NetworkToDisplay, DisplayToNetwork>;
+
+/// Says these again and again, as fast as they are taken, `times` times.
+fn flood(network: &mut Network, messages: &[NetworkToDisplay], times: usize) {
+    for message in messages.iter().cycle().take(times) {
+        network.send(message, vec![]).unwrap();
+        while network.wants_write() {
+            let mut fds = [PollFd::new(network.as_fd(), PollFlags::POLLOUT)];
+            poll(&mut fds, PollTimeout::from(1000u16)).unwrap();
+            network.flush().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_what_is_expensive_slows_nobody_else() {
+    let server = Xvfb::start("1280x800x24");
+    let mut worker = Worker::start(&server);
+    let mut first = worker.attached(1, false, attach());
+    let mut other = worker.attached(2, false, attach());
+    let app = App::start(&server);
+    let window = app.window("before", (30, 40, 320, 200));
+    let id = other.titled("before");
+    app.mapped(window);
+    const SAID: usize = 4000;
+    // Two keyboards, as large as they get.
+    let keymap = |name: &str| {
+        let names = vec![name.to_owned(); 4];
+        NetworkToDisplay::Keymap(Box::new(ipc::input::Keymap {
+            x11_keycodes: (8..=255).map(|k| (k, names.clone())).collect(),
+            ..Default::default()
+        }))
+    };
+    let messages = [
+        keymap("Cyrillic_es"),
+        NetworkToDisplay::DesktopSize(size(640, 480)),
+        keymap("Greek_OMEGA"),
+        NetworkToDisplay::DesktopSize(size(1024, 768)),
+    ];
+    let network = &mut first.network;
+    let start = Instant::now();
+    let mut times = std::thread::scope(|scope| {
+        let flooding = scope.spawn(|| flood(network, &messages, SAID));
+        let mut times = Vec::new();
+        while !flooding.is_finished() {
+            let title = format!("title {}", times.len());
+            let start = Instant::now();
+            app.title(window, &title);
+            other.titled(&title);
+            times.push(start.elapsed());
+        }
+        times
+    });
+    let elapsed = start.elapsed();
+    times.sort_unstable();
+    let mut changes = 0_u128;
+    while let Some(event) = app.x.poll_for_event().unwrap() {
+        changes += u128::from(matches!(event, Event::MappingNotify(_)));
+    }
+    let (count, median) = (times.len(), times[times.len() / 2]);
+    println!(
+        "{SAID} said in {elapsed:?}, {changes} mapping events; {count} titles, each {median:?}, at worst {:?}",
+        times[count - 1]
+    );
+    assert!(median < Duration::from_millis(5), "{median:?}");
+    // Each change is told twice; one change a tenth of a second, and some.
+    let most = 2 * (elapsed.as_millis() / 100 + 3);
+    assert!(changes <= most, "{changes} mapping events, {most} allowed");
+    // The last ones count in the end.
+    let expected = size(800, 600);
+    first.say(NetworkToDisplay::DesktopSize(expected));
+    let resized = |m: &DisplayToNetwork| match m {
+        DisplayToNetwork::DesktopSize { root, .. } if *root == expected => Some(()),
+        _ => None,
+    };
+    other.hear("the last size", resized);
+    assert!(other.windows.contains_key(&id));
     assert_eq!(worker.stop(), 0);
 }

@@ -388,8 +388,11 @@ impl Session {
 
     /// The keycode to press for a client's key.
     fn keycode(&mut self, id: ConnectionId, key: &Key) -> XResult<Option<u8>> {
+        // The X server's keycodes are its own only while it has told of no other keymap.
+        let same = !self.keymap_pace.is_wanted();
         let Session { keyboard, .. } = self;
         if keyboard.direct
+            && same
             && keyboard.owner == Some(id)
             && let Ok(keycode) = u8::try_from(key.keycode)
             && !keyboard.layout.groups(keycode).is_empty()
