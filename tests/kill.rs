@@ -5,7 +5,7 @@
 
 use bulkhead_tests::processes;
 use bulkhead_tests::session::Session;
-use bulkhead_tests::twins::{attach, shown};
+use bulkhead_tests::twins::{attach, attach_with, shown};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 use test_client::Client;
@@ -123,7 +123,7 @@ fn every_process_is_killed_twenty_times_and_the_session_lives() {
                 role => processes::replace(session.process().id(), role, signal),
             };
             if *role == "display" {
-                // What is typed while there is none is lost; a new one repaints.
+                // A new one repaints.
                 for client in &mut clients {
                     let draws = client.state().draws;
                     client.wait_for(|state| state.draws > draws, LONG).unwrap();
@@ -210,6 +210,61 @@ fn a_display_killed_with_a_menu_open_and_a_key_down_is_replaced() {
     };
     typist.types(&session, &mut clients, window);
     assert_eq!(windows(&clients[0]), windows(&clients[1]));
+}
+
+/// Types on, a key every few milliseconds, through some deaths of `display`. The pauses before a
+/// new one grow, so a session sees a few only; what is held meanwhile must not repeat.
+fn typed_through_deaths(deaths: usize) {
+    const LINE: usize = 64;
+    let session = Session::start(&[XTERM]);
+    let mut client = attach_with(&session, 1, |hello| hello.key_repeat = Some((0, 0)));
+    let window = shown(&mut client, "wanted");
+    client.focus(Some(window)).unwrap();
+    let top = session.process().id();
+    let (mut text, mut last, mut killed) = (String::new(), 0, 0);
+    // Letters of both cases: Shift goes down and up too.
+    let mut letters = ('a'..='z').chain('A'..='Z').cycle();
+    while killed < deaths || text.len() % LINE != 0 || text.len() < 2 * LINE {
+        let next = if text.len() % LINE == LINE - 1 {
+            '\n'
+        } else {
+            letters.next().unwrap()
+        };
+        text.push(next);
+        client.type_text(window, &next.to_string()).unwrap();
+        client.next_event(Duration::from_millis(3)).unwrap();
+        let alive = processes::of_role(top, "display");
+        // It has answered: what is typed goes through it, and it may do half of it.
+        if let [pid] = alive[..]
+            && pid != last
+            && killed < deaths
+            && text.len() % 16 == 7
+            && client.state().draws > 0
+        {
+            processes::end(pid, Signal::SIGKILL);
+            (last, killed) = (pid, killed + 1);
+        }
+    }
+    let file = session.home().join("typed.txt");
+    let arrived = || std::fs::read_to_string(&file).unwrap_or_default();
+    let end = Instant::now() + LONG;
+    while arrived() != text {
+        assert!(
+            Instant::now() < end,
+            "typed:\n{text}\narrived:\n{}",
+            arrived()
+        );
+        client.next_event(Duration::from_millis(5)).unwrap();
+    }
+}
+
+#[test]
+fn every_key_arrives_once_through_twenty_deaths_of_display() {
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| typed_through_deaths(5));
+        }
+    });
 }
 
 #[test]

@@ -216,9 +216,22 @@ pub struct Attach {
     pub cursors: bool,
     /// It wants the bell.
     pub bell: bool,
+    /// How many messages that must be done once ([`NetworkToDisplay::is_once`]) have been said
+    /// for it to this or an earlier `display`.
+    pub said: u64,
 }
 
 impl NetworkToDisplay {
+    /// Must it be done once, not never and not twice, when `display` ends and is replaced? The
+    /// others say how things are now, and can be said again.
+    #[must_use]
+    pub const fn is_once(&self) -> bool {
+        matches!(
+            self,
+            Self::Key(_) | Self::Button { .. } | Self::Close(_) | Self::Signal { .. }
+        )
+    }
+
     /// May it be as long as any message can be?
     #[must_use]
     pub const fn is_large(&self) -> bool {
@@ -246,6 +259,9 @@ pub enum DisplayToNetwork {
         /// Keycodes and keysym names of each modifier, in the order of
         /// [`Modifiers::NAMES`](crate::input::Modifiers::NAMES); at most 32 each.
         modifier_keys: [Vec<(u8, String)>; 8],
+        /// How many of those in [`Attach::said`] have been done. The others are to be said again,
+        /// in their order and before any other.
+        done: u64,
     },
     /// Every window that exists has been told.
     Synced,

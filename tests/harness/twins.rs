@@ -12,7 +12,20 @@ const LONG: Duration = Duration::from_secs(20);
 /// # Panics
 /// When it cannot attach.
 pub fn attach(session: &Session, name: u8) -> Client {
+    attach_with(session, name, |_| {})
+}
+
+/// The same, with a hello of its own.
+///
+/// # Panics
+/// When it cannot attach.
+pub fn attach_with(
+    session: &Session,
+    name: u8,
+    change: impl FnOnce(&mut test_client::wire::hello::ClientHello),
+) -> Client {
     let mut options = Options::gtk().password(PASSWORD);
+    change(&mut options.hello);
     options.hello.identity.uuid = format!("{name:032x}");
     options.hello.share = true;
     let address = Address::parse(&format!("tcp://127.0.0.1:{}", session.port)).unwrap();

@@ -19,6 +19,7 @@ x11rb::atom_manager! {
         WM_WINDOW_ROLE,
         MANAGER,
         _MOTIF_WM_HINTS,
+        _BULKHEAD_DONE,
         _BULKHEAD_TIME,
         _NET_ACTIVE_WINDOW,
         _NET_CLIENT_LIST,

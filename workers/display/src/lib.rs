@@ -14,6 +14,7 @@ pub mod atoms;
 pub mod capture;
 pub mod client;
 pub mod constraints;
+pub mod done;
 pub mod events;
 pub mod focus;
 pub mod input;

@@ -47,6 +47,7 @@ impl Session {
         if client.rights.readonly && !is_harmless(&message) {
             return Ok(Ok(()));
         }
+        let once = message.is_once();
         match message {
             NetworkToDisplay::Attach(attach) => return self.attach(id, attach),
             NetworkToDisplay::Map {
@@ -112,6 +113,9 @@ impl Session {
                 }
             }
             NetworkToDisplay::SetBell(on) => client.bell = on,
+        }
+        if once {
+            self.count_done(id)?;
         }
         Ok(Ok(()))
     }
@@ -188,10 +192,12 @@ impl Session {
         }
         self.choose_keyboard(None)?;
         self.follow_driver(id)?;
+        let done = self.adopt_done(id, attach.said)?;
         let attached = DisplayToNetwork::Attached {
             root: self.size,
             max_root: self.max_size,
             modifier_keys: self.keyboard.modifier_keys(),
+            done,
         };
         let client = self.clients.get_mut(&id);
         let sent = client.map(|client| client.network.send(&attached, vec![]));
@@ -324,6 +330,7 @@ impl Session {
         let Some(client) = self.clients.remove(&id) else {
             return Ok(());
         };
+        self.done.remove(&id);
         if let Some(link) = client.encoder {
             self.free_buffers(link)?;
         }

@@ -71,6 +71,8 @@ pub struct Session {
     pub windows: Windows,
     /// The clients.
     pub clients: BTreeMap<ConnectionId, Client>,
+    /// What has been done once for each client.
+    pub done: BTreeMap<ConnectionId, u64>,
     /// The supervisor.
     pub supervisor: Supervisor,
     /// Keyboard.

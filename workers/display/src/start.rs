@@ -84,6 +84,7 @@ pub fn run(mut supervisor: Supervisor) -> i32 {
         region: prepared.region,
         windows: Windows::default(),
         clients: BTreeMap::new(),
+        done: BTreeMap::new(),
         supervisor,
         keyboard: Keyboard::default(),
         keymap_pace: Pace::default(),
@@ -288,8 +289,7 @@ fn become_manager(x: &X, root: u32) -> Result<(), StartError> {
     const PAUSE: Duration = Duration::from_millis(50);
     let mask = EventMask::SUBSTRUCTURE_REDIRECT
         | EventMask::SUBSTRUCTURE_NOTIFY
-        | EventMask::STRUCTURE_NOTIFY
-        | EventMask::PROPERTY_CHANGE;
+        | EventMask::STRUCTURE_NOTIFY;
     let attributes = ChangeWindowAttributesAux::new().event_mask(mask);
     for _ in 0..TRIES {
         if answer(x.change_window_attributes(root, &attributes)?.check())?.is_some() {
@@ -380,6 +380,7 @@ fn own_cursor(x: &X, root: u32) -> Result<(), StartError> {
 impl Session {
     /// Releases what was held, takes over what exists, and says that all is ready.
     fn begin(&mut self) -> Result<(), ConnectionError> {
+        self.read_done()?;
         self.release_everything()?;
         self.program_keyboard(None)?;
         self.learn_max_size()?;

@@ -352,6 +352,8 @@ fn properties_become_metadata() {
 fn states_change_from_both_sides() {
     let mut s = session();
     let (window, id) = s.shown("states", (30, 40, 320, 200));
+    // Its Map would undo what comes before it.
+    s.barrier(0);
     let names = [
         "FULLSCREEN",
         "ABOVE",

@@ -249,6 +249,15 @@ impl Connection {
         }
     }
 
+    /// May the client be heard?
+    #[must_use]
+    pub fn hears_client(&self) -> bool {
+        match &self.phase {
+            Phase::Attached(attached) => attached.hears_client(),
+            Phase::PreAuth(_) | Phase::Accepted(_) | Phase::Closing { .. } | Phase::Closed => true,
+        }
+    }
+
     /// Does this message concern a window that `display` has not told of yet?
     #[must_use]
     pub fn is_early(&self, message: &EncoderToNetwork) -> bool {
@@ -432,6 +441,13 @@ impl Connection {
             self.out.report(Rule::Display, what);
         }
         self.follow(now, Next::Stay);
+    }
+
+    /// The channel to `display` has ended.
+    pub fn display_lost(&mut self) {
+        if let Phase::Attached(attached) = &mut self.phase {
+            attached.display_lost();
+        }
     }
 
     /// `encoder` says something; `fds` came with it.

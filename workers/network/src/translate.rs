@@ -209,6 +209,7 @@ pub fn attach(hello: &ClientHello) -> Attach {
         keymap: Box::new(keymap(&hello.keymap)),
         cursors: hello.cursor.enabled,
         bell: hello.bell,
+        said: 0,
     }
 }
 

@@ -127,7 +127,8 @@ impl Worker {
     fn wait(&self, connection: &Connection) -> Result<Woken, WorkerError> {
         let mut set = PollSet::new();
         // A client that sends faster than its messages are taken waits until they are.
-        let ready_for_more = !wants_write(self.display.as_ref())
+        let ready_for_more = connection.hears_client()
+            && !wants_write(self.display.as_ref())
             && !wants_write(self.encoder.as_ref())
             && !self.supervisor.wants_write();
         let interest = match (ready_for_more, self.full) {
@@ -235,6 +236,7 @@ impl Worker {
                 Ok(None) => break,
                 Err(error) => {
                     broken(connection, Rule::Display, &error);
+                    connection.display_lost();
                     self.display = None;
                 }
             }

@@ -1523,3 +1523,56 @@ fn any_value() -> impl Strategy<Value = Value> {
         ]
     })
 }
+
+#[test]
+fn a_new_display_is_told_what_the_last_one_has_not_done() {
+    let mut bench = Bench::attached(gui());
+    for packet in [key(1, true), button(1, true), key(1, false)] {
+        bench.say(packet);
+    }
+    let said = bench.told().display;
+    assert_eq!(said.len(), 3);
+    bench.connection.display_lost();
+    // What comes meanwhile waits behind that; what only says how things are does not.
+    bench.say(key(1, true));
+    bench.say(ClientPacket::SetBell(false));
+    let meanwhile = bench.told().display;
+    assert_eq!(meanwhile, [NetworkToDisplay::SetBell(false)]);
+    bench.supervisor(SupervisorToNetwork::Display);
+    let attach = bench.told().display;
+    assert!(
+        matches!(
+            &attach[..],
+            [NetworkToDisplay::Attach(Attach { said: 4, .. })]
+        ),
+        "{attach:?}"
+    );
+    // Too many: the client waits.
+    for pressed in [false, true].into_iter().cycle().take(600) {
+        if !bench.connection.hears_client() {
+            break;
+        }
+        bench.say(key(1, pressed));
+    }
+    assert!(!bench.connection.hears_client());
+    assert_eq!(bench.told().display, []);
+    let DisplayToNetwork::Attached {
+        root,
+        max_root,
+        modifier_keys,
+        ..
+    } = answered()
+    else {
+        panic!("an answer")
+    };
+    bench.display(DisplayToNetwork::Attached {
+        root,
+        max_root,
+        modifier_keys,
+        done: 1,
+    });
+    let again = bench.told().display;
+    assert_eq!(again.len(), 512 - 1);
+    assert_eq!((&again[..2], &again[2]), (&said[1..], &said[0]));
+    assert!(bench.connection.hears_client());
+}

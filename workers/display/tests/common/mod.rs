@@ -241,6 +241,7 @@ pub fn attach() -> Attach {
         keymap: Box::default(),
         cursors: false,
         bell: false,
+        said: 0,
     }
 }
 

@@ -48,7 +48,14 @@ impl Attached {
             packet => {
                 if let Some(message) = self.input(packet) {
                     self.remember(&message);
-                    out.tell(Effect::Display(message));
+                    if self.answered {
+                        self.once.forget(now);
+                    }
+                    self.once.say(now, &message);
+                    // What is to be done once waits for the answer, behind what came before it.
+                    if self.answered || !message.is_once() {
+                        out.tell(Effect::Display(message));
+                    }
                 }
             }
         }

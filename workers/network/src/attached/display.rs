@@ -19,6 +19,11 @@ const MAX_WINDOWS: usize = 4096;
 const KEY_REPEAT: (u32, u32) = (660, 40);
 
 impl Attached {
+    /// There is no `display` any more; another one will come.
+    pub fn display_lost(&mut self) {
+        self.answered = false;
+    }
+
     /// A new `display` took the place of the last one.
     pub fn display_restarted(&mut self, out: &mut Output) {
         while self.windows.len() > MAX_HELD
@@ -26,6 +31,7 @@ impl Attached {
         {
             lost(window, out);
         }
+        self.attach.said = self.once.said();
         self.attach.held = self.windows.keys().copied().collect();
         self.missing = Some(self.windows.keys().copied().collect());
         self.answered = false;
@@ -44,11 +50,15 @@ impl Attached {
                 root,
                 max_root,
                 modifier_keys,
+                done,
             } => {
                 if std::mem::replace(&mut self.answered, true) {
                     return Err("a second answer to the attachment");
                 }
                 if self.is_greeted() {
+                    for message in self.once.after(done) {
+                        out.tell(Effect::Display(message.clone()));
+                    }
                     self.resized(root, max_root, out);
                 } else {
                     self.heard = now;

@@ -4,7 +4,9 @@
 mod client;
 mod display;
 mod encoder;
+mod once;
 
+use self::once::Once;
 use crate::connection::{Effect, Next, Output};
 use crate::pictures::Pictures;
 use crate::translate::{self, MetadataFilter};
@@ -43,6 +45,8 @@ pub struct Attached {
     metadata: MetadataFilter,
     pictures: Pictures,
     windows: BTreeMap<WindowId, Window>,
+    /// What a `display` that starts anew may have to be told again.
+    once: Once,
     /// The client's focus.
     focus: Option<WindowId>,
     /// The session's screen and the largest it can get; none until the client has had its hello.
@@ -86,6 +90,7 @@ impl Attached {
             attach,
             metadata: MetadataFilter::new(&hello.metadata_supported),
             windows: BTreeMap::new(),
+            once: Once::default(),
             focus: None,
             screen: None,
             started: false,
@@ -107,6 +112,11 @@ impl Attached {
         self.screen.is_some()
     }
 
+    /// May the client be heard? Not while too much waits for a `display` that is not there.
+    pub fn hears_client(&self) -> bool {
+        self.answered || !self.once.is_full()
+    }
+
     /// Has the client been told of this window?
     pub fn knows(&self, window: WindowId) -> bool {
         self.windows.contains_key(&window)
@@ -126,6 +136,9 @@ impl Attached {
         }
         if now >= self.heard.max(self.pinged) + PING_INTERVAL {
             self.pinged = now;
+            if self.answered {
+                self.once.forget(now);
+            }
             // One question is enough for a client that has not read the last one.
             if self.is_greeted() && out.outbox.is_empty() {
                 let since = now.saturating_duration_since(self.epoch).as_millis();

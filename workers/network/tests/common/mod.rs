@@ -97,6 +97,7 @@ pub fn answered() -> DisplayToNetwork {
         root: Size::new(1920, 1080).unwrap(),
         max_root: Size::new(8192, 4096).unwrap(),
         modifier_keys,
+        done: 0,
     }
 }
 
