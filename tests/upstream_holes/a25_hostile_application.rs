@@ -171,3 +171,73 @@ fn the_client_and_the_other_windows_live() {
     assert!(client.state().complaints.is_empty());
     only_these_are_left(&session, &processes);
 }
+
+/// Every event that an application can send, about every window that matters, to where a window
+/// manager listens. Only the X server knows what is true: none of it counts.
+fn forged_events(app: &Application, victim: u32, own: u32) {
+    const UNMAP_NOTIFY: u8 = 18;
+    let (x, root) = (app.x(), app.screen.root());
+    let manager = app.atom("WM_S0");
+    let manager = x.get_selection_owner(manager).unwrap();
+    let manager = manager.reply().unwrap().owner;
+    assert_ne!(manager, 0, "there is a window manager");
+    let redirect = EventMask::SUBSTRUCTURE_REDIRECT | EventMask::SUBSTRUCTURE_NOTIFY;
+    let watched = EventMask::PROPERTY_CHANGE | EventMask::FOCUS_CHANGE;
+    for code in 2..=127 {
+        for about in [victim, own, manager, root, 0, u32::MAX] {
+            // ICCCM 4.1.4: this one says that a window withdraws, and anybody can unmap it.
+            if code == UNMAP_NOTIFY && [victim, own].contains(&about) {
+                continue;
+            }
+            for detail in [0, 1, u8::MAX] {
+                let mut event = [0; 32];
+                event[..2].copy_from_slice(&[code, detail]);
+                for field in event[4..].as_chunks_mut::<4>().0 {
+                    *field = about.to_ne_bytes();
+                }
+                for (to, mask) in [
+                    (root, redirect),
+                    (own, watched),
+                    (manager, EventMask::NO_EVENT),
+                ] {
+                    x.send_event(false, to, mask, event).unwrap();
+                }
+            }
+        }
+    }
+    app.sync();
+}
+
+#[test]
+fn events_that_an_application_makes_up_do_not_count() {
+    let session = Session::start(&["--sharing=yes", "--start=xterm -T typing -e cat"]);
+    let mut client = attach(&session, 1);
+    let typing = shown(&mut client, "typing");
+    let processes = processes_but(&session, &[]);
+    let app = Application {
+        screen: session.screen(),
+    };
+    let victim = app.screen.window_named("typing").unwrap();
+    let own = app.window("forger");
+    shown(&mut client, "forger");
+    let before = client.state().windows.clone();
+    for _ in 0..3 {
+        forged_events(&app, victim, own);
+        lives(&mut client, typing);
+    }
+    app.title(own, "the end");
+    app.sync();
+    let last = |state: &test_client::State| state.titled("the end").is_some();
+    client.wait_for(last, LONG).unwrap();
+    lives(&mut client, typing);
+    let state = client.state();
+    assert!(
+        state.windows.keys().eq(before.keys()),
+        "nothing came or went"
+    );
+    for (id, window) in &before {
+        assert_eq!(state.windows[id].geometry, window.geometry);
+    }
+    assert!(state.complaints.is_empty());
+    only_these_are_left(&session, &processes);
+}

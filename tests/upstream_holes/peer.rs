@@ -34,7 +34,8 @@ pub fn key_to_pixels(client: &mut Client, window: WindowId, text: &str) -> Durat
     let pressed = Instant::now();
     client.type_text(window, text).unwrap();
     let latency = loop {
-        let event = client.next_event(LONG).unwrap().expect("pixels change");
+        let left = LONG.saturating_sub(pressed.elapsed());
+        let event = client.next_event(left).unwrap().expect("pixels change");
         if matches!(event.what, Happening::Drawn { changed: true, .. }) {
             break event.at.saturating_duration_since(pressed);
         }
