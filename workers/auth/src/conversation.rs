@@ -2,6 +2,7 @@
 
 use crate::challenge::{Challenge, ChallengeError, UsedSalts};
 use crate::modules::{self, Modules, Opening};
+use crate::secret::Buffer;
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::spec::AuthModule;
@@ -84,7 +85,7 @@ impl Conversation {
         &mut self,
         message: NetworkToAuth,
         modules: &Modules,
-        used: &mut UsedSalts,
+        verifier: &mut Verifier,
     ) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Ended), message) {
             (
@@ -132,7 +133,7 @@ impl Conversation {
                 let Some(module) = self.chain(modules).get(position) else {
                     return refuse("", Refusal::Failed);
                 };
-                if !check(module, challenge, &response, &client_salt, modules, used) {
+                if !verifier.check(module, challenge, &response, &client_salt, modules) {
                     return refuse(modules::name(module), Refusal::Failed);
                 }
                 self.walk(offer, position + 1, modules)
@@ -214,35 +215,54 @@ fn refuse(module: &str, why: Refusal) -> Step {
     }
 }
 
-/// Does the module accept this answer to its challenge?
-fn check(
-    module: &AuthModule,
-    challenge: Challenge,
-    response: &[u8],
-    client_salt: &[u8],
-    modules: &Modules,
-    used: &mut UsedSalts,
-) -> bool {
-    let Some(combined) = challenge.combine(client_salt, used) else {
-        return false;
-    };
-    match module {
-        AuthModule::Allow => true,
-        AuthModule::Secret { name, secret } => {
-            let Some(file) = modules.secret(*secret) else {
-                return false;
-            };
-            match file.read() {
-                Ok(secret) => combined.check(secret.bytes(), response),
-                Err(error) => {
-                    tracing::error!(module = %name, %error, "the secret of an auth module");
-                    false
+/// What checks of answers need, for all connections.
+#[derive(Debug)]
+pub struct Verifier {
+    buffer: Buffer,
+    used: UsedSalts,
+}
+
+impl Verifier {
+    /// With memory for the secrets.
+    #[must_use]
+    pub fn new(buffer: Buffer) -> Self {
+        Self {
+            buffer,
+            used: UsedSalts::default(),
+        }
+    }
+
+    /// Does the module accept this answer to its challenge?
+    fn check(
+        &mut self,
+        module: &AuthModule,
+        challenge: Challenge,
+        response: &[u8],
+        client_salt: &[u8],
+        modules: &Modules,
+    ) -> bool {
+        let Some(combined) = challenge.combine(client_salt, &mut self.used) else {
+            return false;
+        };
+        match module {
+            AuthModule::Allow => true,
+            AuthModule::Secret { name, secret } => {
+                let Some(file) = modules.secret(*secret) else {
+                    return false;
+                };
+                match file.read(&mut self.buffer) {
+                    Ok(secret) => combined.check(secret.bytes(), response),
+                    Err(error) => {
+                        tracing::error!(module = %name, %error, "the secret of an auth module");
+                        false
+                    }
                 }
             }
-        }
-        // The others never ask.
-        AuthModule::None | AuthModule::Fail | AuthModule::Reject | AuthModule::PeerCred { .. } => {
-            false
+            // The others never ask.
+            AuthModule::None
+            | AuthModule::Fail
+            | AuthModule::Reject
+            | AuthModule::PeerCred { .. } => false,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The worker that knows the passwords.
 #![forbid(unsafe_code)]
 
+use bulkhead_auth::conversation::Verifier;
 use bulkhead_auth::modules::Modules;
+use bulkhead_auth::secret::Buffer;
 use bulkhead_auth::service::{self, Supervisor};
 use ipc::Channel;
 use ipc::auth::AuthToSupervisor;
@@ -24,14 +26,22 @@ fn main() -> ExitCode {
                 .into_iter()
                 .map(File::from)
                 .collect();
-            Ok::<_, String>((spec, secrets))
+            let buffer = Buffer::new().map_err(|error| error.to_string())?;
+            Ok::<_, String>((spec, secrets, buffer))
         },
-        |mut seat, (spec, secrets)| work(Channel::new(seat.supervisor()), spec, secrets),
+        |mut seat, (spec, secrets, buffer)| {
+            work(Channel::new(seat.supervisor()), spec, secrets, buffer)
+        },
     )
 }
 
-fn work(mut supervisor: Supervisor, spec: AuthSpec, secrets: Vec<File>) -> ExitCode {
-    let modules = match Modules::new(spec, secrets) {
+fn work(
+    mut supervisor: Supervisor,
+    spec: AuthSpec,
+    secrets: Vec<File>,
+    mut buffer: Buffer,
+) -> ExitCode {
+    let modules = match Modules::new(spec, secrets, &mut buffer) {
         Ok(modules) => modules,
         Err(error) => {
             let failed = AuthToSupervisor::Failed {
@@ -43,7 +53,7 @@ fn work(mut supervisor: Supervisor, spec: AuthSpec, secrets: Vec<File>) -> ExitC
             return ExitCode::FAILURE;
         }
     };
-    match service::serve(supervisor, &modules) {
+    match service::serve(supervisor, &modules, Verifier::new(buffer)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the channel to the supervisor");

@@ -1,6 +1,6 @@
 //! The chains of modules that guard the listeners, checked before anybody may connect.
 
-use crate::secret::{SecretError, SecretFile};
+use crate::secret::{Buffer, SecretError, SecretFile};
 use ipc::ListenerId;
 use ipc::auth::PeerFacts;
 use ipc::spec::{AuthModule, AuthSpec};
@@ -62,7 +62,11 @@ impl Modules {
     ///
     /// # Errors
     /// The first one that cannot be put in force.
-    pub fn new(spec: AuthSpec, secrets: Vec<File>) -> Result<Self, ModulesError> {
+    pub fn new(
+        spec: AuthSpec,
+        secrets: Vec<File>,
+        buffer: &mut Buffer,
+    ) -> Result<Self, ModulesError> {
         let secrets: Vec<_> = secrets.into_iter().map(SecretFile::new).collect();
         for (listener, chain) in spec.listeners.iter().enumerate() {
             match chain.len() {
@@ -80,7 +84,7 @@ impl Modules {
                         listener,
                     });
                 };
-                if let Err(error) = file.read() {
+                if let Err(error) = file.read(buffer) {
                     return Err(ModulesError::Secret {
                         module: name.clone(),
                         listener,
@@ -183,8 +187,11 @@ mod tests {
                 "is empty: write a password into it",
             ),
         ];
+        let mut buffer = Buffer::new().unwrap();
         for (spec, files, text) in cases {
-            let error = Modules::new(spec, files).unwrap_err().to_string();
+            let error = Modules::new(spec, files, &mut buffer)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(text) && !error.contains('\n'), "{error}");
         }
     }

@@ -1,30 +1,57 @@
-//! Secrets: read from their descriptor for each check, wiped after it, never shown.
+//! Secrets: read from their descriptor for each check into memory that is not swapped out, wiped
+//! after it, never shown.
 
+use runtime::SecretMemory;
 use std::fmt;
 use std::fs::File;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 /// Largest secret in bytes. A password file is read whole, its last newline included
 /// (protocol "Modules").
 pub const MAX_SECRET: usize = 64 * 1024;
 
-/// What a secret file holds. Wiped when dropped.
-pub struct Secret {
-    /// Allocated once at its largest size, so that growing leaves no copy behind.
-    buffer: Zeroizing<Vec<u8>>,
-    len: usize,
-}
+/// Memory for one secret at a time.
+#[derive(Debug)]
+pub struct Buffer(SecretMemory);
 
-impl Secret {
-    /// The bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.buffer.get(..self.len).unwrap_or_default()
+impl Buffer {
+    /// Large enough for every secret. To be made in the warm-up.
+    ///
+    /// # Errors
+    /// There is not so much memory.
+    pub fn new() -> std::io::Result<Self> {
+        // One more byte, to tell what is too large.
+        let len = NonZeroUsize::MIN.saturating_add(MAX_SECRET);
+        let memory = SecretMemory::new(len)?;
+        if !memory.is_locked() {
+            tracing::warn!(
+                "passwords may be written to swap space: raise the limit on locked memory (ulimit -l)"
+            );
+        }
+        Ok(Self(memory))
     }
 }
 
-impl fmt::Debug for Secret {
+/// What a secret file holds. Wiped when dropped.
+pub struct Secret<'b>(&'b mut [u8]);
+
+impl Secret<'_> {
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.0
+    }
+}
+
+impl Drop for Secret<'_> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for Secret<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<secret>")
     }
@@ -59,28 +86,24 @@ impl SecretFile {
     ///
     /// # Errors
     /// [`SecretError`].
-    pub fn read(&self) -> Result<Secret, SecretError> {
-        let mut secret = Secret {
-            buffer: Zeroizing::new(vec![0; MAX_SECRET + 1]),
-            len: 0,
-        };
-        while let Some(rest) = secret
-            .buffer
-            .get_mut(secret.len..)
-            .filter(|rest| !rest.is_empty())
-        {
-            match self.0.read_at(rest, secret.len as u64) {
-                Ok(0) => break,
-                Ok(read) => secret.len += read,
+    pub fn read<'b>(&self, buffer: &'b mut Buffer) -> Result<Secret<'b>, SecretError> {
+        let mut len = 0;
+        let result = loop {
+            let Some(rest) = buffer.0.get_mut(len..).filter(|rest| !rest.is_empty()) else {
+                break Err(SecretError::TooLarge);
+            };
+            match self.0.read_at(rest, len as u64) {
+                Ok(0) if len == 0 => break Err(SecretError::Empty),
+                Ok(0) => break Ok(()),
+                Ok(read) => len += read,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => break Err(error.into()),
             }
-        }
-        match secret.len {
-            0 => Err(SecretError::Empty),
-            len if len > MAX_SECRET => Err(SecretError::TooLarge),
-            _ => Ok(secret),
-        }
+        };
+        let (read, _) = buffer.0.split_at_mut(len);
+        // Dropped, and so wiped, also when it is of no use.
+        let secret = Secret(read);
+        result.map(|()| secret)
     }
 }
 
@@ -98,27 +121,49 @@ mod tests {
 
     #[test]
     fn the_whole_content_counts_and_changes_are_seen() {
+        let mut buffer = Buffer::new().unwrap();
         let (mut file, secret) = file(b"pass word\n");
-        assert_eq!(secret.read().unwrap().bytes(), b"pass word\n");
+        assert_eq!(secret.read(&mut buffer).unwrap().bytes(), b"pass word\n");
         file.as_file().set_len(0).unwrap();
         std::io::Seek::rewind(&mut file).unwrap();
         file.write_all(b"new").unwrap();
-        assert_eq!(secret.read().unwrap().bytes(), b"new");
+        assert_eq!(secret.read(&mut buffer).unwrap().bytes(), b"new");
     }
 
     #[test]
     fn empty_too_large_and_unreadable_are_no_secret() {
-        assert!(matches!(file(b"").1.read(), Err(SecretError::Empty)));
-        assert!(file(&[b'x'; MAX_SECRET]).1.read().is_ok());
-        let error = file(&[b'x'; MAX_SECRET + 1]).1.read();
+        let mut buffer = Buffer::new().unwrap();
+        let mut read = |file: SecretFile| file.read(&mut buffer).map(|secret| secret.bytes().len());
+        assert!(matches!(read(file(b"").1), Err(SecretError::Empty)));
+        assert_eq!(read(file(&[b'x'; MAX_SECRET]).1).unwrap(), MAX_SECRET);
+        let error = read(file(&[b'x'; MAX_SECRET + 1]).1);
         assert!(matches!(error, Err(SecretError::TooLarge)));
         let directory = SecretFile::new(File::open("/").unwrap());
-        assert!(matches!(directory.read(), Err(SecretError::Read(_))));
+        assert!(matches!(read(directory), Err(SecretError::Read(_))));
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_secret() {
+        let mut buffer = Buffer::new().unwrap();
+        for content in [
+            &b"hunter2"[..],
+            &[b'x'; MAX_SECRET],
+            &[b'x'; MAX_SECRET + 1],
+        ] {
+            let (_keep, secret) = file(content);
+            let seen = secret
+                .read(&mut buffer)
+                .map(|secret| secret.bytes() == content);
+            assert!(matches!(seen, Ok(true) | Err(SecretError::TooLarge)));
+            assert!(buffer.0.iter().all(|byte| *byte == 0));
+        }
     }
 
     #[test]
     fn a_secret_is_not_shown() {
+        let mut buffer = Buffer::new().unwrap();
         let (_keep, secret) = file(b"hunter2");
-        assert_eq!(format!("{:?}", secret.read().unwrap()), "<secret>");
+        let secret = secret.read(&mut buffer).unwrap();
+        assert_eq!(format!("{secret:?}"), "<secret>");
     }
 }

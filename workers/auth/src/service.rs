@@ -1,7 +1,6 @@
 //! The process: one channel to the supervisor, one to each connection's `network`.
 
-use crate::challenge::UsedSalts;
-use crate::conversation::{Conversation, Step};
+use crate::conversation::{Conversation, Step, Verifier};
 use crate::modules::Modules;
 use ipc::auth::{
     AuthToNetwork, AuthToSupervisor, NetworkToAuth, PeerFacts, Refusal, SupervisorToAuth,
@@ -48,11 +47,15 @@ impl From<ChannelError> for Outcome {
 ///
 /// # Errors
 /// What made the channel to the supervisor unusable, or poll(2) fail.
-pub fn serve(mut supervisor: Supervisor, modules: &Modules) -> Result<(), ChannelError> {
+pub fn serve(
+    mut supervisor: Supervisor,
+    modules: &Modules,
+    verifier: Verifier,
+) -> Result<(), ChannelError> {
     let mut service = Service {
         modules,
         connections: BTreeMap::new(),
-        used: UsedSalts::default(),
+        verifier,
     };
     supervisor.send(&AuthToSupervisor::Ready, Vec::new())?;
     match service.run(&mut supervisor) {
@@ -64,7 +67,7 @@ pub fn serve(mut supervisor: Supervisor, modules: &Modules) -> Result<(), Channe
 struct Service<'m> {
     modules: &'m Modules,
     connections: BTreeMap<ConnectionId, Connection>,
-    used: UsedSalts,
+    verifier: Verifier,
 }
 
 impl Service<'_> {
@@ -149,7 +152,9 @@ impl Service<'_> {
         supervisor: &mut Supervisor,
     ) -> Result<(), ChannelError> {
         let outcome = match self.connections.get_mut(&id) {
-            Some(connection) => connection.hear(id, supervisor, self.modules, &mut self.used)?,
+            Some(connection) => {
+                connection.hear(id, supervisor, self.modules, &mut self.verifier)?
+            }
             None => Outcome::Nothing,
         };
         match outcome {
@@ -200,7 +205,7 @@ impl Connection {
         id: ConnectionId,
         supervisor: &mut Supervisor,
         modules: &Modules,
-        used: &mut UsedSalts,
+        verifier: &mut Verifier,
     ) -> Result<Outcome, ChannelError> {
         if let Err(error) = self.channel.flush() {
             return Ok(error.into());
@@ -210,7 +215,7 @@ impl Connection {
             Ok(None) => return Ok(Outcome::Nothing),
             Err(error) => return Ok(error.into()),
         };
-        match self.conversation.receive(message, modules, used) {
+        match self.conversation.receive(message, modules, verifier) {
             Step::Ask(question) => self.answer = Some(question),
             Step::Accept { module } => {
                 tracing::info!(connection = id.0, module, "accepted");

@@ -1,8 +1,8 @@
 //! What one connection may say to `auth`, and what comes of it.
 
-use bulkhead_auth::challenge::UsedSalts;
-use bulkhead_auth::conversation::{Conversation, Step};
+use bulkhead_auth::conversation::{Conversation, Step, Verifier};
 use bulkhead_auth::modules::Modules;
+use bulkhead_auth::secret::Buffer;
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::spec::{AuthModule, AuthSpec};
@@ -35,12 +35,13 @@ fn secret(index: u16) -> AuthModule {
     }
 }
 
-fn modules(chain: Vec<AuthModule>) -> Modules {
+fn modules(chain: Vec<AuthModule>, buffer: &mut Buffer) -> Modules {
     let spec = AuthSpec {
         listeners: vec![chain],
         owner: "me".into(),
     };
-    Modules::new(spec, vec![secret_file(b"one\n"), secret_file(b"two")]).unwrap()
+    let secrets = vec![secret_file(b"one\n"), secret_file(b"two")];
+    Modules::new(spec, secrets, buffer).unwrap()
 }
 
 fn tcp() -> PeerFacts {
@@ -88,22 +89,23 @@ fn respond(question: &Step, password: &[u8], client_salt: &[u8]) -> NetworkToAut
 
 struct Talk {
     modules: Modules,
-    used: UsedSalts,
+    verifier: Verifier,
     conversation: Conversation,
 }
 
 impl Talk {
     fn new(chain: Vec<AuthModule>, peer: PeerFacts) -> Self {
+        let mut buffer = Buffer::new().unwrap();
         Self {
-            modules: modules(chain),
-            used: UsedSalts::default(),
+            modules: modules(chain, &mut buffer),
+            verifier: Verifier::new(buffer),
             conversation: Conversation::new(ListenerId(0), peer),
         }
     }
 
     fn say(&mut self, message: NetworkToAuth) -> Step {
         self.conversation
-            .receive(message, &self.modules, &mut self.used)
+            .receive(message, &self.modules, &mut self.verifier)
     }
 }
 
@@ -372,12 +374,13 @@ fn a_password_file_that_becomes_unusable_lets_nobody_in() {
         listeners: vec![vec![secret(0)]],
         owner: "me".into(),
     };
-    let modules = Modules::new(spec, vec![file.reopen().unwrap()]).unwrap();
-    let mut used = UsedSalts::default();
+    let mut buffer = Buffer::new().unwrap();
+    let modules = Modules::new(spec, vec![file.reopen().unwrap()], &mut buffer).unwrap();
+    let mut verifier = Verifier::new(buffer);
     file.as_file().set_len(0).unwrap();
     let mut conversation = Conversation::new(ListenerId(0), tcp());
-    let question = conversation.receive(hello(false), &modules, &mut used);
-    let step = conversation.receive(respond(&question, b"", SALT), &modules, &mut used);
+    let question = conversation.receive(hello(false), &modules, &mut verifier);
+    let step = conversation.receive(respond(&question, b"", SALT), &modules, &mut verifier);
     assert!(is_refused(&step), "{step:?}");
 }
 

@@ -31,6 +31,7 @@ mod options;
 mod panic;
 pub mod poll;
 mod seat;
+mod secret;
 mod sys;
 
 pub use confine::{Enforced, Error, confine_supervisor};
@@ -39,6 +40,7 @@ pub use panic::install_hook;
 pub use policy::{Role, SandboxMode, StartMode};
 pub use poll::{Interest, PollSet, Ready, Slot};
 pub use seat::Seat;
+pub use secret::SecretMemory;
 
 use std::fmt::Display;
 use std::process::ExitCode;

@@ -1,0 +1,208 @@
+//! Security A24: how long an answer is checked tells nothing about the secret.
+//!
+//! A clock would measure the machine's other work too. Every instruction is counted instead: a
+//! check is executed one step at a time (ptrace(2)), and every wrong answer must take exactly the
+//! same steps, at the same addresses.
+
+use bulkhead_auth::conversation::{Conversation, Step, Verifier};
+use bulkhead_auth::modules::Modules;
+use bulkhead_auth::secret::Buffer;
+use ipc::ListenerId;
+use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts};
+use ipc::spec::{AuthModule, AuthSpec};
+use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
+use nix::sys::ptrace;
+use nix::sys::signal::{Signal, raise};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork};
+use std::hash::{DefaultHasher, Hash as _, Hasher};
+use std::io::Write;
+use wire::challenge::{self as maths, Hash};
+
+const PASSWORD: &[u8] = b"correct horse";
+const CLIENT_SALT: &[u8] = &[7; 32];
+
+/// Instructions that a child executed, and a hash of their addresses in order.
+type Steps = (u64, u64);
+
+/// Counts what `work` does in a copy of this process. It must not print or panic.
+fn steps(work: impl FnOnce() -> bool) -> (Steps, bool) {
+    // Both on one processor: a step is two switches between them, and no message to another one.
+    let mut one = CpuSet::new();
+    one.set(sched_getcpu().unwrap()).unwrap();
+    sched_setaffinity(Pid::from_raw(0), &one).unwrap();
+    // SAFETY: the child runs `work` and ends; fork(2) of glibc leaves its allocator usable.
+    match unsafe { fork() }.unwrap() {
+        ForkResult::Child => {
+            let _ = ptrace::traceme();
+            let _ = raise(Signal::SIGSTOP);
+            let answer = work();
+            let _ = raise(Signal::SIGSTOP);
+            // SAFETY: ends the child.
+            unsafe { nix::libc::_exit(i32::from(answer)) }
+        }
+        ForkResult::Parent { child } => {
+            let steps = follow(child);
+            ptrace::cont(child, None).unwrap();
+            match waitpid(child, None).unwrap() {
+                WaitStatus::Exited(_, code) => (steps, code == 1),
+                status => panic!("{status:?}"),
+            }
+        }
+    }
+}
+
+/// Lets the child do one step after the other, from its first stop to its second.
+fn follow(child: Pid) -> Steps {
+    let stopped = |wanted| match waitpid(child, Some(WaitPidFlag::__WALL)).unwrap() {
+        WaitStatus::Stopped(_, signal) if signal == wanted => true,
+        WaitStatus::Stopped(_, Signal::SIGTRAP) => false,
+        status => panic!("{status:?}"),
+    };
+    assert!(stopped(Signal::SIGSTOP));
+    let (mut count, mut addresses) = (0, DefaultHasher::new());
+    loop {
+        ptrace::step(child, None).unwrap();
+        if stopped(Signal::SIGSTOP) {
+            return (count, addresses.finish());
+        }
+        count += 1;
+        ptrace::getregs(child).unwrap().rip.hash(&mut addresses);
+    }
+}
+
+/// A conversation that waits for an answer, and the right one.
+struct Asked {
+    modules: Modules,
+    verifier: Verifier,
+    conversation: Conversation,
+    combined: String,
+}
+
+fn hello(username: &str) -> NetworkToAuth {
+    NetworkToAuth::Hello {
+        username: username.into(),
+        digests: vec![Digest::HmacSha512],
+        salt_digests: vec![Digest::HmacSha512],
+        small: false,
+    }
+}
+
+fn answer(response: Vec<u8>) -> NetworkToAuth {
+    NetworkToAuth::Response {
+        response,
+        client_salt: CLIENT_SALT.to_vec(),
+    }
+}
+
+impl Asked {
+    fn new(username: &str) -> Self {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(PASSWORD).unwrap();
+        let module = AuthModule::Secret {
+            name: "file".into(),
+            secret: 0,
+        };
+        let spec = AuthSpec {
+            listeners: vec![vec![module]],
+            owner: "owner".into(),
+        };
+        let mut buffer = Buffer::new().unwrap();
+        let modules = Modules::new(spec, vec![file], &mut buffer).unwrap();
+        let mut verifier = Verifier::new(buffer);
+        let peer = PeerFacts::Tcp {
+            address: "127.0.0.1:1".parse().unwrap(),
+        };
+        let mut conversation = Conversation::new(ListenerId(0), peer);
+        let step = conversation.receive(hello(username), &modules, &mut verifier);
+        let Step::Ask(AuthToNetwork::Challenge { salt, .. }) = step else {
+            panic!("{step:?}");
+        };
+        let mix = maths::Digest::Hmac(Hash::Sha512);
+        Self {
+            modules,
+            verifier,
+            conversation,
+            combined: maths::combined_salt(mix, &salt, CLIENT_SALT).unwrap(),
+        }
+    }
+
+    /// What somebody who thinks that this is the password answers.
+    fn by(&self, password: &[u8]) -> Vec<u8> {
+        maths::hmac_response(Hash::Sha512, password, &self.combined)
+    }
+
+    /// Has each of these answers, all of the same length, checked in a copy of this process.
+    /// Nothing is allocated between them, so that all copies are the same but for the answer.
+    fn check<const N: usize>(&mut self, answers: &[Vec<u8>; N]) -> [(Steps, bool); N] {
+        let mut message = answer(answers[0].clone());
+        answers.each_ref().map(|bytes| {
+            if let NetworkToAuth::Response { response, .. } = &mut message {
+                response.copy_from_slice(bytes);
+            }
+            steps(|| {
+                let said = std::mem::replace(&mut message, hello(""));
+                let step = self
+                    .conversation
+                    .receive(said, &self.modules, &mut self.verifier);
+                let accepted = matches!(step, Step::Accept { .. });
+                std::mem::forget(step);
+                accepted
+            })
+        })
+    }
+}
+
+#[test]
+fn every_wrong_answer_takes_the_same_steps() {
+    let mut asked = Asked::new("owner");
+    let right = asked.by(PASSWORD);
+    let changed = |places: &[usize]| {
+        let mut response = right.clone();
+        for place in places {
+            response[*place] ^= 1;
+        }
+        response
+    };
+    let last = right.len() - 1;
+    let answers = [
+        ("the right one", right.clone()),
+        ("the first byte", changed(&[0])),
+        ("the last byte", changed(&[last])),
+        ("all of it", changed(&(0..=last).collect::<Vec<_>>())),
+        ("a password with the same start", asked.by(b"correct horsf")),
+    ];
+    let outcomes = asked.check(&answers.each_ref().map(|(_, answer)| answer.clone()));
+    assert!(outcomes[0].1, "the right answer is accepted");
+    let (first, _) = outcomes[1];
+    println!("{} instructions", first.0);
+    assert!(first.0 > 10_000, "it is followed: {first:?}");
+    for ((name, _), (steps, accepted)) in answers.iter().zip(outcomes).skip(1) {
+        assert!(!accepted, "{name}");
+        assert_eq!(steps, first, "{name}");
+    }
+}
+
+#[test]
+fn a_users_name_changes_nothing() {
+    // No module here looks at it: every name gets a challenge, in the same steps.
+    let mut asked = Asked::new("owner");
+    let peer = PeerFacts::Tcp {
+        address: "127.0.0.1:1".parse().unwrap(),
+    };
+    let mut fresh = Conversation::new(ListenerId(0), peer);
+    let mut messages = ["owner", "nobdy", "\u{e9}\u{e9}x"].map(hello);
+    let all = messages.each_mut().map(|message| {
+        steps(|| {
+            let said = std::mem::replace(message, hello(""));
+            let step = fresh.receive(said, &asked.modules, &mut asked.verifier);
+            let challenged = matches!(step, Step::Ask(_));
+            std::mem::forget(step);
+            challenged
+        })
+    });
+    for outcome in all {
+        assert!(outcome.1, "every name is asked");
+        assert_eq!(outcome, all[0]);
+    }
+}
