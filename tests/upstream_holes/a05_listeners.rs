@@ -1,22 +1,32 @@
 //! A5: each listener has its own authentication, and none is open because another one is not.
 
+use crate::login::next_packet;
 use crate::peer::{LONG, Stream, end_of, hello, sharing};
 use bulkhead_tests::session::{Session, free_port};
+use nix::unistd::{Gid, Uid};
+use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use tempfile::TempDir;
 use test_client::{Address, Client, Error, Options};
+
+/// A directory of the session's user that everybody can enter.
+fn directory_of_the_user() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    bulkhead_tests::commands::chmod(directory.path(), 0o755);
+    let user = bulkhead_tests::commands::test_user();
+    nix::unistd::chown(directory.path(), Some(user.uid), Some(user.gid)).unwrap();
+    directory
+}
 
 /// A session with sockets of each kind, some with a password of their own.
 pub fn everywhere() -> (TempDir, Session, Vec<(Address, &'static str)>) {
     const OTHER: &str = "another one";
     let ports = [free_port(), free_port()];
     let tcp = |port: u16| Address::Tcp(format!("127.0.0.1:{port}"));
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory_of_the_user();
     let unix = directory.path().join("asks");
-    bulkhead_tests::commands::chmod(directory.path(), 0o755);
-    let user = bulkhead_tests::commands::test_user();
-    nix::unistd::chown(directory.path(), Some(user.uid), Some(user.gid)).unwrap();
     let session = Session::start(&[
         &format!(
             "--bind-tcp=127.0.0.1:{},auth=password(value={OTHER})",
@@ -70,5 +80,87 @@ fn no_listener_lets_anybody_in_without_its_password() {
             matches!(&error, Err(Error::Disconnected(reasons)) if reasons == &["authentication failed"]),
             "{address:?}: {error:?}"
         );
+    }
+}
+
+/// Connects as this user: the kernel notes who does.
+fn connect_as(path: &Path, uid: Uid, gid: Gid) -> UnixStream {
+    let path = path.to_owned();
+    let connected = std::thread::spawn(move || {
+        // By the plain system call: a thread has a user of its own, C's functions change all.
+        // SAFETY: numbers, and no memory but an empty list; only this thread changes, and ends.
+        unsafe {
+            let (uid, gid) = (uid.as_raw(), gid.as_raw());
+            let nobody = std::ptr::null::<libc::gid_t>();
+            assert_eq!(libc::syscall(libc::SYS_setgroups, 0, nobody), 0);
+            assert_eq!(libc::syscall(libc::SYS_setresgid, gid, gid, gid), 0);
+            assert_eq!(libc::syscall(libc::SYS_setresuid, uid, uid, uid), 0);
+        }
+        UnixStream::connect(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    });
+    connected.join().unwrap()
+}
+
+#[test]
+fn the_kernel_says_who_connects() {
+    if !Uid::effective().is_root() {
+        eprintln!("not run: only root can connect as another user");
+        return;
+    }
+    let user = bulkhead_tests::commands::test_user();
+    // Options; who passes: the owner, a user who is listed, one of a listed group, another, root.
+    // Users and groups are new for each, so that nobody is penalised for the last one.
+    let listeners = [
+        // Root could do everything anyway.
+        ("", [true, false, false, false, true]),
+        (",auth=peercred", [true, false, false, false, false]),
+        (",auth=peercred(uid=UID)", [true, true, false, false, false]),
+        (
+            ",auth=peercred(uid=UID,allow-owner=no)",
+            [false, true, false, false, false],
+        ),
+        (
+            ",auth=peercred(uid=UID:1,gid=GID)",
+            [true, true, true, false, false],
+        ),
+        (
+            ",auth=peercred(allow-owner=no)",
+            [false, false, false, false, false],
+        ),
+    ];
+    let (uid, gid) = (|n: u32| 61_000 + n, |n: u32| 62_000 + n);
+    let directory = directory_of_the_user();
+    let path = |n: u32| directory.path().join(format!("listener-{n}"));
+    let mut options = vec![
+        "--sharing=yes".to_owned(),
+        "--socket-permissions=666".to_owned(),
+    ];
+    for (n, (auth, _)) in (0..).zip(listeners) {
+        let auth = auth
+            .replace("UID", &uid(n).to_string())
+            .replace("GID", &gid(n).to_string());
+        options.push(format!("--bind={}{auth}", path(n).display()));
+    }
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let _session = Session::start(&options);
+    for (n, (auth, allowed)) in (0..).zip(listeners) {
+        let callers = [
+            (user.uid.as_raw(), user.gid.as_raw()),
+            (uid(n), 63_000),
+            (64_000 + n, gid(n)),
+            (65_000 + n, 63_000),
+            (0, 0),
+        ];
+        for ((uid, gid), allowed) in callers.into_iter().zip(allowed) {
+            // Each failure costs root time; twice is enough.
+            if uid == 0 && n > 1 {
+                continue;
+            }
+            let mut stream = connect_as(&path(n), Uid::from_raw(uid), Gid::from_raw(gid));
+            stream.write_all(&hello(&sharing(1))).unwrap();
+            let first = next_packet(&mut stream).name;
+            let expected = if allowed { "hello" } else { "disconnect" };
+            assert_eq!(first, expected, "{auth:?} by {uid}:{gid}");
+        }
     }
 }

@@ -1,15 +1,19 @@
 //! A9: secrets and those who share the user. Attacks of another process of the user are in
 //! `tests/hostile_neighbour.rs`; here is what there would be to steal.
 
-use crate::peer::{LONG, address, processes_but};
-use bulkhead_tests::session::{Session, Start};
+use crate::login::answer;
+use crate::peer::{LONG, address, hello, knock, logged, processes_but, sharing};
+use bulkhead_tests::processes;
+use bulkhead_tests::session::{PASSWORD, Session, Start, free_port};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use test_client::{Client, Options};
 
-/// Does the memory of a process contain this?
-fn holds(pid: u32, needle: &[u8]) -> bool {
+/// Does the memory of a process contain this, as it is or mixed with the constants of HMAC?
+fn holds(pid: u32, secret: &[u8]) -> bool {
+    let needles = [0, 0x36, 0x5c].map(|pad| secret.iter().map(|b| b ^ pad).collect::<Vec<_>>());
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let memory = File::open(format!("/proc/{pid}/mem")).unwrap();
     let ranges = maps.lines().filter_map(|line| {
@@ -23,13 +27,15 @@ fn holds(pid: u32, needle: &[u8]) -> bool {
         let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
         // Devices and memory that even root may not read are no concern of ours.
         if memory.read_exact_at(&mut bytes, from).is_ok() {
-            found |= bytes.windows(needle.len()).any(|window| window == needle);
+            let hit = |window: &[u8]| needles.iter().any(|needle| needle == window);
+            found |= bytes.windows(secret.len()).any(hit);
         }
     }
     found
 }
 
-fn only_auth_has_it(start: Start) {
+/// Only `auth` ever has a password, and it forgets it when it has compared.
+fn nobody_keeps_it(start: Start) {
     if !nix::unistd::Uid::effective().is_root() {
         eprintln!("not run: only root can read the memory of our processes");
         return;
@@ -46,8 +52,13 @@ fn only_auth_has_it(start: Start) {
     let processes = processes_but(&session, &[]);
     assert_eq!(processes.len(), 6, "{processes:?}");
     for worker in &processes {
-        if worker.role != "auth" {
-            assert!(!holds(worker.pid, secret.as_bytes()), "{worker:?}");
+        assert!(!holds(worker.pid, secret.as_bytes()), "{worker:?}");
+        if worker.role == "auth" {
+            let locked = processes::status(worker.pid, "VmLck").unwrap();
+            assert_eq!(
+                locked, "68 kB",
+                "where it reads passwords is not swapped out"
+            );
         }
     }
     // The control: what is there is found.
@@ -56,9 +67,9 @@ fn only_auth_has_it(start: Start) {
 }
 
 #[test]
-fn no_process_but_auth_holds_the_password() {
-    only_auth_has_it(Start::User);
-    only_auth_has_it(Start::Root);
+fn no_process_keeps_the_password() {
+    nobody_keeps_it(Start::User);
+    nobody_keeps_it(Start::Root);
 }
 
 /// No process of ours writes a core file, whatever ends it.
@@ -81,4 +92,85 @@ fn nobody_leaves_a_core_file() {
         );
         assert_eq!(owner, 0, "{worker:?}");
     }
+}
+
+/// Every file below a directory, with its content.
+fn files(top: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(top).into_iter().flatten().flatten();
+    entries
+        .flat_map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => files(&entry.path()),
+            Ok(kind) if kind.is_file() => {
+                let content = std::fs::read(entry.path()).unwrap();
+                vec![(entry.path().display().to_string(), content)]
+            }
+            _ => vec![],
+        })
+        .collect()
+}
+
+/// No secret of a session is in a log, a file, an argument or an environment, however much is
+/// logged.
+#[test]
+fn no_secret_is_shown_anywhere() {
+    const TYPED: &str = "typed on the command line";
+    let port = free_port();
+    let typed = format!("--bind-tcp=127.0.0.1:{port},auth=password(value={TYPED})");
+    let session = Session::start(&["--debug", "--sharing=yes", &typed, "--start=xterm"]);
+    // A login that succeeds, by hand: its response would let anybody try passwords at home.
+    let mut stream = knock(&session);
+    stream.write_all(&hello(&sharing(1))).unwrap();
+    let (answered, response) = answer(&mut stream, PASSWORD);
+    stream.write_all(&answered).unwrap();
+    logged(&session, "accepted", 1);
+    let cookie = {
+        let file = std::fs::read(session.session_dir().join("xauthority")).unwrap();
+        file[file.len() - 16..].to_vec()
+    };
+    let hex: String = cookie.iter().map(|byte| format!("{byte:02x}")).collect();
+    let secrets = [
+        ("the password", PASSWORD.as_bytes()),
+        ("the password on the command line", TYPED.as_bytes()),
+        ("the cookie", &cookie),
+        ("the cookie in hex", hex.as_bytes()),
+        ("the response", &response),
+    ];
+
+    let log = session.process().lines().join("\n").into_bytes();
+    assert!(
+        String::from_utf8_lossy(&log).contains("debug"),
+        "the log is as verbose as it gets"
+    );
+    let mut places = vec![("the log".to_owned(), log)];
+    let parents = processes::parents();
+    let ours = processes_but(&session, &[]);
+    let below = |pid: &&u32| ours.iter().any(|worker| worker.pid == parents[*pid]);
+    let everybody = ours.iter().map(|worker| &worker.pid);
+    for pid in everybody.chain(parents.keys().filter(below)) {
+        for name in ["cmdline", "environ"] {
+            let path = format!("/proc/{pid}/{name}");
+            if let Ok(content) = std::fs::read(&path) {
+                places.push((path, content));
+            }
+        }
+    }
+    assert!(places.len() > 2 * ours.len(), "processes can be looked at");
+    for top in [session.runtime_dir(), session.home()] {
+        places.extend(files(&top));
+    }
+    for (place, content) in &places {
+        for (name, secret) in secrets {
+            // Where they belong.
+            let kept = name == "the cookie" && place.to_lowercase().ends_with("xauthority")
+                || name == "the password" && place.ends_with("/password.txt");
+            let found = content.windows(secret.len()).any(|window| window == secret);
+            assert!(kept || !found, "{name} is in {place}");
+        }
+    }
+    // The control: what is there is found.
+    assert!(
+        places
+            .iter()
+            .any(|(place, _)| place.ends_with("/password.txt"))
+    );
 }
