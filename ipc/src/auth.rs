@@ -107,6 +107,8 @@ pub enum SupervisorToAuth {
     },
     /// The connection has gone.
     Gone(ConnectionId),
+    /// Answer with [`AuthToSupervisor::Pong`], to show that you live.
+    Ping,
 }
 
 impl Message for SupervisorToAuth {
@@ -148,7 +150,7 @@ pub enum AuthToSupervisor {
         /// Name of the module that decided, for the log.
         module: String,
     },
-    /// It did not.
+    /// It did not. Said once of a connection.
     Refused {
         /// Which connection.
         connection: ConnectionId,
@@ -159,6 +161,8 @@ pub enum AuthToSupervisor {
     },
     /// A peer broke the rules.
     Violation(Violation),
+    /// The answer to [`SupervisorToAuth::Ping`].
+    Pong,
 }
 
 impl Message for AuthToSupervisor {

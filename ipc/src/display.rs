@@ -390,6 +390,8 @@ pub enum SupervisorToDisplay {
         /// Given back in the answer.
         token: u64,
     },
+    /// Answer with [`DisplayToSupervisor::Pong`], to show that you live.
+    Ping,
 }
 
 impl Message for SupervisorToDisplay {
@@ -398,7 +400,7 @@ impl Message for SupervisorToDisplay {
         match self {
             Self::Start { .. } | Self::Client { .. } => 2,
             Self::Encoder(_) => 1,
-            Self::Gone(_) | Self::Describe { .. } => 0,
+            Self::Gone(_) | Self::Describe { .. } | Self::Ping => 0,
         }
     }
 }
@@ -441,6 +443,8 @@ pub enum DisplayToSupervisor {
         /// At most 64 windows.
         windows: Vec<WindowDescription>,
     },
+    /// The answer to [`SupervisorToDisplay::Ping`].
+    Pong,
 }
 
 impl Message for DisplayToSupervisor {

@@ -25,10 +25,11 @@ pub enum Peer {
     Auth,
 }
 
-/// A report that ends in the supervisor killing the peer.
+/// A report about a peer that broke a rule of the channel, or does not read. The supervisor ends
+/// one of the two: the peer, or a reporter that it does not believe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Violation {
-    /// Whom to end.
+    /// Whom it is about.
     pub peer: Peer,
     /// What it did, at most 256 bytes.
     pub what: String,

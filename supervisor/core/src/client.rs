@@ -152,12 +152,12 @@ impl Connection {
         }
     }
 
-    /// It has broken a rule: nothing more is granted while it dies.
-    pub fn condemn(&mut self, now: Instant) {
+    /// It has broken a rule: it ends, and nothing more is granted while it does. False when it
+    /// was on its way already.
+    pub fn condemn(&mut self) -> bool {
         self.leaving = true;
         self.asked = None;
-        self.network.process.kill();
-        self.network.ends_within(Duration::ZERO, now);
+        self.network.condemn()
     }
 
     /// A stranger has not proved who it is.
@@ -401,6 +401,7 @@ impl Session {
                 peer: peer.clone(),
             };
             auth.tell(&connection, vec![to_network], &mut self.log);
+            self.auth.ask(&mut self.log, now);
         }
         let name = &self.spec.listeners[usize::from(listener.0)].name;
         let text = format!("connection from {} on {name}", Who(&peer));
@@ -455,7 +456,9 @@ impl Session {
             AuthToSupervisor::Failed { reason } => {
                 if matches!(self.phase, Phase::Starting) {
                     self.end(Ending::failure("server error"), &reason);
-                } else {
+                } else if let Some(worker) = &mut self.auth.worker
+                    && worker.let_go(now)
+                {
                     self.log.own(Level::Error, None, &format!("auth: {reason}"));
                 }
             }
@@ -496,6 +499,12 @@ impl Session {
                 let Some(connection) = self.connections.get_mut(&id) else {
                     return;
                 };
+                if connection.leaving || !connection.is_stranger() {
+                    return;
+                }
+                // It tells its client by itself, and has nothing else to do.
+                connection.leaving = true;
+                connection.network.ends_within(FAREWELL, now);
                 self.counters.refused += 1;
                 // A stock client that cannot do our digests is no attack.
                 if why != Refusal::NoDigest {
@@ -514,6 +523,11 @@ impl Session {
                 self.log.own(Level::Warn, Some(id.0), &text);
             }
             AuthToSupervisor::Violation(violation) => self.report(Peer::Auth, &violation, now),
+            AuthToSupervisor::Pong => {
+                for (reporter, what) in self.auth.answered() {
+                    self.disbelieve(reporter, Peer::Auth, &what);
+                }
+            }
         }
     }
 
@@ -533,7 +547,7 @@ impl Session {
                     self.counters.violations += 1;
                     let text = "violation: network asks a second time; the connection is ended";
                     self.log.own(Level::Error, Some(id.0), text);
-                    connection.condemn(now);
+                    connection.condemn();
                     return;
                 }
                 connection.has_asked = true;
@@ -564,7 +578,7 @@ impl Session {
                         let text = "violation: network reports an encoder that it does not have; \
                                     the connection is ended";
                         self.log.own(Level::Error, Some(id.0), text);
-                        connection.condemn(now);
+                        connection.condemn();
                     }
                     return;
                 }
@@ -689,6 +703,7 @@ impl Session {
     /// (and to an encoder that is missing) after `display` was started anew.
     pub fn connect_client(&mut self, id: ConnectionId, new: bool, now: Instant) {
         let facts = new.then(|| Box::new(self.facts()));
+        self.display.ask(&mut self.log, now);
         let Some(display) = self.display.worker.as_mut() else {
             return;
         };
@@ -827,6 +842,7 @@ impl Session {
     }
 
     fn start_screenshot(&mut self, id: ConnectionId, now: Instant) {
+        self.display.ask(&mut self.log, now);
         let Some(display) = self.display.worker.as_mut() else {
             return;
         };

@@ -45,6 +45,7 @@ impl Session {
                 until: now + DESCRIBE,
             };
         }
+        self.display.ask(&mut self.log, now);
         match self.display.usable() {
             Some(display) => {
                 display.tell(

@@ -4,7 +4,7 @@ use crate::ending::Ending;
 use crate::log::Level;
 use crate::restarts::Verdict;
 use crate::session::{Phase, Session};
-use crate::worker::Death;
+use crate::worker::{Death, PER_TURN};
 use ipc::ChannelError;
 use ipc::display::{DisplayToSupervisor, SupervisorToDisplay};
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
@@ -99,6 +99,8 @@ impl Session {
     /// What `display` says.
     pub fn hear_display(&mut self, message: DisplayToSupervisor, now: Instant) {
         match message {
+            // Once.
+            DisplayToSupervisor::Ready if self.display.ready => {}
             DisplayToSupervisor::Ready => {
                 self.display.ready = true;
                 if self.display.restarts.total > 0 {
@@ -110,18 +112,26 @@ impl Session {
             DisplayToSupervisor::Failed { reason } => {
                 if matches!(self.phase, Phase::Starting) {
                     self.end(Ending::failure("server error"), &reason);
-                } else {
+                } else if let Some(worker) = &mut self.display.worker
+                    && worker.let_go(now)
+                {
                     self.log
                         .own(Level::Error, None, &format!("display: {reason}"));
                 }
             }
             DisplayToSupervisor::XClosed => {
                 // If the X server has ended, the launcher says so and why.
-                self.log.own(
-                    Level::Debug,
-                    None,
-                    "the X server has closed display's connection",
-                );
+                if let Some(worker) = &mut self.display.worker
+                    && worker.let_go(now)
+                {
+                    let text = "the X server has closed display's connection";
+                    self.log.own(Level::Debug, None, text);
+                }
+            }
+            DisplayToSupervisor::Pong => {
+                for (reporter, what) in self.display.answered() {
+                    self.disbelieve(reporter, Peer::Display, &what);
+                }
             }
             DisplayToSupervisor::Violation(violation) => {
                 self.report(Peer::Display, &violation, now);
@@ -178,9 +188,9 @@ impl Session {
         }
     }
 
-    /// Reads what the launcher says.
+    /// Reads what the launcher says, as much as is its turn.
     pub fn listen_to_launcher(&mut self, now: Instant) {
-        loop {
+        for _ in 0..PER_TURN {
             let Some(channel) = &mut self.launcher else {
                 return;
             };

@@ -18,9 +18,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const MAX_TEXT: usize = 3500;
 /// Longest line that is taken from a worker.
 const MAX_LINE: usize = 4096;
-/// Records that a worker may write at once, and per second in the long run.
+/// What a pipe holds; a worker may not change it (pipe(7)).
+const PIPE: usize = 64 << 10;
+/// Records that a worker may write at once, and per second in the long run: whoever takes one over
+/// does not fill the disk overnight.
 const BURST: u32 = 200;
-const PER_SECOND: u32 = 50;
+const PER_SECOND: u32 = 10;
 
 /// How much a record matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -255,11 +258,20 @@ impl Source {
         self.pipe.as_ref().map(AsFd::as_fd)
     }
 
-    /// Reads what is there, within bounds.
+    /// Reads what is there, within bounds: a worker that never stops writing does not keep us
+    /// from everybody else.
     pub fn read(&mut self, log: &mut Log, now: Instant) {
+        self.read_pieces(4, log, now);
+    }
+
+    /// Reads what one that has ended has left, to the end.
+    pub fn read_last(&mut self, log: &mut Log, now: Instant) {
+        self.read_pieces(PIPE / MAX_LINE + 1, log, now);
+    }
+
+    fn read_pieces(&mut self, pieces: usize, log: &mut Log, now: Instant) {
         let mut buffer = [0; MAX_LINE];
-        // A worker that never stops writing does not keep us from everybody else.
-        for _ in 0..4 {
+        for _ in 0..pieces {
             let Some(pipe) = &self.pipe else { return };
             match nix::unistd::read(pipe, &mut buffer) {
                 Ok(0) => {

@@ -10,6 +10,7 @@
 //!
 //! * [`session`]: the state and the loop; [`life`]: the session's own workers and the launcher;
 //!   [`client`]: connections; [`ending`]: the end; [`info`]: what is told about all that.
+//! * [`blame`]: who ends when one worker accuses another; [`place`]: a worker of which there is one.
 //! * [`worker`]: a running worker; [`sys`]: the system calls without a safe form.
 //! * Decisions, pure and tested alone: [`admission`], [`penalties`], [`rate`], [`restarts`],
 //!   [`sharing`].
@@ -18,6 +19,7 @@
 #![deny(unsafe_code)]
 
 mod admission;
+mod blame;
 mod client;
 mod ending;
 mod info;

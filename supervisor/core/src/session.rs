@@ -12,7 +12,7 @@ use ipc::channel::Message;
 use ipc::display::{DisplayToSupervisor, SupervisorToDisplay};
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
 use ipc::spec::SupervisorSpec;
-use ipc::verdict::{Peer, Violation};
+use ipc::verdict::Peer;
 use ipc::{Channel, ConnectionId};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -255,8 +255,8 @@ impl Session {
     /// When something is to be done even if nothing happens.
     fn deadline(&self) -> Option<Instant> {
         let places = [
-            self.auth.due,
-            self.display.due,
+            self.auth.deadline(),
+            self.display.deadline(),
             self.choose_at,
             self.accept_pause,
         ];
@@ -264,10 +264,6 @@ impl Session {
             Phase::Ending(ending) => Some(ending.until),
             _ => None,
         };
-        let workers = [
-            self.auth.worker.as_ref().and_then(Worker::deadline),
-            self.display.worker.as_ref().and_then(Worker::deadline),
-        ];
         let dismissed = self.dismissed.iter().map(|dismissed| dismissed.kill_at);
         let connections = self.connections.values().flat_map(Connection::deadlines);
         let waiting = self
@@ -277,7 +273,6 @@ impl Session {
         places
             .into_iter()
             .chain([ending])
-            .chain(workers)
             .chain(dismissed)
             .chain(connections)
             .chain(waiting)
@@ -290,14 +285,8 @@ impl Session {
         if self.accept_pause.is_some_and(|until| until <= now) {
             self.accept_pause = None;
         }
-        self.auth
-            .worker
-            .iter_mut()
-            .for_each(|worker| worker.enforce_deadline(now));
-        self.display
-            .worker
-            .iter_mut()
-            .for_each(|worker| worker.enforce_deadline(now));
+        self.auth.enforce_deadline(&mut self.log, now);
+        self.display.enforce_deadline(&mut self.log, now);
         for dismissed in &mut self.dismissed {
             if dismissed.kill_at.is_some_and(|at| at <= now) {
                 dismissed.kill_at = None;
@@ -501,62 +490,6 @@ impl Session {
         self.log.record(level, process.origin(), text.as_bytes());
     }
 
-    /// A worker says that another broke the rules of their channel.
-    ///
-    /// Nobody's word counts against somebody he has no channel to. And the word of a connection's
-    /// worker does not count against the session's workers: it may be the attacker, and
-    /// everybody else depends on them. Then its own connection ends.
-    pub fn report(&mut self, reporter: Peer, violation: &Violation, now: Instant) {
-        self.counters.violations += 1;
-        let (accused, believed) = match (reporter, violation.peer) {
-            (Peer::Auth, accused @ Peer::Network(_))
-            | (Peer::Display, accused @ (Peer::Network(_) | Peer::Encoder(_))) => (accused, true),
-            // They do not know their own number: it is about each other.
-            (Peer::Network(own), Peer::Encoder(_)) => (Peer::Encoder(own), true),
-            (Peer::Encoder(own), Peer::Network(_)) => (Peer::Network(own), true),
-            (_, accused) => (accused, false),
-        };
-        let ended = if believed { accused } else { reporter };
-        let verb = if believed {
-            "ended"
-        } else {
-            "not believed, the reporter is ended"
-        };
-        let connection = match ended {
-            Peer::Network(id) | Peer::Encoder(id) => Some(id.0),
-            Peer::Display | Peer::Auth => None,
-        };
-        let text = format!(
-            "violation: {} reports {}: {} ({verb})",
-            peer_name(reporter),
-            peer_name(accused),
-            violation.what
-        );
-        self.log.own(Level::Error, connection, &text);
-        match ended {
-            Peer::Auth => self
-                .auth
-                .worker
-                .iter()
-                .for_each(|worker| worker.process.kill()),
-            Peer::Display => self
-                .display
-                .worker
-                .iter()
-                .for_each(|worker| worker.process.kill()),
-            Peer::Network(id) => {
-                self.connections
-                    .get_mut(&id)
-                    .into_iter()
-                    .for_each(|one| one.condemn(now));
-            }
-            Peer::Encoder(id) => {
-                let encoder = self.connections.get(&id).and_then(Connection::encoder);
-                encoder.into_iter().for_each(|worker| worker.process.kill());
-            }
-        }
-    }
-
     /// Every live process of ours, for `info`.
     pub fn processes(&self) -> Vec<(Role, i32, Option<ConnectionId>, Instant)> {
         let fact = |process: &crate::worker::Process| {
@@ -590,14 +523,5 @@ impl Session {
                 Work::Session(attached) => Some((*id, &**attached)),
                 _ => None,
             })
-    }
-}
-
-fn peer_name(peer: Peer) -> String {
-    match peer {
-        Peer::Network(id) => format!("network of connection {id}"),
-        Peer::Encoder(id) => format!("encoder of connection {id}"),
-        Peer::Display => "display".into(),
-        Peer::Auth => "auth".into(),
     }
 }

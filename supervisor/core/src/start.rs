@@ -8,6 +8,8 @@ use crate::session::{Counters, Phase, Session};
 use crate::sys;
 use crate::worker::{Nursery, role_id};
 use ipc::Channel;
+use ipc::auth::SupervisorToAuth;
+use ipc::display::SupervisorToDisplay;
 use ipc::spec::{self, FdIndex, ListenerKind, SupervisorSpec};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::prctl;
@@ -163,8 +165,8 @@ pub fn session() -> Result<Session> {
         started,
         phase: Phase::Starting,
         display_number: None,
-        auth: Place::new(Role::Auth),
-        display: Place::new(Role::Display),
+        auth: Place::new(Role::Auth, SupervisorToAuth::Ping),
+        display: Place::new(Role::Display, SupervisorToDisplay::Ping),
         waiting: BTreeMap::new(),
         choose_at: None,
         connections: BTreeMap::new(),

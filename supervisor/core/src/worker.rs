@@ -21,7 +21,7 @@ const EXIT_PANIC: i32 = runtime::EXIT_PANIC;
 const EXIT_MEMORY: i32 = runtime::EXIT_MEMORY;
 const EXIT_START: i32 = runtime::EXIT_START;
 /// Messages that are taken from one worker before it is somebody else's turn.
-const PER_TURN: usize = 64;
+pub const PER_TURN: usize = 64;
 /// So long a worker whose channel is closed, or that was told to go, may take to end.
 pub const END_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -129,7 +129,7 @@ impl Process {
                 Err(_) => break Death::Exit(0),
             }
         };
-        self.log.read(log, now);
+        self.log.read_last(log, now);
         Some(death)
     }
 
@@ -255,7 +255,9 @@ impl<Tx: Message, Rx: Message> Worker<Tx, Rx> {
         };
         match channel.send(message, fds) {
             Ok(()) | Err(ChannelError::Closed | ChannelError::Io(_)) => {}
-            Err(error @ ChannelError::Stalled { .. }) => self.violated(&error.to_string(), log),
+            Err(error @ (ChannelError::Stalled { .. } | ChannelError::InFlight { .. })) => {
+                self.violated(&error.to_string(), log);
+            }
             Err(error) => {
                 let text = format!("bug: a message could not be sent: {error}");
                 log.record(Level::Error, self.process.origin(), text.as_bytes());
@@ -263,31 +265,48 @@ impl<Tx: Message, Rx: Message> Worker<Tx, Rx> {
         }
     }
 
+    /// Writes what waits. Who does not take it, or is gone, is treated as in [`Worker::tell`].
+    fn flush(&mut self, log: &mut Log) {
+        let flushed = self.channel.as_mut().map_or(Ok(()), Channel::flush);
+        match flushed {
+            Err(error) if error.is_violation() => self.violated(&error.to_string(), log),
+            _ => {}
+        }
+    }
+
     /// It broke a rule of its channel: it ends, now.
     fn violated(&mut self, what: &str, log: &mut Log) {
-        let text = format!("violation: {what}; the process is ended");
-        log.record(Level::Error, self.process.origin(), text.as_bytes());
-        self.channel = None;
+        if self.condemn() {
+            let text = format!("violation: {what}; the process is ended");
+            log.record(Level::Error, self.process.origin(), text.as_bytes());
+        }
+    }
+
+    /// Ends it at once: it is not listened to any more. False when it was on its way already.
+    pub fn condemn(&mut self) -> bool {
         self.process.kill();
+        self.channel.take().is_some()
+    }
+
+    /// It has said its last word and is to end by itself. False when it was on its way already.
+    pub fn let_go(&mut self, now: Instant) -> bool {
+        self.ends_within(END_PATIENCE, now);
+        self.channel.take().is_some()
     }
 
     /// Writes what waits and reads what is there.
     pub fn listen(&mut self, log: &mut Log, now: Instant) -> Vec<Rx> {
         let mut messages = Vec::new();
+        self.flush(log);
         while messages.len() < PER_TURN {
             let Some(channel) = &mut self.channel else {
                 break;
             };
-            // What cannot be written any more does not matter; last words do.
-            let _ = channel.flush();
             match channel.receive() {
                 Ok(Some((message, _))) => messages.push(message),
                 Ok(None) => break,
                 Err(error) if error.is_violation() => self.violated(&error.to_string(), log),
-                Err(_) => {
-                    self.channel = None;
-                    self.ends_within(END_PATIENCE, now);
-                }
+                Err(_) => drop(self.let_go(now)),
             }
         }
         messages
@@ -295,8 +314,7 @@ impl<Tx: Message, Rx: Message> Worker<Tx, Rx> {
 
     /// Lets go of the channel, so that it ends by itself.
     pub fn dismiss(mut self, now: Instant) -> Dismissed {
-        self.channel = None;
-        self.ends_within(END_PATIENCE, now);
+        self.let_go(now);
         Dismissed {
             process: self.process,
             kill_at: self.kill_at,

@@ -76,7 +76,7 @@ impl Service<'_> {
             let ready = self.wait(supervisor)?;
             supervisor.flush()?;
             while let Some((message, fds)) = supervisor.receive()? {
-                self.supervisor_says(message, fds);
+                self.supervisor_says(supervisor, message, fds)?;
             }
             for connection in ready {
                 self.connection_says(connection, supervisor)?;
@@ -107,7 +107,12 @@ impl Service<'_> {
         Ok(slots.into_iter().map(|(id, _)| id).collect())
     }
 
-    fn supervisor_says(&mut self, message: SupervisorToAuth, fds: Vec<OwnedFd>) {
+    fn supervisor_says(
+        &mut self,
+        supervisor: &mut Supervisor,
+        message: SupervisorToAuth,
+        fds: Vec<OwnedFd>,
+    ) -> Result<(), ChannelError> {
         match message {
             SupervisorToAuth::Connection {
                 connection,
@@ -122,7 +127,9 @@ impl Service<'_> {
             SupervisorToAuth::Gone(connection) => {
                 self.connections.remove(&connection);
             }
+            SupervisorToAuth::Ping => supervisor.send(&AuthToSupervisor::Pong, Vec::new())?,
         }
+        Ok(())
     }
 
     fn admit(&mut self, id: ConnectionId, listener: ListenerId, peer: PeerFacts, fd: OwnedFd) {

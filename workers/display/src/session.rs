@@ -358,6 +358,7 @@ impl Session {
             }
             SupervisorToDisplay::Gone(connection) => self.drop_client(connection)?,
             SupervisorToDisplay::Describe { token } => self.describe(token)?,
+            SupervisorToDisplay::Ping => self.send_supervisor(&DisplayToSupervisor::Pong),
         }
         Ok(())
     }

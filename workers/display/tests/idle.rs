@@ -72,6 +72,11 @@ fn nothing_wakes_when_nothing_happens() {
     until(&mut worker.supervisor, "Description", |m, _| {
         matches!(m, ipc::display::DisplayToSupervisor::Description { .. }).then_some(())
     });
+    let ask = ipc::display::SupervisorToDisplay::Ping;
+    worker.supervisor.send(&ask, vec![]).unwrap();
+    until(&mut worker.supervisor, "Pong", |m, _| {
+        matches!(m, ipc::display::DisplayToSupervisor::Pong).then_some(())
+    });
     // What is measured is that time passes and nothing happens in it.
     let before = loop {
         let before = wakes();

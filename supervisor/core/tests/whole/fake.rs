@@ -118,6 +118,11 @@ impl Network {
             ["stop"] => self.ask(Request::Stop),
             ["exit"] => self.ask(Request::Exit),
             ["accuse", "display"] => self.accuse(Peer::Display),
+            ["accuse", "display", "often"] => {
+                for _ in 0..500 {
+                    self.accuse(Peer::Display);
+                }
+            }
             ["accuse", "encoder"] => self.accuse(Peer::Encoder(ConnectionId(4711))),
             ["rubbish"] => {
                 let flags = nix::sys::socket::MsgFlags::MSG_NOSIGNAL;
@@ -242,6 +247,7 @@ fn auth() {
             match network.receive() {
                 Ok(Some((NetworkToAuth::Hello { username, .. }, _))) => {
                     let (connection, module) = (*id, "fake".to_owned());
+                    let username_is_storm = username == "storm";
                     let (verdict, answer) = if username == "ok" {
                         (
                             AuthToSupervisor::Accepted {
@@ -264,7 +270,10 @@ fn auth() {
                             },
                         )
                     };
-                    supervisor.send(&verdict, vec![]).unwrap();
+                    let often = if username_is_storm { 500 } else { 1 };
+                    for _ in 0..often {
+                        supervisor.send(&verdict, vec![]).unwrap();
+                    }
                     network.send(&answer, vec![]).ok();
                 }
                 Ok(_) => {}
@@ -278,6 +287,9 @@ fn auth() {
                         networks.insert(connection, Channel::new(fds.into_iter().next().unwrap()));
                     }
                     SupervisorToAuth::Gone(id) => drop(networks.remove(&id)),
+                    SupervisorToAuth::Ping => {
+                        supervisor.send(&AuthToSupervisor::Pong, vec![]).unwrap();
+                    }
                 }
             }
         }
@@ -286,6 +298,29 @@ fn auth() {
 
 /// A session of this name has a display that fails.
 pub const NO_DISPLAY: &str = "no display";
+/// A session of this name has a display that says everything too often.
+pub const NOISY_DISPLAY: &str = "noisy display";
+
+fn noise(supervisor: &mut Channel<DisplayToSupervisor, SupervisorToDisplay>) {
+    let violation = |peer| {
+        let what = "noise".into();
+        DisplayToSupervisor::Violation(Violation { peer, what })
+    };
+    let reason = "noise".to_owned();
+    for message in [
+        DisplayToSupervisor::Ready,
+        DisplayToSupervisor::Pong,
+        violation(Peer::Network(ConnectionId(1))),
+        violation(Peer::Encoder(ConnectionId(1))),
+        violation(Peer::Network(ConnectionId(4711))),
+        DisplayToSupervisor::Failed { reason },
+    ] {
+        for _ in 0..500 {
+            let _ = supervisor.send(&message, vec![]);
+        }
+    }
+    while supervisor.wants_write() && supervisor.flush().is_ok() {}
+}
 
 fn display() {
     let mut supervisor: Channel<DisplayToSupervisor, SupervisorToDisplay> =
@@ -302,10 +337,13 @@ fn display() {
                         .send(&DisplayToSupervisor::Failed { reason }, vec![])
                         .unwrap();
                 }
-                SupervisorToDisplay::Start { .. } => {
+                SupervisorToDisplay::Start { name, .. } => {
                     supervisor
                         .send(&DisplayToSupervisor::Ready, vec![])
                         .unwrap();
+                    if name == NOISY_DISPLAY {
+                        noise(&mut supervisor);
+                    }
                     supervisor
                         .send(&DisplayToSupervisor::Windows(1), vec![])
                         .unwrap();
@@ -324,6 +362,9 @@ fn display() {
                     say(&format!("INFO encoder {connection}"));
                 }
                 SupervisorToDisplay::Gone(connection) => say(&format!("INFO gone {connection}")),
+                SupervisorToDisplay::Ping => {
+                    supervisor.send(&DisplayToSupervisor::Pong, vec![]).unwrap();
+                }
                 SupervisorToDisplay::Describe { token } => {
                     let root = Size::new(640, 480).unwrap();
                     let description = DisplayToSupervisor::Description {

@@ -26,6 +26,9 @@ tests![
     a_display_that_keeps_dying_is_given_up,
     a_killed_auth_costs_logins_in_flight_only,
     the_end_of_a_client_is_accounted,
+    who_dies,
+    a_worker_that_hangs_is_replaced,
+    nobody_fills_the_log,
     rules_are_kept_or_the_breaker_ends,
     records_cannot_be_forged,
     probes_cost_nothing,
@@ -477,6 +480,186 @@ fn the_end_of_a_client_is_accounted() {
     }
 }
 
+/// The table of the architecture page, row by row: which clients notice, and how.
+fn who_dies() {
+    struct Row {
+        role: &'static str,
+        /// What the first client hears.
+        victim: &'static str,
+        /// What the second one hears, if anything.
+        other: &'static str,
+        replaced: bool,
+        stranger_lives: bool,
+    }
+    const ROWS: [Row; 4] = [
+        Row {
+            role: "network",
+            victim: "",
+            other: "what?",
+            replaced: false,
+            stranger_lives: true,
+        },
+        Row {
+            role: "encoder",
+            victim: "new-encoder",
+            other: "what?",
+            replaced: true,
+            stranger_lives: true,
+        },
+        Row {
+            role: "display",
+            victim: "new-display",
+            other: "new-display",
+            replaced: true,
+            stranger_lives: true,
+        },
+        Row {
+            role: "auth",
+            victim: "what?",
+            other: "what?",
+            replaced: true,
+            stranger_lives: false,
+        },
+    ];
+    for row in ROWS {
+        for (signal, level, text) in [
+            (Signal::SIGKILL, "warn", "was killed by SIGKILL"),
+            (Signal::SIGSEGV, "error", "was killed by SIGSEGV"),
+            (Signal::SIGABRT, "error", "was killed by SIGABRT"),
+            (
+                Signal::SIGSYS,
+                "error",
+                "was killed by its sandbox (SIGSYS)",
+            ),
+        ] {
+            let what = format!("{} by {signal}", row.role);
+            let mut bench = Bench::new(|_| {});
+            let mut victim = bench.attached("a", "share steal");
+            wait_for("its encoder", || bench.pids("encoder").pop());
+            let pid = bench.pids(row.role)[0];
+            let mut other = bench.attached("b", "share steal");
+            let mut stranger = bench.unix();
+            stranger.say("hello").expect("start").expect("what?");
+            wait_for("all of them", || {
+                let encoders = bench.pids("encoder").len();
+                (encoders == 2 && bench.pids("network").len() == 3).then_some(())
+            });
+            let before = bench.pids(row.role).len();
+            kill(Pid::from_raw(pid), signal).unwrap();
+            // Role, process and connection are those of the dead.
+            let connection = match row.role {
+                "network" | "encoder" => ",\"connection\":1",
+                _ => "",
+            };
+            let origin = format!("\"role\":\"{}\",\"pid\":{pid}{connection},", row.role);
+            bench.logged(0, &[&format!("\"level\":\"{level}\""), &origin, text]);
+            // The launcher answers.
+            bench.answer(Duration::from_millis(if row.role == "display" {
+                1000
+            } else {
+                0
+            }));
+            for (client, expected) in [(&mut victim, row.victim), (&mut other, row.other)] {
+                if expected == "what?" {
+                    client.say("still there?");
+                }
+                assert_eq!(client.hear(), expected, "{what}");
+            }
+            let expected = if row.stranger_lives { "what?" } else { "" };
+            assert_eq!(stranger.say("still there?").hear(), expected, "{what}");
+            if row.replaced {
+                wait_for("the next one", || {
+                    (bench.pids(row.role).len() == before + 1).then_some(())
+                });
+            }
+            // Whoever comes now is served.
+            let mut next = bench.attached("c", "share steal");
+            assert_eq!(
+                bench.pids(row.role).len() > before,
+                row.replaced || before > 1
+            );
+            let sandbox = u32::from(signal == Signal::SIGSYS);
+            next.say("stop").expect("disconnect server shutdown");
+            let deaths = bench
+                .lines()
+                .iter()
+                .filter(|line| line.contains("by its sandbox"))
+                .count();
+            assert_eq!(deaths, sandbox as usize, "{what}");
+            assert_eq!(bench.stopped(), 0, "{what}");
+        }
+    }
+}
+
+fn a_worker_that_hangs_is_replaced() {
+    let mut bench = Bench::new(|_| {});
+    let mut attached = bench.attached("a", "share steal");
+    let stopped = ["auth", "display"].map(|role| bench.kill_last(role, Signal::SIGSTOP));
+    // A login is under way, and a client says that display does not read.
+    let mut stranger = bench.unix();
+    stranger.say("login ok").expect("start");
+    attached.say("accuse display");
+    let start = Instant::now();
+    for (role, pid) in ["auth", "display"].into_iter().zip(stopped) {
+        let origin = format!("\"role\":\"{role}\",\"pid\":{pid},");
+        wait_for("the end of one that hangs", || {
+            bench.answer(Duration::from_millis(1));
+            let mut lines = bench.lines().into_iter();
+            lines.find(|line| line.contains(&origin) && line.contains("has not answered for 10 s"))
+        });
+    }
+    println!("noticed after {:?}", start.elapsed());
+    stranger.expect_end();
+    // The accuser was right.
+    bench.answer(Duration::from_millis(1000));
+    attached.expect("new-display");
+    bench.attached("b", "share steal");
+    attached.say("stop").expect("disconnect server shutdown");
+    assert_eq!(bench.stopped(), 0);
+}
+
+/// Whatever a worker repeats, it is written once.
+fn nobody_fills_the_log() {
+    let mut bench = Bench::start(|spec| spec.session_name = fake::NOISY_DISPLAY.into());
+    let told = LauncherToSupervisor::XReady {
+        display: 77,
+        adopted: false,
+    };
+    bench.launcher.send(&told, vec![]).unwrap();
+    wait_for("a display that is given up", || {
+        bench.answer(Duration::from_millis(5));
+        let gave_up = "the display keeps failing";
+        bench
+            .lines()
+            .into_iter()
+            .find(|line| line.contains(gave_up))
+    });
+    let count = |bench: &Bench, text: &str| {
+        let lines = bench.lines();
+        lines.iter().filter(|line| line.contains(text)).count()
+    };
+    let deaths = bench.pids("display").len();
+    assert_eq!(count(&bench, "display: noise"), deaths);
+    assert_eq!(count(&bench, "the display is back"), deaths - 1);
+    assert_eq!(count(&bench, "violation"), 0);
+
+    let mut client = bench.unix();
+    client
+        .say("login storm")
+        .expect("start")
+        .expect("rejected")
+        .expect_end();
+    bench.logged(0, &["\"network\"", "\"connection\":1", "the process"]);
+    assert_eq!(count(&bench, "is refused by fake"), 1);
+    drop(bench);
+
+    let bench = Bench::new(|_| {});
+    let mut client = bench.attached("a", "share steal");
+    client.say("accuse display often").expect_end();
+    bench.logged(0, &["\"network\"", "\"connection\":1", "the process"]);
+    assert_eq!(count(&bench, "network of connection 1 reports display"), 1);
+}
+
 fn rules_are_kept_or_the_breaker_ends() {
     let bench = Bench::new(|_| {});
     let mut victim = bench.attached("a", "share steal");
@@ -553,6 +736,9 @@ fn records_cannot_be_forged() {
 fn probes_cost_nothing() {
     let bench = Bench::new(|_| {});
     bench.logged(0, &["attach with"]);
+    wait_for("what workers say at their start", || {
+        (bench.pids("auth").len() + bench.pids("display").len() == 2).then_some(())
+    });
     let before = bench.lines().len();
     for _ in 0..200 {
         drop(UnixStream::connect(&bench.unix).unwrap());

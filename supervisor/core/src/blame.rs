@@ -1,0 +1,161 @@
+//! Who ends when one worker says that another broke the rules of their channel, or that it does
+//! not read.
+//!
+//! Nobody's word counts against somebody he has no channel to. A connection's own workers are
+//! believed about each other. About `auth` and `display`, on which everybody depends, they are
+//! not: they may be the attacker. The accused is asked for a sign of life; if it gives one, the
+//! accuser ends, and if it does not, it is the accused that hangs and is replaced.
+
+use crate::client::Connection;
+use crate::log::Level;
+use crate::session::Session;
+use ipc::verdict::{Peer, Violation};
+use std::time::Instant;
+
+/// Whom a report ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judgement {
+    /// It is believed.
+    Accused(Peer),
+    /// It cannot be true, or is nothing that the reporter could know.
+    Reporter,
+    /// Let us hear the accused.
+    Ask,
+}
+
+fn judge(reporter: Peer, accused: Peer) -> Judgement {
+    match (reporter, accused) {
+        (Peer::Auth, Peer::Network(_)) | (Peer::Display, Peer::Network(_) | Peer::Encoder(_)) => {
+            Judgement::Accused(accused)
+        }
+        // They do not know their own number: it is about each other.
+        (Peer::Network(own), Peer::Encoder(_)) => Judgement::Accused(Peer::Encoder(own)),
+        (Peer::Encoder(own), Peer::Network(_)) => Judgement::Accused(Peer::Network(own)),
+        (Peer::Network(_), Peer::Auth | Peer::Display) | (Peer::Encoder(_), Peer::Display) => {
+            Judgement::Ask
+        }
+        _ => Judgement::Reporter,
+    }
+}
+
+impl Session {
+    /// A worker says that another broke the rules of their channel.
+    pub fn report(&mut self, reporter: Peer, violation: &Violation, now: Instant) {
+        let Violation { peer, what } = violation;
+        match judge(reporter, *peer) {
+            Judgement::Accused(accused) => {
+                self.sentence(accused, reporter, accused, what, "ended");
+            }
+            Judgement::Reporter => self.disbelieve(reporter, *peer, what),
+            Judgement::Ask if *peer == Peer::Auth => {
+                self.auth.accuse(reporter, what, &mut self.log, now);
+            }
+            Judgement::Ask => self.display.accuse(reporter, what, &mut self.log, now),
+        }
+    }
+
+    /// The accused lives and answers: the reporter ends.
+    pub fn disbelieve(&mut self, reporter: Peer, accused: Peer, what: &str) {
+        let verdict = "not believed, the reporter is ended";
+        self.sentence(reporter, reporter, accused, what, verdict);
+    }
+
+    /// Ends one of the two. Of one that is gone, or ends already, nothing is said again: nobody
+    /// fills the log with it.
+    fn sentence(&mut self, ended: Peer, reporter: Peer, accused: Peer, what: &str, verdict: &str) {
+        let is_first = match ended {
+            Peer::Auth => self.auth.worker.as_mut().is_some_and(|it| it.condemn()),
+            Peer::Display => self.display.worker.as_mut().is_some_and(|it| it.condemn()),
+            Peer::Network(id) => {
+                let connection = self.connections.get_mut(&id);
+                connection.is_some_and(Connection::condemn)
+            }
+            Peer::Encoder(id) => {
+                let connection = self.connections.get_mut(&id);
+                let encoder = connection.and_then(Connection::encoder_mut);
+                encoder.is_some_and(|it| it.condemn())
+            }
+        };
+        if !is_first {
+            return;
+        }
+        self.counters.violations += 1;
+        let connection = match ended {
+            Peer::Network(id) | Peer::Encoder(id) => Some(id.0),
+            Peer::Display | Peer::Auth => None,
+        };
+        let text = format!(
+            "violation: {} reports {}: {what} ({verdict})",
+            name(reporter),
+            name(accused)
+        );
+        self.log.own(Level::Error, connection, &text);
+    }
+}
+
+fn name(peer: Peer) -> String {
+    match peer {
+        Peer::Network(id) => format!("network of connection {id}"),
+        Peer::Encoder(id) => format!("encoder of connection {id}"),
+        Peer::Display => "display".into(),
+        Peer::Auth => "auth".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ipc::ConnectionId;
+
+    #[test]
+    fn the_whole_table() {
+        let (own, other) = (ConnectionId(1), ConnectionId(2));
+        let (network, encoder) = (Peer::Network, Peer::Encoder);
+        for (reporter, accused, expected) in [
+            (
+                Peer::Auth,
+                network(other),
+                Judgement::Accused(network(other)),
+            ),
+            (Peer::Auth, encoder(other), Judgement::Reporter),
+            (Peer::Auth, Peer::Display, Judgement::Reporter),
+            (Peer::Auth, Peer::Auth, Judgement::Reporter),
+            (
+                Peer::Display,
+                network(other),
+                Judgement::Accused(network(other)),
+            ),
+            (
+                Peer::Display,
+                encoder(other),
+                Judgement::Accused(encoder(other)),
+            ),
+            (Peer::Display, Peer::Auth, Judgement::Reporter),
+            (Peer::Display, Peer::Display, Judgement::Reporter),
+            // Whatever number they say.
+            (
+                network(own),
+                encoder(other),
+                Judgement::Accused(encoder(own)),
+            ),
+            (
+                encoder(own),
+                network(other),
+                Judgement::Accused(network(own)),
+            ),
+            (network(own), network(other), Judgement::Reporter),
+            (encoder(own), encoder(other), Judgement::Reporter),
+            (encoder(own), Peer::Auth, Judgement::Reporter),
+            // On these everybody depends.
+            (network(own), Peer::Auth, Judgement::Ask),
+            (network(own), Peer::Display, Judgement::Ask),
+            (encoder(own), Peer::Display, Judgement::Ask),
+        ] {
+            assert_eq!(
+                judge(reporter, accused),
+                expected,
+                "{reporter:?} {accused:?}"
+            );
+        }
+    }
+}
