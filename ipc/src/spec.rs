@@ -115,12 +115,25 @@ pub struct LauncherSpec {
     pub chdir: Option<PathBuf>,
     /// User and group of X server and commands, with supplementary groups, in a start as root.
     pub user: Option<SessionUser>,
-    /// The session directory, mode 0700, exists.
+    /// The session directory, which exists and in which only we can write.
     pub session_dir: PathBuf,
     /// Files outside of it to remove at the end (unix sockets, the pid file).
-    pub remove_at_end: Vec<PathBuf>,
+    pub remove_at_end: Vec<MadeFile>,
     /// The user's Xauthority file, which gets the cookie too.
     pub xauthority: Option<PathBuf>,
+}
+
+/// A file that was made for the session: this one and no other is removed at its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeFile {
+    /// Where.
+    pub path: PathBuf,
+    /// Device and inode number tell it from what may be there later.
+    pub device: u64,
+    /// See `device`.
+    pub inode: u64,
+    /// Made with the rights of the session's user, and removed with them, in a start as root.
+    pub by_user: bool,
 }
 
 /// Who the applications run as.

@@ -67,7 +67,11 @@ impl Session {
                 chown(path, Some(user.uid), Some(user.gid)).unwrap();
             }
         }
-        let password = home.join("password.txt");
+        let password = match start {
+            Start::User => home.join("password.txt"),
+            // Where only root can replace it.
+            Start::Root => directory.path().join("password.txt"),
+        };
         std::fs::write(&password, PASSWORD).unwrap();
         chmod(&password, 0o600);
         if Uid::effective().is_root() && start == Start::User {
@@ -144,7 +148,10 @@ impl Session {
 
     /// A file with the password.
     pub fn password_file(&self) -> PathBuf {
-        self.home().join("password.txt")
+        match self.start {
+            Start::User => self.home().join("password.txt"),
+            Start::Root => self.directory.path().join("password.txt"),
+        }
     }
 
     /// The supervisor.
@@ -159,7 +166,7 @@ impl Session {
 
     /// A look at the session's X server, with its cookie.
     pub fn screen(&self) -> Screen {
-        let xauthority = self.session_dir().join("xauthority");
+        let xauthority = self.session_dir().join("x11/xauthority");
         eventually(
             "connect to the session's X server",
             Duration::from_secs(10),

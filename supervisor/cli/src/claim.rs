@@ -2,14 +2,17 @@
 
 use crate::error::{Error, Result, reason};
 use crate::listen::{State, probe};
-use crate::places::{LAUNCHER_SOCKET, PID_FILE, Places, SOCKET, ensure};
+use crate::places::{LAUNCHER_SOCKET, PID_FILE, Places, SOCKET, X11, ensure};
+use crate::start::open_path;
 use crate::undo::Undo;
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket};
-use std::fs::{DirBuilder, File};
-use std::io::{ErrorKind, Read};
+use nix::sys::stat::{Mode, fstat, fstatat};
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Free displays are looked for from this one on, away from those of login screens and of ssh.
@@ -24,7 +27,8 @@ const MAX_PID_FILE: u64 = 32;
 pub struct Claim {
     /// Its number.
     pub display: u32,
-    /// Its session directory, mode 0700.
+    /// Its session directory, in which only we can write. In a start as root the session's user
+    /// may enter it (mode 0711): what is in there has modes of its own.
     pub dir: PathBuf,
     /// The channel to a launcher whose supervisor has ended.
     pub launcher: Option<OwnedFd>,
@@ -36,7 +40,7 @@ pub struct Claim {
 /// What says that an X server has this display.
 fn x_server(display: u32) -> Option<String> {
     let lock = format!("/tmp/.X{display}-lock");
-    if let Some(text) = small_file(Path::new(&lock))
+    if let Some(text) = files::small(Path::new(&lock), MAX_PID_FILE)
         && let Ok(pid) = text.trim().parse::<u32>()
         && Path::new(&format!("/proc/{pid}")).exists()
     {
@@ -46,24 +50,8 @@ fn x_server(display: u32) -> Option<String> {
     (probe(Path::new(&socket)) == State::Live).then(|| format!("an X server answers at {socket}"))
 }
 
-/// What is in a file that says a process id, where others may have put a link, or a pipe that
-/// nobody writes to.
-fn small_file(path: &Path) -> Option<String> {
-    let file = File::options()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)
-        .ok()?;
-    let mut text = String::new();
-    let ordinary = file.metadata().ok()?.is_file();
-    ordinary
-        .then(|| file.take(MAX_PID_FILE).read_to_string(&mut text).ok())
-        .flatten()?;
-    Some(text)
-}
-
 fn runs_supervisor(pid_file: &Path) -> Option<u32> {
-    let pid = small_file(pid_file)?.trim().parse().ok()?;
+    let pid = files::small(pid_file, MAX_PID_FILE)?.trim().parse().ok()?;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     is_live_supervisor(&stat).then_some(pid)
 }
@@ -76,22 +64,62 @@ fn is_live_supervisor(stat: &str) -> bool {
         .is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
-/// Connects to a launcher that waits for a supervisor.
-fn adopt(dir: &Path) -> Option<OwnedFd> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).ok()?;
-    let address = UnixAddr::new(&dir.join(LAUNCHER_SOCKET)).ok()?;
-    connect(socket.as_raw_fd(), &address).ok()?;
-    // In a start as root the directory is the user's: only a launcher of ours is believed.
-    let peer = getsockopt(&socket, PeerCredentials).ok()?;
-    (peer.uid() == nix::unistd::geteuid().as_raw()).then_some(socket)
+/// Connects to a launcher that waits for a supervisor. The directory is ours alone, and no link
+/// is followed: it is the launcher of this session and no other.
+///
+/// # Errors
+/// The session is another user's.
+fn adopt(dir: &Path, user: u32) -> Result<Option<OwnedFd>> {
+    let fail = |why: String| Error::new(format!("directory {}: {why}", dir.display()));
+    let Ok(dir_fd) = open_path(dir, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW) else {
+        return Ok(None);
+    };
+    let socket = || -> nix::Result<Option<OwnedFd>> {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let there = openat(&dir_fd, LAUNCHER_SOCKET, flags, Mode::empty())?;
+        let meta = fstat(&there)?;
+        let me = nix::unistd::geteuid().as_raw();
+        if meta.st_mode & libc::S_IFMT != libc::S_IFSOCK || meta.st_uid != me {
+            return Ok(None);
+        }
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+        let path = format!("/proc/self/fd/{}", there.as_raw_fd());
+        connect(socket.as_raw_fd(), &UnixAddr::new(path.as_str())?)?;
+        // A launcher is of the user who starts the session: in a start as root, root.
+        let peer = getsockopt(&socket, PeerCredentials)?;
+        Ok((peer.uid() == me).then_some(socket))
+    };
+    let Ok(Some(socket)) = socket() else {
+        return Ok(None);
+    };
+    // Whose applications they are is said by the one directory that is theirs.
+    let whose = fstatat(&dir_fd, X11, AtFlags::AT_SYMLINK_NOFOLLOW)
+        .map_err(|error| fail(format!("{X11}: {}", reason(&error.into()))))?
+        .st_uid;
+    match whose == user {
+        true => Ok(Some(socket)),
+        false => Err(fail(format!(
+            "holds the applications of the user {whose}: end them with `bulkhead stop`, or choose another display"
+        ))),
+    }
 }
 
-/// Claims a display: this one, or a free one.
+/// Makes a session directory.
+fn make(dir: &Path) -> std::io::Result<()> {
+    DirBuilder::new().mode(0o700).create(dir)?;
+    if nix::unistd::geteuid().is_root() {
+        // The session's user comes to the socket and the cookie, and can replace neither.
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o711))?;
+    }
+    Ok(())
+}
+
+/// Claims a display for a session of this user: this one, or a free one.
 ///
 /// # Errors
 /// It is taken, or the session directory cannot be made.
-pub fn claim(wanted: Option<u32>, places: &Places, undo: &mut Undo) -> Result<Claim> {
+pub fn claim(wanted: Option<u32>, user: u32, places: &Places, undo: &mut Undo) -> Result<Claim> {
     let mode = if nix::unistd::geteuid().is_root() {
         0o755
     } else {
@@ -99,7 +127,7 @@ pub fn claim(wanted: Option<u32>, places: &Places, undo: &mut Undo) -> Result<Cl
     };
     undo.directories(ensure(&places.sessions, mode)?);
     if let Some(display) = wanted {
-        return claim_this(display, places, undo);
+        return claim_this(display, user, places, undo);
     }
     for display in FIRST_FREE..FIRST_FREE + TRIED {
         let dir = places.session(display);
@@ -117,7 +145,7 @@ pub fn claim(wanted: Option<u32>, places: &Places, undo: &mut Undo) -> Result<Cl
         if x_server(display).is_some() {
             continue;
         }
-        match DirBuilder::new().mode(0o700).create(&dir) {
+        match make(&dir) {
             Ok(()) => {
                 undo.tree(&dir);
                 return Ok(Claim {
@@ -143,20 +171,17 @@ pub fn claim(wanted: Option<u32>, places: &Places, undo: &mut Undo) -> Result<Cl
     )))
 }
 
-fn claim_this(display: u32, places: &Places, undo: &mut Undo) -> Result<Claim> {
+fn claim_this(display: u32, user: u32, places: &Places, undo: &mut Undo) -> Result<Claim> {
     let dir = places.session(display);
     let fail = |why: String| Error::new(format!("directory {}: {why}", dir.display()));
-    match DirBuilder::new().mode(0o700).create(&dir) {
+    match make(&dir) {
         Ok(()) => undo.tree(&dir),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let meta = dir
                 .symlink_metadata()
                 .map_err(|error| fail(reason(&error)))?;
-            let uid = nix::unistd::geteuid();
-            if !meta.is_dir()
-                || (meta.uid() != uid.as_raw() && !uid.is_root())
-                || meta.mode() & 0o022 != 0
-            {
+            let me = nix::unistd::geteuid().as_raw();
+            if !meta.is_dir() || meta.uid() != me || meta.mode() & 0o022 != 0 {
                 return Err(fail("is not a session directory of ours (a directory of this user that others cannot write)".into()));
             }
             let live = if probe(&dir.join(SOCKET)) == State::Live {
@@ -172,7 +197,7 @@ fn claim_this(display: u32, places: &Places, undo: &mut Undo) -> Result<Claim> {
                     "display :{display} is taken: {why}; choose another, or end that session with: bulkhead stop :{display}"
                 )));
             }
-            if let Some(launcher) = adopt(&dir) {
+            if let Some(launcher) = adopt(&dir, user)? {
                 return Ok(Claim {
                     display,
                     dir,
@@ -206,20 +231,8 @@ pub fn abstract_name(display: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_is_waited_for_in_place_of_a_lock() {
-        let tmp = tempfile::tempdir().unwrap();
-        let path = tmp.path().join("lock");
-        std::fs::write(&path, "      1234\n").unwrap();
-        assert_eq!(small_file(&path).unwrap().trim(), "1234");
-        let link = tmp.path().join("link");
-        std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert_eq!(small_file(&link), None);
-        std::fs::remove_file(&path).unwrap();
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert_eq!(small_file(&path), None);
-    }
+    use files::Spot;
+    use std::os::unix::fs::{lchown, symlink};
 
     #[test]
     fn a_supervisor_that_has_ended_holds_nothing() {
@@ -227,6 +240,18 @@ mod tests {
         assert!(!is_live_supervisor("17 (bulkhead-superv) Z 1 17 17"));
         assert!(!is_live_supervisor("17 (xterm) S 1 17 17"));
         assert!(!is_live_supervisor(""));
+    }
+
+    fn me() -> u32 {
+        nix::unistd::geteuid().as_raw()
+    }
+
+    fn launcher(path: &Path) -> OwnedFd {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let launcher = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
+        nix::sys::socket::bind(launcher.as_raw_fd(), &UnixAddr::new(path).unwrap()).unwrap();
+        nix::sys::socket::listen(&launcher, nix::sys::socket::Backlog::new(4).unwrap()).unwrap();
+        launcher
     }
 
     fn places(dir: &Path) -> Places {
@@ -244,10 +269,11 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let places = places(tmp.path());
         let (mut undo, mut other) = (Undo::default(), Undo::default());
-        let first = claim(None, &places, &mut undo).unwrap();
+        let first = claim(None, me(), &places, &mut undo).unwrap();
         assert!(first.display >= FIRST_FREE && first.launcher.is_none());
-        assert_eq!(first.dir.metadata().unwrap().mode() & 0o777, 0o700);
-        let second = claim(None, &places, &mut other).unwrap();
+        let mode = if me() == 0 { 0o711 } else { 0o700 };
+        assert_eq!(first.dir.metadata().unwrap().mode() & 0o777, mode);
+        let second = claim(None, me(), &places, &mut other).unwrap();
         assert!(second.display > first.display);
         drop((undo, other));
         assert!(!first.dir.exists() && !second.dir.exists());
@@ -261,7 +287,7 @@ mod tests {
                 let places = places(home.path());
                 scope.spawn(move || {
                     let mut undo = Undo::default();
-                    (claim(None, &places, &mut undo).unwrap(), undo)
+                    (claim(None, me(), &places, &mut undo).unwrap(), undo)
                 })
             };
             let started: Vec<_> = homes.iter().map(start).collect();
@@ -278,10 +304,10 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let places = places(tmp.path());
         let mut undo = Undo::default();
-        let claimed = claim(Some(54321), &places, &mut undo).unwrap();
+        let claimed = claim(Some(54321), me(), &places, &mut undo).unwrap();
         let _socket =
-            crate::listen::unix(&claimed.dir.join(SOCKET), 0o600, None, &mut undo).unwrap();
-        let error = claim(Some(54321), &places, &mut Undo::default())
+            crate::listen::unix(&Spot::new(&claimed.dir.join(SOCKET), None), 0o600, None).unwrap();
+        let error = claim(Some(54321), me(), &places, &mut Undo::default())
             .unwrap_err()
             .to_string();
         assert!(
@@ -295,23 +321,67 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let places = places(tmp.path());
         let mut undo = Undo::default();
-        let claimed = claim(Some(54322), &places, &mut undo).unwrap();
+        let claimed = claim(Some(54322), me(), &places, &mut undo).unwrap();
         assert!(
-            claim(Some(54322), &places, &mut Undo::default())
+            claim(Some(54322), me(), &places, &mut Undo::default())
                 .unwrap()
                 .launcher
                 .is_none()
         );
-        let flags = SockFlag::SOCK_CLOEXEC;
-        let launcher = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
-        let address = UnixAddr::new(&claimed.dir.join(LAUNCHER_SOCKET)).unwrap();
-        nix::sys::socket::bind(launcher.as_raw_fd(), &address).unwrap();
-        nix::sys::socket::listen(&launcher, nix::sys::socket::Backlog::new(4).unwrap()).unwrap();
+        let found = || claim(Some(54322), me(), &places, &mut Undo::default());
+        let _launcher = launcher(&claimed.dir.join(LAUNCHER_SOCKET));
+        std::fs::create_dir(claimed.dir.join(X11)).unwrap();
+        assert!(found().unwrap().launcher.is_some());
+
+        // Another session's launcher, at the end of a link.
+        let elsewhere = tempfile::tempdir().unwrap();
+        let _other = launcher(&elsewhere.path().join("s"));
+        std::fs::remove_file(claimed.dir.join(LAUNCHER_SOCKET)).unwrap();
+        symlink(
+            elsewhere.path().join("s"),
+            claimed.dir.join(LAUNCHER_SOCKET),
+        )
+        .unwrap();
+        assert!(found().unwrap().launcher.is_none());
+        std::fs::remove_dir(claimed.dir.join(X11)).unwrap();
+        let real = places.session(54399);
+        std::fs::rename(&claimed.dir, &real).unwrap();
+        symlink(&real, &claimed.dir).unwrap();
         assert!(
-            claim(Some(54322), &places, &mut Undo::default())
-                .unwrap()
-                .launcher
-                .is_some()
+            found()
+                .unwrap_err()
+                .to_string()
+                .contains("is not a session directory")
+        );
+        std::fs::remove_file(&claimed.dir).unwrap();
+    }
+
+    #[test]
+    fn applications_stay_their_users() {
+        if me() != 0 {
+            return;
+        }
+        let tmp = tempfile::tempdir().unwrap();
+        let places = places(tmp.path());
+        let mut undo = Undo::default();
+        let claimed = claim(Some(54324), 65534, &places, &mut undo).unwrap();
+        let _launcher = launcher(&claimed.dir.join(LAUNCHER_SOCKET));
+        let x11 = claimed.dir.join(X11);
+        std::fs::create_dir(&x11).unwrap();
+        lchown(&x11, Some(65534), None).unwrap();
+        let found = |user| claim(Some(54324), user, &places, &mut Undo::default());
+        assert!(found(65534).unwrap().launcher.is_some());
+        let error = found(65533).unwrap_err().to_string();
+        assert!(error.contains("applications of the user 65534"), "{error}");
+        // A socket that the user could have put there, and a directory that is the user's.
+        lchown(claimed.dir.join(LAUNCHER_SOCKET), Some(65534), None).unwrap();
+        assert!(found(65534).unwrap().launcher.is_none());
+        lchown(&claimed.dir, Some(65534), None).unwrap();
+        assert!(
+            found(65534)
+                .unwrap_err()
+                .to_string()
+                .contains("is not a session directory")
         );
     }
 
@@ -319,7 +389,8 @@ mod tests {
     fn what_is_no_session_directory_is_refused() {
         let tmp = tempfile::tempdir().unwrap();
         std::fs::write(tmp.path().join("54323"), "").unwrap();
-        let error = claim(Some(54323), &places(tmp.path()), &mut Undo::default()).unwrap_err();
+        let error =
+            claim(Some(54323), me(), &places(tmp.path()), &mut Undo::default()).unwrap_err();
         assert!(
             error.to_string().contains("not a session directory"),
             "{error}"

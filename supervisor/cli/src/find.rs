@@ -6,17 +6,17 @@ use crate::listen::{State, probe};
 use crate::options::display;
 use crate::places::{Places, SOCKET};
 use crate::users;
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::sys::socket::{UnixAddr, getsockopt, sockopt::PeerCredentials};
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{self, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a server on the network may take to accept.
+/// How long a server may take to accept.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A socket that looks like a session's.
@@ -180,7 +180,7 @@ impl Target {
     pub fn connect(&self, places: &Places) -> Result<OwnedFd> {
         match self {
             Self::Display(display) => connect_display(*display, places),
-            Self::Path(path) => UnixStream::connect(path)
+            Self::Path(path) => connect_path(path)
                 .map(OwnedFd::from)
                 .map_err(|error| Error::new(format!("{}: {}", path.display(), reason(&error)))),
             Self::Abstract(name) => connect_abstract(name)
@@ -196,10 +196,14 @@ impl Target {
     }
 }
 
+fn connect_path(path: &Path) -> io::Result<UnixStream> {
+    files::connect(&UnixAddr::new(path)?, CONNECT_TIMEOUT)
+}
+
 /// Anybody may listen at an abstract name: the kernel says who does.
 fn connect_abstract(name: &str) -> Option<OwnedFd> {
-    let address = net::SocketAddr::from_abstract_name(name).ok()?;
-    let stream = UnixStream::connect_addr(&address).ok()?;
+    let address = UnixAddr::new_abstract(name.as_bytes()).ok()?;
+    let stream = files::connect(&address, CONNECT_TIMEOUT).ok()?;
     let peer = getsockopt(&stream, PeerCredentials).ok()?;
     (peer.uid() == nix::unistd::geteuid().as_raw() || peer.uid() == 0).then(|| stream.into())
 }
@@ -214,7 +218,7 @@ fn connect_display(display: u32, places: &Places) -> Result<OwnedFd> {
     }));
     let mut refused: Option<(PathBuf, std::io::Error)> = None;
     for path in candidates {
-        match UnixStream::connect(&path) {
+        match connect_path(&path) {
             Ok(stream) => return Ok(stream.into()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => refused = refused.or(Some((path, error))),

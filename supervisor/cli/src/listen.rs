@@ -1,7 +1,8 @@
 //! Opens listening sockets.
 
 use crate::error::{Error, Result, reason};
-use crate::undo::Undo;
+use files::{Ids, Spot};
+use ipc::spec::MadeFile;
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::socket::{
@@ -15,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::os::unix::net::{self, UnixListener, UnixStream};
+use std::os::unix::net::{self, UnixListener};
 use std::path::Path;
 
 /// Connections that may wait to be accepted.
@@ -50,8 +51,8 @@ impl State {
 /// Connects to a unix socket and says nothing.
 #[must_use]
 pub fn probe(path: &Path) -> State {
-    match UnixStream::connect(path) {
-        Ok(_) => State::Live,
+    match files::listens(path) {
+        Ok(()) => State::Live,
         Err(error) => match error.kind() {
             ErrorKind::NotFound => State::Dead,
             ErrorKind::PermissionDenied => State::Inaccessible,
@@ -65,22 +66,31 @@ fn listening(socket: OwnedFd) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Listens at a path with this mode; a dead socket that lies there is replaced.
+/// Makes room for a socket: only a dead one is removed.
+fn make_room(path: &Path) -> io::Result<()> {
+    let Ok(meta) = path.symlink_metadata() else {
+        return Ok(());
+    };
+    if !meta.file_type().is_socket() {
+        return Err(io::Error::other("something else is there"));
+    }
+    match probe(path) {
+        State::Live => Err(io::Error::other("another server listens there")),
+        _ => std::fs::remove_file(path),
+    }
+}
+
+/// Listens at a path with this mode; a dead socket that lies there is replaced. In a start as
+/// root it becomes the user's.
 ///
 /// # Errors
 /// Somebody listens there already, something else is there, or what the kernel says.
-pub fn unix(path: &Path, mode: u32, owner: Option<(u32, u32)>, undo: &mut Undo) -> Result<OwnedFd> {
-    let fail = |why: String| Error::new(format!("unix socket {}: {why}", path.display()));
-    if let Ok(meta) = path.symlink_metadata() {
-        if !meta.file_type().is_socket() {
-            return Err(fail("something else is there".into()));
-        }
-        if probe(path) == State::Live {
-            return Err(fail("another server listens there".into()));
-        }
-        std::fs::remove_file(path).map_err(|error| fail(reason(&error)))?;
-    }
-    let bind_with_mode = || -> nix::Result<OwnedFd> {
+pub fn unix(spot: &Spot, mode: u32, owner: Option<Ids>) -> Result<(OwnedFd, MadeFile)> {
+    let fail = |why: &str| {
+        let path = spot.path.display();
+        Error::new(format!("unix socket {path}: {why}{}", spot.rights()))
+    };
+    let bind_with_mode = |path: &Path| -> nix::Result<OwnedFd> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
         let address = UnixAddr::new(path)?;
@@ -92,21 +102,35 @@ pub fn unix(path: &Path, mode: u32, owner: Option<(u32, u32)>, undo: &mut Undo) 
         bare.map(umask);
         bound.map(|()| socket)
     };
-    let socket = bind_with_mode().map_err(|error| {
-        fail(match error {
-            Errno::ENAMETOOLONG => "the path is too long for a socket (107 bytes)".into(),
-            error => reason(&error.into()),
+    let make = |path: &Path| {
+        make_room(path)?;
+        bind_with_mode(path).map_err(|error| match error {
+            Errno::ENAMETOOLONG => {
+                io::Error::other("the path is too long for a socket (107 bytes)")
+            }
+            error => error.into(),
         })
-    })?;
-    undo.file(path);
-    if let Some((uid, gid)) = owner {
-        give(path, uid, gid).map_err(|error| fail(reason(&error)))?;
+    };
+    let said = |error: io::Error| fail(&reason(&error));
+    let socket = spot.act(make).map_err(said)?;
+    let made = files::made(spot).map_err(said)?;
+    let ready = || {
+        if let (Some(owner), None) = (owner, spot.user) {
+            give(&spot.path, owner)?;
+        }
+        listening(socket)
+    };
+    match ready() {
+        Ok(socket) => Ok((socket, made)),
+        Err(error) => {
+            files::remove(&made, owner);
+            Err(said(error))
+        }
     }
-    listening(socket).map_err(|error| fail(reason(&error)))
 }
 
-/// Makes a socket another user's; whoever owns the directory cannot make it mean another file.
-fn give(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+/// Makes a socket another user's.
+fn give(path: &Path, Ids { uid, gid }: Ids) -> io::Result<()> {
     let file = File::options()
         .read(true)
         .custom_flags(libc::O_PATH | libc::O_NOFOLLOW)
@@ -180,23 +204,22 @@ mod tests {
     fn sockets_are_private_and_dead_ones_are_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
-        let mut undo = Undo::default();
-        let first = unix(&path, 0o600, None, &mut undo).unwrap();
+        let spot = Spot::new(&path, None);
+        let (first, _) = unix(&spot, 0o600, None).unwrap();
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
         assert_eq!(probe(&path), State::Live);
-        let error = unix(&path, 0o600, None, &mut Undo::default())
-            .unwrap_err()
-            .to_string();
+        let error = unix(&spot, 0o600, None).unwrap_err().to_string();
         assert!(error.contains("another server listens"), "{error}");
         drop(first);
         assert_eq!(probe(&path), State::Unknown);
-        let again = unix(&path, 0o660, None, &mut undo).unwrap();
+        let (again, made) = unix(&spot, 0o660, None).unwrap();
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o660);
-        drop((again, undo));
+        drop(again);
+        files::remove(&made, None);
         assert!(!path.exists());
         assert_eq!(probe(&path), State::Dead);
         std::fs::write(&path, "").unwrap();
-        assert!(unix(&path, 0o600, None, &mut Undo::default()).is_err());
+        assert!(unix(&spot, 0o600, None).is_err());
         assert!(path.exists());
     }
 

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 fn password(login: &Login) -> Result<Option<Zeroizing<Vec<u8>>>> {
     let fd = match &login.password_file {
         Some(path) => {
-            let secret = secrets::file(path)?;
+            let secret = secrets::file(path, None)?;
             for warning in secret.warnings {
                 eprintln!("bulkhead: warning: {}", crate::error::one_line(&warning));
             }

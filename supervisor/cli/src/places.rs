@@ -12,6 +12,8 @@ pub const SOCKET: &str = "socket";
 pub const LAUNCHER_SOCKET: &str = "launcher.sock";
 /// The file with the supervisor's process id inside a session directory.
 pub const PID_FILE: &str = "server.pid";
+/// The one directory inside a session directory that is the user's in a start as root.
+pub const X11: &str = "x11";
 /// The log inside a session directory.
 pub const LOG_FILE: &str = "server.log";
 
@@ -136,6 +138,16 @@ pub fn host() -> String {
 /// It cannot be made, or others could replace the sockets in it.
 pub fn ensure(dir: &Path, mode: u32) -> Result<Vec<PathBuf>> {
     let fail = |why: String| Error::new(format!("directory {}: {why}", dir.display()));
+    let root = nix::unistd::geteuid().is_root();
+    let others =
+        "others than root can change what this path leads to; choose one that only root can";
+    let there = dir.ancestors().find(|part| part.symlink_metadata().is_ok());
+    if root
+        && there
+            .is_some_and(|there| there != dir && there.is_dir() && files::guard(there).is_none())
+    {
+        return Err(fail(others.into()));
+    }
     let mut made = Vec::new();
     for part in dir.ancestors().collect::<Vec<_>>().into_iter().rev() {
         match DirBuilder::new().mode(mode).create(part) {
@@ -160,20 +172,22 @@ pub fn ensure(dir: &Path, mode: u32) -> Result<Vec<PathBuf>> {
     let uid = nix::unistd::geteuid().as_raw();
     let sticky = meta.mode() & 0o1000 != 0;
     // A stock server that root started makes /run/xpra writable for the group root.
-    let others = if meta.gid() == 0 { 0o002 } else { 0o022 };
+    let writers = if meta.gid() == 0 { 0o002 } else { 0o022 };
     let why = if !meta.is_dir() {
         Some("is not a directory".to_owned())
-    } else if !sticky && meta.uid() != uid && meta.uid() != 0 {
+    } else if meta.uid() != uid && meta.uid() != 0 {
         Some(format!(
             "belongs to the user {}, who could replace the sockets in it",
             meta.uid()
         ))
-    } else if !sticky && meta.mode() & others != 0 {
+    } else if !sticky && meta.mode() & writers != 0 {
         Some(format!(
             "others may write to it (mode {:o}): chmod go-w {}",
             meta.mode() & 0o777,
             dir.display()
         ))
+    } else if root && files::guard(dir).is_none() {
+        Some(others.to_owned())
     } else if nix::unistd::access(dir, nix::unistd::AccessFlags::W_OK).is_err() {
         Some("cannot be written by this user".to_owned())
     } else {

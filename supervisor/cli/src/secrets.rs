@@ -2,6 +2,7 @@
 //! and wiped from where they were typed.
 
 use crate::error::{Error, Result, reason};
+use files::{Ids, Spot};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -50,21 +51,31 @@ pub fn sealed(bytes: &[u8]) -> Result<OwnedFd> {
     })
 }
 
-/// Opens a password file.
+/// Opens a password file. `user` is the session's in a start as root.
 ///
 /// # Errors
 /// It cannot be read, is empty or too long, or others may write it.
-pub fn file(path: &Path) -> Result<Secret> {
+pub fn file(path: &Path, user: Option<Ids>) -> Result<Secret> {
     let shown = path.display();
-    let fail = |why: String| Error::new(format!("password file {shown}: {why}"));
-    let file = File::options()
-        .read(true)
-        .custom_flags(libc::O_NOCTTY)
-        .open(path)
+    let spot = Spot::new(path, user);
+    let fail = |why: String| Error::new(format!("password file {shown}: {why}{}", spot.rights()));
+    // A person may hand a pipe over; another user's is not waited for.
+    let pipes = spot.user.is_none();
+    let wait = if pipes { 0 } else { libc::O_NONBLOCK };
+    let file = spot
+        .act(|path| {
+            File::options()
+                .read(true)
+                .custom_flags(libc::O_NOCTTY | wait)
+                .open(path)
+        })
         .map_err(|error| fail(reason(&error)))?;
     let meta = file.metadata().map_err(|error| fail(reason(&error)))?;
     if meta.is_dir() {
         return Err(fail("is a directory".into()));
+    }
+    if !meta.is_file() && !pipes {
+        return Err(fail("is no ordinary file".into()));
     }
     if !meta.is_file() {
         // A pipe can be read once: keep what came.
@@ -267,13 +278,13 @@ mod tests {
     #[test]
     fn password_files_are_checked() {
         let (_dir, path) = write(0o600, b"secret");
-        let secret = file(&path).unwrap();
+        let secret = file(&path, None).unwrap();
         assert_eq!(
             (secret.warnings, content(secret.fd)),
             (vec![], b"secret".to_vec())
         );
         let (_dir, path) = write(0o644, b"secret\n");
-        let secret = file(&path).unwrap();
+        let secret = file(&path, None).unwrap();
         assert!(secret.warnings[0].contains("others may read it (mode 644)"));
         assert!(secret.warnings[1].contains("part of the password"));
         for (mode, bytes, part) in [
@@ -282,19 +293,21 @@ mod tests {
             (0o600, &[0; 70_000], "longer than 65536"),
         ] {
             let (_dir, path) = write(mode, bytes);
-            let error = file(&path).unwrap_err().to_string();
+            let error = file(&path, None).unwrap_err().to_string();
             assert!(
                 error.contains(part) && error.contains("password.txt"),
                 "{error}"
             );
         }
-        let error = file(Path::new("/nonexistent/p")).unwrap_err().to_string();
+        let error = file(Path::new("/nonexistent/p"), None)
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             error,
             "password file /nonexistent/p: no such file or directory"
         );
         assert!(
-            file(Path::new("/proc"))
+            file(Path::new("/proc"), None)
                 .unwrap_err()
                 .to_string()
                 .contains("is a directory")

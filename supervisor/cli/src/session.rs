@@ -5,6 +5,7 @@ use crate::options::StartArgs;
 use crate::secrets::is_secret_variable;
 use crate::syntax::words;
 use crate::users::{self, User};
+use files::Ids;
 use ipc::spec::{CommandSpec, SessionUser};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,8 @@ const XVFB: &str = "Xvfb +extension GLX +extension Composite +extension RANDR +e
     -extension DOUBLE-BUFFER -noreset -screen 0 8192x4096x24+32";
 
 /// Variables of the terminal's or the service manager's, which are not the session's.
-const NOT_INHERITED: [&str; 22] = [
+const NOT_INHERITED: [&str; 23] = [
+    "BULKHEAD_SESSION",
     "DISPLAY",
     "XAUTHORITY",
     "WAYLAND_DISPLAY",
@@ -56,6 +58,14 @@ pub struct Owner {
     pub user: User,
     /// In a start as root: what the commands become.
     pub switch: Option<SessionUser>,
+}
+
+impl Owner {
+    /// With whose rights the user's places are used, in a start as root.
+    #[must_use]
+    pub fn ids(&self) -> Option<Ids> {
+        self.switch.as_ref().map(Ids::from)
+    }
 }
 
 /// Finds the session's owner.

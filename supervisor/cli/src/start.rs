@@ -14,6 +14,7 @@ use crate::session::{self, Owner};
 use crate::syntax::RawModule;
 use crate::undo::Undo;
 use crate::{listen, users};
+use files::{Ids, Spot};
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
 use ipc::spec::{
     self, AuthModule, AuthSpec, FdIndex, LauncherSpec, ListenerKind, ListenerSpec, SandboxMode,
@@ -22,16 +23,18 @@ use ipc::spec::{
 use nix::unistd::geteuid;
 use policy::Role;
 use std::fs::File;
-use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, IsTerminal, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Where the workers' user ids begin in a start as root, 16 for each display.
 const WORKER_UIDS: u32 = 1_900_000_000;
 /// How many a session has.
 const WORKER_UIDS_EACH: u32 = 16;
+/// Longest file that says a process id.
+const MAX_PID_FILE: u64 = 32;
 /// What the service manager tells the supervisor, and nobody else.
 const SERVICE_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM"];
 
@@ -237,7 +240,7 @@ fn open_secrets(chains: &[&[Module]], owner: &Owner) -> Result<Secrets> {
                     let secret = match known.iter().find(|(other, _)| *other == module) {
                         Some((_, index)) => *index,
                         None => {
-                            let Secret { fd, warnings } = open_secret(module)?;
+                            let Secret { fd, warnings } = open_secret(module, owner)?;
                             let index = u16::try_from(secrets.fds.len())
                                 .map_err(|_| Error::usage("too many passwords"))?;
                             secrets.fds.push(fd);
@@ -263,9 +266,9 @@ fn at_peercred(error: Error) -> Error {
     error.at("auth=peercred")
 }
 
-fn open_secret(module: &Module) -> Result<Secret> {
+fn open_secret(module: &Module, owner: &Owner) -> Result<Secret> {
     match module {
-        Module::File { filename } => secrets::file(filename),
+        Module::File { filename } => secrets::file(filename, owner.ids()),
         Module::Env { name } => Ok(Secret { fd: secrets::variable(name)?, warnings: Vec::new() }),
         Module::Password { value } => Ok(Secret {
             fd: secrets::literal(value)?,
@@ -330,41 +333,56 @@ pub fn empty_root(parent: &Path) -> Result<OwnedFd> {
             reason(&error)
         ))
     };
-    let path = nix::unistd::mkdtemp(&parent.join("empty-XXXXXX")).map_err(|e| fail(e.into()))?;
-    let opened = std::fs::set_permissions(&path, PermissionsExt::from_mode(0o555))
-        .map_err(fail)
-        .and_then(|()| open_path(&path, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW));
-    std::fs::remove_dir(&path).map_err(fail)?;
-    opened
+    let make = || -> std::io::Result<OwnedFd> {
+        let path = nix::unistd::mkdtemp(&parent.join("empty-XXXXXX"))?;
+        let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        let opened = File::options().read(true).custom_flags(flags).open(&path);
+        std::fs::remove_dir(&path)?;
+        let dir = opened?;
+        // By descriptor: a path may mean something else by now.
+        if dir.metadata()?.uid() != geteuid().as_raw() {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
+        dir.set_permissions(PermissionsExt::from_mode(0o555))?;
+        Ok(OwnedFd::from(dir))
+    };
+    make().map_err(fail)
 }
 
-/// Where the workers' user ids begin, in a start as root.
-fn worker_uids(args: &StartArgs, owner: &Owner) -> Result<Option<u32>> {
-    match args.worker_uid_base {
-        Some(_) if owner.switch.is_none() => {
-            Err(Error::usage("--worker-uid-base is for a start as root"))
-        }
-        Some(base) => {
-            let last = base
-                .checked_add(WORKER_UIDS_EACH - 1)
-                .filter(|last| *last < u32::MAX);
-            let free =
-                last.is_some_and(|last| base > 0 && !(base..=last).contains(&owner.user.uid));
-            match free {
-                true => Ok(Some(base)),
-                false => Err(Error::usage(format!(
-                    "--worker-uid-base={base}: {WORKER_UIDS_EACH} user ids from there on must be nobody's, and not root's"
-                ))),
+/// Where the workers' user ids begin; `None` but in a start as root.
+fn worker_uids(base: Option<u32>, owner: &Owner, display: u32) -> Result<Option<u32>> {
+    if owner.switch.is_none() {
+        return match base {
+            Some(_) => Err(Error::usage("--worker-uid-base is for a start as root")),
+            None => Ok(None),
+        };
+    }
+    let of_display = || {
+        display
+            .checked_mul(WORKER_UIDS_EACH)
+            .and_then(|offset| WORKER_UIDS.checked_add(offset))
+    };
+    let range = base.or_else(of_display).and_then(|first| {
+        let last = first.checked_add(WORKER_UIDS_EACH - 1)?;
+        (first > 0 && last < u32::MAX).then_some(first..=last)
+    });
+    match range {
+        Some(range) if !range.contains(&owner.user.uid) => Ok(Some(*range.start())),
+        _ => Err(Error::usage(format!(
+            "{}: {WORKER_UIDS_EACH} user ids from there on must be nobody's, and not root's",
+            match base {
+                Some(base) => format!("--worker-uid-base={base}"),
+                None => format!(
+                    "the workers' user ids of display :{display}; name others with --worker-uid-base="
+                ),
             }
-        }
-        None => Ok(None),
+        ))),
     }
 }
 
 /// Everything that is known before anything is made.
 struct Plan {
     owner: Owner,
-    worker_uids: Option<u32>,
     places: Places,
     mode: u32,
     wanted: Vec<Wanted>,
@@ -379,7 +397,12 @@ impl Plan {
     fn new(args: &StartArgs, typed: &Typed) -> Result<Self> {
         let (mode, wanted) = wanted(args, typed)?;
         let owner = session::owner(args)?;
-        let worker_uids = worker_uids(args, &owner)?;
+        // Of a display that is not known yet the highest stands for all.
+        worker_uids(
+            args.worker_uid_base,
+            &owner,
+            args.display.unwrap_or(u16::MAX.into()),
+        )?;
         let inherited: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
             .collect();
@@ -450,7 +473,6 @@ impl Plan {
         };
         Ok(Self {
             owner,
-            worker_uids,
             places,
             mode,
             wanted,
@@ -463,9 +485,9 @@ impl Plan {
     }
 }
 
-/// Opens the sockets. In a start as root those in the file system become the user's.
+/// Opens the sockets.
 fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Result<Vec<Opened>> {
-    let user = plan.owner.switch.as_ref().map(|user| (user.uid, user.gid));
+    let user = plan.owner.ids();
     let name = plan.places.socket_name(claim.display);
     let mut opened = Vec::new();
     let mut listeners = Vec::new();
@@ -507,9 +529,11 @@ fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Result<V
             Socket::Unix(UnixAddress::None) => {}
         }
         for path in paths {
-            let fd = listen::unix(&path, plan.mode, user, undo)?;
+            let spot = Spot::new(&path, user);
+            let (fd, made) = listen::unix(&spot, plan.mode, user)?;
+            undo.file(made.clone());
             if path.parent() != Some(&claim.dir) {
-                plan.launcher.remove_at_end.push(path.clone());
+                plan.launcher.remove_at_end.push(made);
             }
             listeners.push(auth.clone());
             opened.push(Opened {
@@ -610,64 +634,102 @@ fn log_path(args: &StartArgs, claim: &Claim, plan: &Plan) -> PathBuf {
     }
 }
 
-fn open_log(path: &Path, claim: &Claim, undo: &mut Undo) -> Result<OwnedFd> {
+fn open_log(path: &Path, claim: &Claim, user: Option<Ids>, undo: &mut Undo) -> Result<OwnedFd> {
+    let spot = Spot::new(path, user);
     let fail = |error: std::io::Error| {
-        Error::new(format!("log file {}: {}", path.display(), reason(&error)))
+        let why = reason(&error);
+        Error::new(format!(
+            "log file {}: {why}{}",
+            path.display(),
+            spot.rights()
+        ))
     };
-    let existed = path.exists();
-    let file = File::options()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK)
-        .open(path)
-        .map_err(fail)?;
-    let meta = file.metadata().map_err(fail)?;
-    // In a start as root the directory may be the user's.
-    if meta.is_file() && meta.nlink() > 1 {
-        return Err(Error::new(format!(
-            "log file {}: has several names",
-            path.display()
-        )));
-    }
+    let open = |path: &Path| {
+        let existed = path.symlink_metadata().is_ok();
+        let file = File::options()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK)
+            .open(path)?;
+        let meta = file.metadata()?;
+        let ours = [0, geteuid().as_raw()].contains(&meta.uid());
+        // A device, such as /dev/null, is root's. Another's file, or a second name of one, is
+        // nothing that was meant.
+        let usual = meta.is_file() && meta.nlink() == 1 || meta.file_type().is_char_device();
+        match ours && usual {
+            true => Ok((file, existed)),
+            false => Err(std::io::Error::other(
+                "is not an ordinary file of this user's with one name",
+            )),
+        }
+    };
+    let (file, existed) = spot.act(open).map_err(fail)?;
     if !existed && path.parent() != Some(&claim.dir) {
-        undo.file(path);
+        undo.file(files::made(&spot).map_err(fail)?);
     }
     Ok(OwnedFd::from(file))
 }
 
-fn open_pid_file(
+/// Makes a file for the process id; one of an earlier session is replaced.
+fn make_pid_file(path: &Path) -> std::io::Result<File> {
+    match path.symlink_metadata() {
+        Ok(_) if files::small(path, MAX_PID_FILE).is_some_and(|text| is_pid_file(&text)) => {
+            std::fs::remove_file(path)?;
+        }
+        Ok(_) => {
+            return Err(std::io::Error::other(
+                "something else is there; remove it or name another file",
+            ));
+        }
+        Err(_) => {}
+    }
+    File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(path)
+}
+
+/// A number, or nothing yet.
+fn is_pid_file(text: &str) -> bool {
+    text.trim().bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn open_pid_files(
     args: &StartArgs,
     claim: &Claim,
     plan: &mut Plan,
     undo: &mut Undo,
 ) -> Result<Vec<File>> {
-    let mut paths = vec![claim.dir.join(PID_FILE)];
-    if let Some(path) = &args.pidfile {
-        let path = plan.cwd.join(places::expand(path, &plan.places.home));
-        plan.launcher.remove_at_end.push(path.clone());
-        paths.push(path);
+    let own = claim.dir.join(PID_FILE);
+    let wanted = args
+        .pidfile
+        .as_ref()
+        .map(|path| plan.cwd.join(places::expand(path, &plan.places.home)));
+    let user = plan.owner.ids();
+    let mut open = |path: &Path| {
+        let spot = Spot::new(path, user);
+        let fail = |error: std::io::Error| {
+            let why = reason(&error);
+            Error::new(format!(
+                "pid file {}: {why}{}",
+                path.display(),
+                spot.rights()
+            ))
+        };
+        let file = spot.act(make_pid_file).map_err(fail)?;
+        let made = files::made(&spot).map_err(fail)?;
+        undo.file(made.clone());
+        Ok((file, made))
+    };
+    let mut files = vec![open(&own)?.0];
+    if let Some(path) = wanted {
+        let (file, made) = open(&path)?;
+        plan.launcher.remove_at_end.push(made);
+        files.push(file);
     }
-    paths
-        .iter()
-        .map(|path| {
-            let fail = |error: std::io::Error| {
-                Error::new(format!("pid file {}: {}", path.display(), reason(&error)))
-            };
-            match path.symlink_metadata() {
-                Ok(meta) if meta.is_file() => std::fs::remove_file(path).map_err(fail)?,
-                _ => {}
-            }
-            let file = File::options()
-                .write(true)
-                .create_new(true)
-                .mode(0o644)
-                .open(path)
-                .map_err(fail)?;
-            undo.file(path);
-            Ok(file)
-        })
-        .collect()
+    Ok(files)
 }
 
 /// Descriptors of the supervisor, in order from 3 on.
@@ -693,32 +755,22 @@ fn encoded<T: serde::Serialize>(spec: &T) -> Result<OwnedFd> {
 /// # Errors
 /// Why there is no session; nothing is left of the attempt.
 pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
-    let mut undo = Undo::default();
     let mut plan = Plan::new(args, typed)?;
+    let user = plan.owner.ids();
+    let mut undo = Undo::for_user(user);
     for warning in std::mem::take(&mut plan.secrets.warnings) {
         eprintln!("bulkhead: warning: {}", one_line(&warning));
     }
-    let mut claim = claim::claim(args.display, &plan.places, &mut undo)?;
+    let mut claim = claim::claim(args.display, plan.owner.user.uid, &plan.places, &mut undo)?;
     let opened = open_sockets(&mut plan, &mut claim, &mut undo)?;
-    let mut pid_files = open_pid_file(args, &claim, &mut plan, &mut undo)?;
+    let mut pid_files = open_pid_files(args, &claim, &mut plan, &mut undo)?;
     let daemon = args.daemon != Some(false);
     let log_path = log_path(args, &claim, &plan);
     let to_file = daemon || args.log_file.is_some();
     let log = to_file
-        .then(|| open_log(&log_path, &claim, &mut undo))
+        .then(|| open_log(&log_path, &claim, user, &mut undo))
         .transpose()?;
-    let session_log = open_log(&claim.dir.join(LOG_FILE), &claim, &mut undo)?;
-    if let Some(user) = &plan.owner.switch
-        && claim.launcher.is_none()
-    {
-        std::os::unix::fs::chown(&claim.dir, Some(user.uid), Some(user.gid)).map_err(|error| {
-            Error::new(format!(
-                "directory {}: {}",
-                claim.dir.display(),
-                reason(&error)
-            ))
-        })?;
-    }
+    let session_log = open_log(&claim.dir.join(LOG_FILE), &claim, user, &mut undo)?;
     if claim.launcher.is_some() && !plan.launcher.commands.is_empty() {
         eprintln!(
             "bulkhead: display :{} has a session whose server had ended: it is taken over with its applications; nothing is started anew",
@@ -727,7 +779,10 @@ pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
     }
     let hint = attach_hint(claim.display, &opened);
     // Opened now: when the start fails, the log may be removed before it is read.
-    let log_reader = File::open(&log_path).ok();
+    // By descriptor: the path may mean another file by now.
+    let log_reader = log
+        .as_ref()
+        .and_then(|log| File::open(format!("/proc/self/fd/{}", log.as_raw_fd())).ok());
     let ready = match daemon.then(process::background).transpose()? {
         None => None,
         Some(Background::Parent(pipe)) => {
@@ -778,7 +833,6 @@ fn hand_over(
     undo: &mut Undo,
 ) -> Result<std::convert::Infallible> {
     let display = claim.display;
-    let root = geteuid().is_root();
     let human = output.log.is_none() && std::io::stderr().is_terminal();
     let auth = AuthSpec {
         listeners: plan.secrets.listeners,
@@ -842,10 +896,7 @@ fn hand_over(
             Some(Sandbox::BestEffort) => SandboxMode::BestEffort,
             Some(Sandbox::Enforce) | None => SandboxMode::Enforce,
         },
-        worker_uid_base: root.then(|| {
-            plan.worker_uids
-                .unwrap_or(WORKER_UIDS + display * WORKER_UIDS_EACH)
-        }),
+        worker_uid_base: worker_uids(args.worker_uid_base, &plan.owner, display)?,
         executables,
         empty_root,
         auth_fds,

@@ -1,19 +1,31 @@
 //! What a start that fails removes again.
 
+use files::Ids;
+use ipc::spec::MadeFile;
 use std::path::{Path, PathBuf};
 
 /// Removes on drop what was noted, in reverse, unless somebody else has taken that over.
 #[derive(Debug, Default)]
 pub struct Undo {
-    files: Vec<PathBuf>,
+    /// The session's, in a start as root.
+    user: Option<Ids>,
+    files: Vec<MadeFile>,
     trees: Vec<PathBuf>,
     directories: Vec<PathBuf>,
 }
 
 impl Undo {
+    /// For a start that makes files with the rights of this user.
+    #[must_use]
+    pub fn for_user(user: Option<Ids>) -> Self {
+        let mut undo = Self::default();
+        undo.user = user;
+        undo
+    }
+
     /// A file or socket was made.
-    pub fn file(&mut self, path: &Path) {
-        self.files.push(path.to_path_buf());
+    pub fn file(&mut self, file: MadeFile) {
+        self.files.push(file);
     }
 
     /// A directory was made, to be removed with everything in it.
@@ -37,7 +49,7 @@ impl Undo {
 impl Drop for Undo {
     fn drop(&mut self) {
         for file in self.files.drain(..).rev() {
-            let _ = std::fs::remove_file(file);
+            files::remove(&file, self.user);
         }
         for tree in self.trees.drain(..).rev() {
             let _ = std::fs::remove_dir_all(tree);
@@ -62,7 +74,7 @@ mod tests {
             let mut undo = Undo::default();
             undo.directories(vec![dir.path().join("a")]);
             undo.tree(&tree);
-            undo.file(&file);
+            undo.file(files::made(&files::Spot::new(&file, None)).unwrap());
             if handed_over {
                 undo.disarm();
             }

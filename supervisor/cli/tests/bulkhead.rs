@@ -2,202 +2,15 @@
 //! starts gets exactly what it is meant to have. The processes that it starts are stand-ins here
 //! that write down what they find.
 
-use std::collections::BTreeMap;
+mod place;
+
+use place::{NOBODY, Place, display, is_root, text, uid};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// `nobody`: tests that run as root become somebody else.
-const NOBODY: u32 = 65534;
-
-/// Writes down descriptors, environment and arguments beside itself.
-const STAND_IN: &str = r#"#!/bin/bash
-out=REPORTS/${0##*/}
-for fd in /proc/$$/fd/*; do
-  echo "${fd##*/} $(readlink "$fd")"
-done | grep -v -e "$0" -e ' $' > "$out.fds"
-tr '\0' '\n' < /proc/$$/environ > "$out.env"
-tr '\0' '\n' < /proc/$$/cmdline > "$out.args"
-pwd > "$out.cwd"
-mv "$out.fds" "$out.done"
-BODY
-"#;
-
-fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
-}
-
-fn uid() -> u32 {
-    if is_root() {
-        NOBODY
-    } else {
-        nix::unistd::geteuid().as_raw()
-    }
-}
-
-/// A machine for one test: executables, a home and a runtime directory. One at a time: a fork of
-/// another test would hold an executable open while it is still being written.
-struct Place {
-    dir: tempfile::TempDir,
-    _alone: MutexGuard<'static, ()>,
-}
-
-impl Place {
-    fn new() -> Self {
-        static ONE: Mutex<()> = Mutex::new(());
-        let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let dir = tempfile::tempdir().unwrap();
-        let place = Self { dir, _alone };
-        place.chmod("", 0o755);
-        for name in ["bin", "home", "run", "reports", "path"] {
-            fs::create_dir(place.path(name)).unwrap();
-        }
-        for name in ["home", "run", "reports"] {
-            if is_root() {
-                chown(place.path(name), Some(NOBODY), Some(NOBODY)).unwrap();
-            }
-            place.chmod(name, 0o700);
-        }
-        fs::copy(env!("CARGO_BIN_EXE_bulkhead"), place.path("bin/bulkhead")).unwrap();
-        for role in policy::Role::ALL {
-            place.stand_in(role.executable(), "exit 0");
-        }
-        place.script("path/Xvfb", "#!/bin/sh\n");
-        place.script("path/xterm", "#!/bin/sh\n");
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn chmod(&self, name: &str, mode: u32) {
-        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    fn script(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
-        self.chmod(name, 0o755);
-    }
-
-    fn stand_in(&self, executable: &str, body: &str) {
-        let text = STAND_IN
-            .replace("REPORTS", self.path("reports").to_str().unwrap())
-            .replace("BODY", body);
-        self.script(&format!("bin/{executable}"), &text);
-    }
-
-    fn file(&self, name: &str, mode: u32, text: &str) -> String {
-        let path = self.path("home").join(name);
-        fs::write(&path, text).unwrap();
-        if is_root() {
-            chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
-        }
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(self.path("bin/bulkhead"));
-        command
-            .args(args)
-            .env_clear()
-            .env(
-                "PATH",
-                format!("{}:/usr/bin:/bin", self.path("path").display()),
-            )
-            .env("HOME", self.path("home"))
-            .env("XDG_RUNTIME_DIR", self.path("run"))
-            .env("XPRA_SOCKET_HOSTNAME", "box")
-            .current_dir(self.path("home"));
-        if is_root() {
-            command.uid(NOBODY).gid(NOBODY);
-        }
-        command
-    }
-
-    /// What lies in the home and runtime directories.
-    fn left(&self) -> Vec<String> {
-        fn walk(dir: &Path, all: &mut Vec<String>) {
-            for entry in fs::read_dir(dir).unwrap().flatten() {
-                all.push(entry.path().display().to_string());
-                if entry.file_type().unwrap().is_dir() {
-                    walk(&entry.path(), all);
-                }
-            }
-        }
-        let mut all = Vec::new();
-        walk(&self.path("home"), &mut all);
-        walk(&self.path("run"), &mut all);
-        all.sort();
-        all
-    }
-
-    /// Runs it; it must fail with one line that contains `wanted`, and leave nothing.
-    fn refused(&self, args: &[&str], wanted: &str) {
-        self.refused_command(self.command(args), wanted);
-    }
-
-    fn refused_command(&self, mut command: Command, wanted: &str) {
-        let before = self.left();
-        let output = command.output().unwrap();
-        let text = String::from_utf8(output.stderr).unwrap();
-        let lines: Vec<_> = text
-            .lines()
-            .filter(|line| !line.starts_with("bulkhead: warning:"))
-            .collect();
-        assert!(!output.status.success(), "{command:?} succeeded");
-        assert_eq!(lines.len(), 1, "{command:?}: {text}");
-        assert!(
-            lines[0].starts_with("bulkhead: ") && lines[0].contains(wanted),
-            "{command:?}: {text}"
-        );
-        assert_eq!(output.stdout, b"", "{command:?}");
-        assert_eq!(self.left(), before, "{command:?}");
-        assert!(
-            !self.path("reports/bulkhead-launcher.done").exists(),
-            "{command:?} started the launcher"
-        );
-    }
-
-    fn report(&self, role: &str, kind: &str) -> String {
-        let path = self.path(&format!("reports/bulkhead-{role}.{kind}"));
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        let done = self.path(&format!("reports/bulkhead-{role}.done"));
-        while !done.exists() {
-            assert!(std::time::Instant::now() < end, "{role} was not started");
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        fs::read_to_string(path).unwrap()
-    }
-
-    fn descriptors(&self, role: &str) -> BTreeMap<u32, String> {
-        self.report(role, "done")
-            .lines()
-            .filter_map(|line| line.split_once(' '))
-            .map(|(number, what)| (number.parse().unwrap(), what.to_owned()))
-            .collect()
-    }
-}
-
-/// Displays that nobody else uses.
-fn display() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!(
-        ":{}",
-        20000 + std::process::id() % 4000 * 10 + NEXT.fetch_add(1, Ordering::Relaxed) % 10
-    )
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
+use std::path::PathBuf;
 
 #[test]
 fn mistakes_on_the_command_line_are_one_line() {
@@ -649,7 +462,9 @@ fn a_waiting_launcher_is_taken_over() {
     use std::os::fd::AsRawFd;
     let place = Place::new();
     let name = display();
-    let sessions = place.path("run/xpra");
+    // A start as root needs a directory of root's.
+    let run = if is_root() { "sessions" } else { "run/xpra" };
+    let sessions = place.path(run);
     let sessions_dir = format!("--sessions-dir={}", sessions.display());
     // A launcher is believed only if it is of our own user: as root, everything here is root's.
     let start = |more: &[&str]| {
@@ -669,8 +484,18 @@ fn a_waiting_launcher_is_taken_over() {
     place.report("launcher", "done");
     fs::remove_file(place.path("reports/bulkhead-launcher.done")).unwrap();
     let dir = sessions.join(&name[1..]);
+    // Its user may enter it, and use what is meant for them.
+    let (owner, mode) = if is_root() {
+        (0, 0o711)
+    } else {
+        (uid(), 0o700)
+    };
     let meta = dir.metadata().unwrap();
-    assert_eq!((meta.uid(), meta.mode() & 0o777), (uid(), 0o700));
+    assert_eq!((meta.uid(), meta.mode() & 0o777), (owner, mode));
+    let meta = dir.join("socket").metadata().unwrap();
+    assert_eq!((meta.uid(), meta.mode() & 0o777), (uid(), 0o600));
+    fs::create_dir(dir.join("x11")).unwrap();
+    chown(dir.join("x11"), Some(uid()), None).unwrap();
 
     let launcher = socket(
         AddressFamily::Unix,

@@ -1,9 +1,11 @@
 //! The launcher's loop.
 
-use crate::leftovers::{self, Before, LOG, Leftovers, SOCKET, XAUTHORITY, as_user, ids};
-use crate::processes;
+use crate::leftovers::{self, Before, LOG, Leftovers, SOCKET, XAUTHORITY};
+use crate::marked;
+use crate::processes::{self, GRACE, LIMIT};
 use crate::x_server::{self, XServer};
 use crate::xauthority::{self, Cookie};
+use files::{Ids, as_user};
 use ipc::Channel;
 use ipc::launcher::{CommandId, LauncherToSupervisor, SupervisorToLauncher};
 use ipc::spec::LauncherSpec;
@@ -24,20 +26,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Applications get this long after SIGTERM.
-const APPLICATION_GRACE: Duration = Duration::from_secs(3);
-/// What SIGKILL does not end after this long is out of our reach (another user's process).
-const APPLICATION_LIMIT: Duration = Duration::from_secs(5);
 /// The X server gets this long after SIGTERM.
 const X_GRACE: Duration = Duration::from_secs(3);
-/// How often the remaining processes are counted during the end.
-const COUNT_INTERVAL: Duration = Duration::from_millis(20);
+/// The X server gets this long to take a connection.
+const X_PATIENCE: Duration = Duration::from_secs(5);
 /// Longest reason that a message may carry.
 const MAX_REASON: usize = 1024;
 
@@ -123,20 +120,14 @@ fn take_signals() -> nix::Result<SignalFd> {
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
-/// The log of the applications. In a start as root the directory is the user's, who may have put
-/// something of ours in its place.
+/// The log of the applications.
 fn open_log(path: &Path) -> io::Result<File> {
-    let log = OpenOptions::new()
+    OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
         .custom_flags(OFlag::O_NOFOLLOW.bits())
-        .open(path)?;
-    let metadata = log.metadata()?;
-    if !metadata.is_file() || metadata.nlink() != 1 {
-        return Err(io::Error::other("it is no ordinary file"));
-    }
-    Ok(log)
+        .open(path)
 }
 
 fn adoption_socket(path: &Path) -> nix::Result<OwnedFd> {
@@ -152,7 +143,7 @@ fn adoption_socket(path: &Path) -> nix::Result<OwnedFd> {
 }
 
 impl Launcher {
-    fn prepare(spec: LauncherSpec) -> Result<Self, String> {
+    fn prepare(mut spec: LauncherSpec) -> Result<Self, String> {
         let dir = spec.session_dir.clone();
         let failed = |what: String| move |error: io::Error| format!("{what}: {error}");
         // Of a process group leader's making it would be refused: then there is a session already.
@@ -186,14 +177,19 @@ impl Launcher {
         let mut cookie: Cookie = [0; 16];
         getrandom::fill(&mut cookie).map_err(|error| format!("no random bytes: {error}"))?;
         let me = getpid().as_raw();
+        let mark = marked::new().map_err(|error| format!("no random bytes: {error}"))?;
+        spec.env.retain(|(name, _)| name != marked::VARIABLE);
+        spec.env.push((marked::VARIABLE.into(), mark.clone()));
         let left = Leftovers {
             launcher: (me, processes::start_time(me).unwrap_or_default()),
             display: None,
-            user: ids(spec.user.as_ref()),
+            mark,
+            user: spec.user.clone(),
             xauthority: spec.xauthority.clone(),
             files: spec.remove_at_end.clone(),
         };
         left.save(&dir)
+            .and_then(|()| left.make_x11(&dir))
             .map_err(failed(format!("cannot write in {}", dir.display())))?;
         let signals = take_signals().map_err(|error| failed("signalfd".into())(error.into()))?;
         Ok(Self {
@@ -215,9 +211,16 @@ impl Launcher {
         })
     }
 
+    /// Who the applications are, in a start as root.
+    fn user(&self) -> Option<Ids> {
+        self.spec.user.as_ref().map(Ids::from)
+    }
+
     fn write_cookie(&self, display: u32) -> io::Result<()> {
         let path = self.spec.session_dir.join(XAUTHORITY);
-        xauthority::write_session(&path, display, &self.cookie, ids(self.spec.user.as_ref()))
+        as_user(self.user(), || {
+            xauthority::write_session(&path, display, &self.cookie)
+        })
     }
 
     fn start_x(&mut self) {
@@ -238,7 +241,7 @@ impl Launcher {
 
     fn x_ready(&mut self, display: u32) {
         if let Some(file) = &self.spec.xauthority {
-            let merged = as_user(ids(self.spec.user.as_ref()), || {
+            let merged = as_user(self.user(), || {
                 xauthority::merge(file, display, &self.cookie)
             });
             // A convenience for the person's own programs; the session works without.
@@ -309,7 +312,7 @@ impl Launcher {
 
     fn timeout(&self) -> PollTimeout {
         let until = if self.ending.is_some() {
-            Some(COUNT_INTERVAL)
+            Some(processes::COUNT_INTERVAL)
         } else {
             let waiting = self.x.as_ref().filter(|x| !x.answers);
             waiting.map(|x| x.deadline.saturating_duration_since(Instant::now()))
@@ -383,7 +386,7 @@ impl Launcher {
     }
 
     fn x_ended(&mut self, was_ready: bool, status: i32) {
-        let words = x_server::last_words(&self.spec.session_dir.join(LOG), &self.log);
+        let words = x_server::last_words(&self.spec.session_dir.join(LOG));
         let words = words.map(|words| format!(": {words}")).unwrap_or_default();
         if was_ready {
             self.tell(&LauncherToSupervisor::XEnded { status }, vec![]);
@@ -527,11 +530,12 @@ impl Launcher {
     fn open_display(&mut self) -> io::Result<Vec<OwnedFd>> {
         self.reap();
         let display = self.display().ok_or(io::ErrorKind::NotConnected)?;
-        let socket = UnixStream::connect(leftovers::x_socket(display))?;
+        let address = UnixAddr::new(&leftovers::x_socket(display))?;
+        let socket = files::connect(&address, X_PATIENCE)?;
         // Before somebody gets the cookie: where the sockets' directory is not root's, its owner
         // can put another one in this place.
         let server = getsockopt(&socket, PeerCredentials)?.uid();
-        let user = ids(self.spec.user.as_ref()).map_or(geteuid().as_raw(), |(uid, _)| uid);
+        let user = self.user().map_or(geteuid().as_raw(), |user| user.uid);
         if server != user && server != 0 {
             return Err(io::Error::other(format!(
                 "its socket belongs to the user {server}"
@@ -586,8 +590,8 @@ impl Launcher {
                 let mut applications = processes::descendants();
                 applications.retain(|pid| Some(*pid) != x);
                 self.seen.extend(&applications);
-                let late = since.elapsed() >= APPLICATION_GRACE;
-                if applications.is_empty() || since.elapsed() >= APPLICATION_LIMIT {
+                let late = since.elapsed() >= GRACE;
+                if applications.is_empty() || since.elapsed() >= LIMIT {
                     if let Some(pid) = x {
                         processes::signal(pid, Signal::SIGTERM);
                     }
@@ -612,12 +616,7 @@ impl Launcher {
                 }
                 Some(_) => {}
                 None => {
-                    let user = self.left.user;
-                    // As the user: what others own is not ours, whoever used it last.
-                    let _ = as_user(user, || {
-                        processes::remove_shared_memory(&self.seen);
-                        Ok(())
-                    });
+                    processes::remove_shared_memory(&self.seen, self.user());
                     self.ending = Some(Ending::Done);
                 }
             },

@@ -10,6 +10,7 @@
 
 mod launcher;
 mod leftovers;
+mod marked;
 mod processes;
 mod x_server;
 mod xauthority;

@@ -2,6 +2,7 @@
 //!
 //! Everything here is a child of the launcher or, because it is a subreaper, becomes one.
 
+use files::{Ids, as_user};
 use ipc::spec::SessionUser;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -10,9 +11,17 @@ use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
+use std::time::Duration;
 
+/// Applications get this long after SIGTERM.
+pub const GRACE: Duration = Duration::from_secs(3);
+/// What SIGKILL does not end after this long is out of our reach (another user's process).
+pub const LIMIT: Duration = Duration::from_secs(5);
+/// How often the remaining processes are counted during an end.
+pub const COUNT_INTERVAL: Duration = Duration::from_millis(20);
 /// Highest signal number of Linux.
 const LAST_SIGNAL: i32 = 64;
 
@@ -117,11 +126,16 @@ pub fn start_time(pid: i32) -> Option<u64> {
     stat(pid).map(|(_, start)| start)
 }
 
+/// The ids of all processes.
+pub fn all() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
 /// Every live process below this one, at whatever depth.
 pub fn descendants() -> BTreeSet<i32> {
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
+    for pid in all() {
         if let Some((parent, _)) = stat(pid) {
             children.entry(parent).or_default().push(pid);
         }
@@ -144,10 +158,46 @@ pub fn signal(pid: i32, signal: Signal) {
     let _ = kill(Pid::from_raw(pid), signal);
 }
 
+/// A process that stays the one it is, though its number may be given to another.
+pub struct Handle(OwnedFd);
+
+impl Handle {
+    /// The process that has this number now; `None` when there is none.
+    pub fn open(pid: i32) -> Option<Self> {
+        // SAFETY: pidfd_open(2) takes two plain numbers and makes a descriptor.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0)?;
+        // SAFETY: the kernel has just made this descriptor for us.
+        Some(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Sends a signal; that the process is gone is no error.
+    pub fn signal(&self, signal: Signal) {
+        let none = std::ptr::null::<libc::siginfo_t>();
+        // SAFETY: pidfd_send_signal(2) takes a descriptor, a number and no information.
+        unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.0.as_raw_fd(),
+                signal as libc::c_int,
+                none,
+                0,
+            );
+        }
+    }
+}
+
 /// Removes System V shared memory that ended processes of the session have left (an application
 /// that is killed between making a segment and marking it): nobody is attached, and one of `pids`
-/// made it or used it last.
-pub fn remove_shared_memory(pids: &BTreeSet<i32>) {
+/// made it or used it last. As the session's user: what others own is not ours, whoever used it.
+pub fn remove_shared_memory(pids: &BTreeSet<i32>, user: Option<Ids>) {
+    let _ = as_user(user, || {
+        remove_segments(pids);
+        Ok(())
+    });
+}
+
+fn remove_segments(pids: &BTreeSet<i32>) {
     let text = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
     for line in text.lines().skip(1) {
         // key shmid perms size cpid lpid nattch …

@@ -4,17 +4,16 @@
 //! number when it is ready (`-displayfd`) takes none, and without the abstract socket nothing else
 //! keeps a second server from replacing the socket of the first (seen with xserver 21.1).
 
-use crate::leftovers::{exists, open_file, x_lock, x_lock_owner, x_socket};
+use crate::leftovers::{exists, x_lock, x_lock_owner, x_socket};
 use crate::processes;
 use ipc::spec::LauncherSpec;
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
-use nix::unistd::getpid;
-use std::fs::{self, File, OpenOptions};
+use nix::unistd::{getpid, mkstemp};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -69,16 +68,12 @@ fn lock(display: u32) -> Result<(), String> {
         format!("display :{display} is taken ({by}): choose another number, or end that X server")
     };
     let failed = |error: io::Error| format!("cannot make {}: {error}", lock.display());
-    let me = getpid();
-    let new = lock.with_extension(format!("{me}"));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o444)
-        .custom_flags(OFlag::O_NOFOLLOW.bits())
-        .open(&new)
-        .map_err(failed)?;
-    let linked = writeln!(file, "{:>10}", me.as_raw())
+    // A name that nobody can foresee, so that nobody can have put something there.
+    let (file, new) =
+        mkstemp(&lock.with_extension("XXXXXX")).map_err(|error| failed(error.into()))?;
+    let mut file = File::from(file);
+    let linked = writeln!(file, "{:>10}", getpid().as_raw())
+        .and_then(|()| file.set_permissions(Permissions::from_mode(0o444)))
         .map_err(failed)
         .and_then(|()| {
             match fs::hard_link(&new, &lock) {
@@ -100,7 +95,7 @@ fn lock(display: u32) -> Result<(), String> {
     let _ = fs::remove_file(&new);
     linked?;
     let socket = x_socket(display);
-    if UnixStream::connect(&socket).is_ok() {
+    if files::listens(&socket).is_ok() {
         let _ = fs::remove_file(&lock);
         return Err(taken(format!(
             "an X server answers at {}",
@@ -203,15 +198,11 @@ impl XServer {
     }
 }
 
-/// The line in the log that says best why the server ended. `written` is the log that we write:
-/// in a start as root the user may have put another file in its place.
-pub fn last_words(log: &Path, written: &File) -> Option<String> {
-    let mut file = open_file(log).ok()?;
-    let (there, ours) = (file.metadata().ok()?, written.metadata().ok()?);
-    if (there.dev(), there.ino()) != (ours.dev(), ours.ino()) {
-        return None;
-    }
-    file.seek(SeekFrom::Start(there.len().saturating_sub(LOG_TAIL)))
+/// The line in the log that says best why the server ended.
+pub fn last_words(log: &Path) -> Option<String> {
+    let mut file = files::ordinary(log).ok()?;
+    let len = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(len.saturating_sub(LOG_TAIL)))
         .ok()?;
     let mut bytes = Vec::new();
     file.take(LOG_TAIL).read_to_end(&mut bytes).ok()?;
@@ -243,14 +234,12 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            last_words(&log, &File::open(&log).unwrap()).unwrap(),
+            last_words(&log).unwrap(),
             "Server is already active for display 9"
         );
         std::fs::write(&log, "one\ntwo\n\n").unwrap();
-        assert_eq!(last_words(&log, &File::open(&log).unwrap()).unwrap(), "two");
-        let other = File::open("/proc/self/exe").unwrap();
-        assert_eq!(last_words(&log, &other), None);
+        assert_eq!(last_words(&log).unwrap(), "two");
         std::fs::write(&log, "").unwrap();
-        assert_eq!(last_words(&log, &File::open(&log).unwrap()), None);
+        assert_eq!(last_words(&log), None);
     }
 }

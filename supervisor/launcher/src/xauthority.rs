@@ -4,11 +4,10 @@
 //! counted strings, numbers big-endian; `FILE-c` is created and linked to `FILE-l`, the new
 //! contents go to `FILE-n`, which is renamed.
 
-use crate::leftovers::open_file;
 use nix::fcntl::OFlag;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, fchown};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -110,17 +109,11 @@ fn create_new(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Writes the session's own file, which opens the display from wherever it is read, for its
-/// owner.
+/// Writes the session's own file, which opens the display from wherever it is read.
 ///
 /// # Errors
 /// What the file system says.
-pub fn write_session(
-    path: &Path,
-    display: u32,
-    cookie: &Cookie,
-    owner: Option<(u32, u32)>,
-) -> io::Result<()> {
+pub fn write_session(path: &Path, display: u32, cookie: &Cookie) -> io::Result<()> {
     let entry = Entry::cookie(FAMILY_WILD, b"", &display.to_string(), cookie);
     let new = with_suffix(path, "-n");
     match fs::remove_file(&new) {
@@ -129,16 +122,13 @@ pub fn write_session(
     }
     let mut file = create_new(&new)?;
     file.write_all(&serialize(&[entry]))?;
-    if let Some((uid, gid)) = owner {
-        fchown(&file, Some(uid), Some(gid))?;
-    }
     fs::rename(&new, path)
 }
 
 /// The cookie in a session's own file.
 pub fn read_session(path: &Path) -> Option<Cookie> {
     let mut bytes = Vec::new();
-    let file = open_file(path).ok()?;
+    let file = files::ordinary(path).ok()?;
     file.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
     parse(&bytes).first()?.data.as_slice().try_into().ok()
 }
@@ -335,8 +325,8 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("xauthority");
-        write_session(&file, 1, &[5; 16], None).unwrap();
-        write_session(&file, 12, &[6; 16], None).unwrap();
+        write_session(&file, 1, &[5; 16]).unwrap();
+        write_session(&file, 12, &[6; 16]).unwrap();
         assert_eq!(read_session(&file), Some([6; 16]));
         assert_eq!(
             fs::metadata(&file).unwrap().permissions().mode() & 0o7777,

@@ -51,9 +51,16 @@ fn spec_for(dir: &Path, commands: Vec<CommandSpec>) -> LauncherSpec {
         chdir: None,
         user: None,
         session_dir,
-        remove_at_end: vec![dir.join("box-77")],
+        remove_at_end: vec![socket_beside(dir)],
         xauthority: Some(dir.join("Xauthority")),
     }
+}
+
+/// Stands for the socket `HOSTNAME-N`.
+fn socket_beside(dir: &Path) -> spec::MadeFile {
+    let path = dir.join("box-77");
+    fs::write(&path, "").unwrap();
+    files::made(&files::Spot::new(&path, None)).unwrap()
 }
 
 fn start_with(dir: tempfile::TempDir, spec: &LauncherSpec) -> Session {
@@ -88,7 +95,6 @@ fn start_with(dir: tempfile::TempDir, spec: &LauncherSpec) -> Session {
 
 fn start(commands: Vec<CommandSpec>) -> Session {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("box-77"), "").unwrap();
     let spec = spec_for(dir.path(), commands);
     start_with(dir, &spec)
 }
@@ -212,7 +218,7 @@ fn a_session_starts_its_commands_clean_and_leaves_nothing_behind() {
     let (display, adopted) = session.ready();
     println!("X ready after {:?}", before.elapsed());
     assert!(!adopted);
-    let cookie = session.path("session/xauthority");
+    let cookie = session.path("session/x11/xauthority");
     assert_eq!(
         fs::metadata(&cookie).unwrap().permissions().mode() & 0o777,
         0o600
@@ -444,20 +450,39 @@ fn the_end_of_the_x_server_ends_the_session_and_says_so() {
 
 #[test]
 fn the_next_start_cleans_up_after_a_killed_launcher() {
-    let mut session = start(vec![command("exec sleep 1000", false)]);
+    let mut session = start(vec![
+        command("exec sleep 1000", false),
+        // Neither what the kernel does to a killed launcher's children nor the end of the X
+        // server reaches these.
+        command(
+            "setsid sh -c 'echo $$ > $OUT/daemon; exec sleep 1000' & exit 0",
+            false,
+        ),
+        command(
+            "setsid sh -c 'trap \"\" TERM; echo $$ > $OUT/stubborn; while :; do sleep 1; done' & exit 0",
+            false,
+        ),
+    ]);
     let (display, _) = session.ready();
     session.ask(Ask::StartCommands);
     let sleeper = session.started();
+    let daemons = ["daemon", "stubborn"].map(|name| session.written(name).trim().parse().unwrap());
+    let mut bystander = Command::new("sleep")
+        .arg("1000")
+        .env("BULKHEAD_SESSION", "of another session")
+        .spawn()
+        .unwrap();
     session.child.kill().unwrap();
     session.child.wait().unwrap();
     wait_for("the end of the application", || {
         (!lives(sleeper)).then_some(())
     });
+    assert!(daemons.iter().all(|pid| lives(*pid)), "the control");
     wait_for("the end of the X server", || {
         (!Path::new(&format!("/tmp/.X11-unix/X{display}")).exists()).then_some(())
     });
     assert!(Path::new(&format!("/tmp/.X{display}-lock")).exists());
-    assert!(session.path("session/xauthority").exists());
+    assert!(session.path("session/x11/xauthority").exists());
     assert!(session.path("Xauthority").exists());
 
     let mut spec = spec_for(session.dir.path(), vec![]);
@@ -465,6 +490,10 @@ fn the_next_start_cleans_up_after_a_killed_launcher() {
     let dir = std::mem::replace(&mut session.dir, tempfile::tempdir().unwrap());
     let mut next = start_with(dir, &spec);
     next.ready();
+    assert!(!daemons.iter().any(|pid| lives(*pid)));
+    assert!(lives(bystander.id()));
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
     // One entry, not two.
     assert_eq!(
         fs::read(next.path("Xauthority"))
@@ -475,4 +504,40 @@ fn the_next_start_cleans_up_after_a_killed_launcher() {
         1
     );
     next.stop();
+}
+
+/// What a user puts into the one directory that is theirs is removed with their rights.
+#[test]
+fn a_session_that_root_started_trusts_nothing_that_its_user_can_write() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let plant = "xdpyinfo > /dev/null && xauth -q add :4000 . 00 && cd ${XAUTHORITY%/*} && \
+        ln -s $OUT/roots link && mkdir d && ln -s $OUT/roots d/link && mkfifo pipe && \
+        echo $? > d/done; touch $OUT/session/planted; exec sleep 1000";
+    let mut spec = spec_for(dir.path(), vec![command(plant, false)]);
+    fs::set_permissions(&spec.session_dir, fs::Permissions::from_mode(0o711)).unwrap();
+    spec.user = Some(spec::SessionUser {
+        uid: 65534,
+        gid: 65534,
+        groups: vec![],
+    });
+    let roots = dir.path().join("roots");
+    fs::create_dir(&roots).unwrap();
+    fs::write(roots.join("file"), "").unwrap();
+    let x11 = spec.session_dir.join("x11");
+    let mut session = start_with(dir, &spec);
+    session.ready();
+    session.ask(Ask::StartCommands);
+    assert_eq!(session.written("session/x11/d/done"), "0\n");
+    assert!(!session.path("session/planted").exists());
+    // A file of root's there is not the user's to remove, so the directory stays.
+    fs::create_dir(x11.join("roots")).unwrap();
+    fs::write(x11.join("roots/file"), "").unwrap();
+    session.ask(Ask::Stop);
+    while session.told().is_some() {}
+    assert!(session.child.wait().unwrap().success());
+    assert!(x11.join("roots/file").exists() && roots.join("file").exists());
 }

@@ -9,7 +9,7 @@ mod table;
 use crate::error::{Error, Result, reason};
 use crate::find::{only_display, session_dir};
 use crate::options::AuditArgs;
-use crate::places::{PID_FILE, Places};
+use crate::places::{PID_FILE, Places, X11};
 use crate::print;
 use crate::proc::{Proc, Seen};
 use compare::{Around, entry};
@@ -117,9 +117,11 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
         .trim()
         .parse::<u32>()
         .map_err(|_| Error::new(format!("{}: not a process id", pid_file.display())))?;
-    let owner = dir
-        .metadata()
-        .map_err(|error| Error::new(format!("{}: {}", dir.display(), reason(&error))))?
+    // In a start as root the session directory is root's, and this one in it the user's.
+    let theirs = dir.join(X11);
+    let owner = theirs
+        .symlink_metadata()
+        .map_err(|error| Error::new(format!("{}: {}", theirs.display(), reason(&error))))?
         .uid();
     let mut report = examine(&Proc::default(), display, supervisor, owner)?;
     // A worker that has only just been started is not confined yet: look again.
