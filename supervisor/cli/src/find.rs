@@ -11,13 +11,16 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a server may take to accept.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a socket at which nobody listens is left alone, as by a stock client.
+const DEAD_AFTER: Duration = Duration::from_secs(120);
 
 /// A socket that looks like a session's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub struct Found {
     pub path: PathBuf,
     /// What it says.
     pub state: State,
+    /// It was dead, and has been removed.
+    pub removed: bool,
 }
 
 /// The sockets in each directory, in the order in which they are searched.
@@ -56,6 +61,7 @@ pub fn sessions(places: &Places) -> Vec<(PathBuf, Vec<Found>)> {
                         display,
                         state: probe(&path),
                         path,
+                        removed: false,
                     },
                 );
             }
@@ -65,6 +71,30 @@ pub fn sessions(places: &Places) -> Vec<(PathBuf, Vec<Found>)> {
         }
     }
     all
+}
+
+/// Removes this user's dead sockets, as a stock client does. One that is younger than
+/// [`DEAD_AFTER`] may be one whose server is about to listen.
+pub fn remove_dead(sessions: &mut [(PathBuf, Vec<Found>)]) {
+    let me = nix::unistd::geteuid().as_raw();
+    let ours = |meta: &std::fs::Metadata| meta.uid() == me && meta.mode() & 0o022 == 0;
+    for (dir, found) in sessions {
+        // Where others may write, a name may mean another thing by the time it is removed.
+        if !dir.symlink_metadata().is_ok_and(|meta| ours(&meta)) {
+            continue;
+        }
+        for one in found.iter_mut().filter(|one| one.state == State::Unknown) {
+            let old = |meta: &std::fs::Metadata| {
+                let age = meta.modified().ok().and_then(|at| at.elapsed().ok());
+                age.is_some_and(|age| age > DEAD_AFTER)
+            };
+            one.removed = one
+                .path
+                .symlink_metadata()
+                .is_ok_and(|meta| meta.uid() == me && old(&meta))
+                && std::fs::remove_file(&one.path).is_ok();
+        }
+    }
 }
 
 /// What `bulkhead list` prints.
@@ -77,7 +107,12 @@ pub fn listing(sessions: &[(PathBuf, Vec<Found>)]) -> String {
     for (dir, found) in sessions {
         text += &format!("{}:\n", dir.display());
         for one in found {
-            text += &format!("\t{} session at :{}\n", one.state.name(), one.display);
+            let removed = if one.removed { " (cleaned up)" } else { "" };
+            text += &format!(
+                "\t{} session at :{}{removed}\n",
+                one.state.name(),
+                one.display
+            );
         }
     }
     text
@@ -340,6 +375,53 @@ mod tests {
             .to_string();
         assert!(error.contains("there is no session :54399"), "{error}");
         assert_eq!(listing(&[]), "No sessions found\n");
+    }
+
+    #[test]
+    fn old_dead_sockets_of_ours_are_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = |name: &str| {
+            let path = dir.path().join(name);
+            let listener = UnixListener::bind(&path).unwrap();
+            let long_ago = nix::sys::time::TimeSpec::from_duration(Duration::from_secs(1));
+            let flags = nix::sys::stat::UtimensatFlags::FollowSymlink;
+            nix::sys::stat::utimensat(nix::fcntl::AT_FDCWD, &path, &long_ago, &long_ago, flags)
+                .unwrap();
+            listener
+        };
+        let _live = old("box-7");
+        drop(old("box-8"));
+        drop(UnixListener::bind(dir.path().join("box-9")).unwrap());
+        drop(old("box-10"));
+        let foreign = nix::unistd::geteuid().is_root();
+        if foreign {
+            std::os::unix::fs::lchown(dir.path().join("box-10"), Some(65534), None).unwrap();
+        }
+        let places = places(dir.path());
+        let list = || {
+            let mut found = sessions(&places);
+            remove_dead(&mut found);
+            listing(&found)
+        };
+        chmod(dir.path(), 0o722);
+        assert!(!list().contains("cleaned up"), "others may write there");
+        chmod(dir.path(), 0o700);
+        let text = list();
+        assert!(
+            text.contains("UNKNOWN session at :8 (cleaned up)\n"),
+            "{text}"
+        );
+        assert_eq!(
+            text.matches("cleaned up").count(),
+            if foreign { 1 } else { 2 }
+        );
+        let left = |name: &str| dir.path().join(name).exists();
+        assert!(left("box-7") && !left("box-8") && left("box-9"));
+        assert_eq!(left("box-10"), foreign);
+    }
+
+    fn chmod(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
     }
 
     proptest! {

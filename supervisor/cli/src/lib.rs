@@ -74,10 +74,11 @@ fn run(args: Vec<std::ffi::OsString>) -> Result<ExitCode> {
             let args = config::complete(*args.clone(), &config::files(home.as_deref()))?;
             start::run(&args, &typed).map(success)
         }
-        Command::List(args) => print(&find::listing(&find::sessions(&Places::find(
-            &args.places,
-        )?)))
-        .map(success),
+        Command::List(args) => {
+            let mut sessions = find::sessions(&Places::find(&args.places)?);
+            find::remove_dead(&mut sessions);
+            print(&find::listing(&sessions)).map(success)
+        }
         Command::Info(args) => asked(Ask::Info, args, None),
         Command::Version(args) => asked(Ask::Version, args, None),
         Command::Id(args) => asked(Ask::Id, args, None),
