@@ -61,7 +61,7 @@ const ABSENT_FEATURES: [&str; 52] = [
 ];
 
 /// Other options of Xpra's.
-const OTHERS: [&str; 143] = [
+const OTHERS: [&str; 142] = [
     "add-printer-options",
     "audio-sink",
     "audio-source",
@@ -190,7 +190,6 @@ const OTHERS: [&str; 143] = [
     "systemd-run-args",
     "tcp-encryption",
     "tcp-encryption-keyfile",
-    "terminate-children",
     "title",
     "tray-icon",
     "use-display",
@@ -269,6 +268,11 @@ fn means_off(value: Option<&str>) -> bool {
     })
 }
 
+/// What may follow `--debug`, and is neither an option nor a display.
+fn is_categories(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+}
+
 /// Says whether an option of Xpra's is one that does not exist here. `Ok(true)`: it was asked to
 /// be off, as it is. `Ok(false)`: not one of Xpra's that are missing.
 ///
@@ -281,6 +285,15 @@ pub fn missing_option(name: &str, value: Option<&str>) -> Result<bool> {
             false => Err(Error::usage(format!(
                 "--{name}: this option of Xpra's is not built yet; only --{name}=no is accepted"
             ))),
+        };
+    }
+    // A session that is stopped ends everything in it.
+    if name == "terminate-children" {
+        return match means_off(value) {
+            false => Ok(true),
+            true => Err(Error::usage(
+                "--terminate-children=no: `bulkhead stop` ends the applications too; `bulkhead exit` leaves them",
+            )),
         };
     }
     match OTHERS.contains(&name) {
@@ -297,7 +310,7 @@ pub fn missing_option(name: &str, value: Option<&str>) -> Result<bool> {
 /// # Errors
 /// A refusal, by name.
 pub fn translate(args: Vec<String>) -> Result<Vec<String>> {
-    let mut args = args.into_iter();
+    let mut args = args.into_iter().peekable();
     let mut out: Vec<String> = args.next().into_iter().collect();
     let Some(command) = args.next() else {
         return Ok(out);
@@ -338,6 +351,11 @@ pub fn translate(args: Vec<String>) -> Result<Vec<String>> {
             None => (long, None),
         };
         match (name, value) {
+            // Xpra's takes categories.
+            ("debug", None) => out.push(match args.next_if(|next| is_categories(next)) {
+                Some(categories) => format!("--debug={categories}"),
+                None => arg,
+            }),
             ("readwrite", None) => out.push("--readonly=no".to_owned()),
             ("enable-sharing", None) => out.push("--sharing=yes".to_owned()),
             _ => match name.strip_prefix("no-") {
@@ -406,6 +424,15 @@ mod tests {
                 "a --no-x"
             ]
         );
+        for (line, wanted) in [
+            (&["--debug", "auth,x11"][..], &["--debug=auth,x11"][..]),
+            (&["--debug", ":1"], &["--debug", ":1"]),
+            (&["--debug", "--daemon"], &["--debug", "--daemon"]),
+            (&["--debug=auth"], &["--debug=auth"]),
+            (&["--terminate-children"], &[]),
+        ] {
+            assert_eq!(translated(line).unwrap(), wanted);
+        }
         assert_eq!(
             translated(&["--", "--clipboard"]).unwrap(),
             ["--", "--clipboard"]
