@@ -5,7 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One process of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,15 +90,13 @@ pub fn end(pid: u32, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
 }
 
-/// Kills one process of a role below `top`, waits until another has taken its place, and tells
-/// when it was killed.
+/// Kills one process of a role below `top`, and waits until another has taken its place.
 ///
 /// # Panics
 /// When there is no such process, or none takes its place.
-pub fn replace(top: u32, role: &str, signal: Signal) -> Instant {
+pub fn replace(top: u32, role: &str, signal: Signal) {
     let before = of_role(top, role);
     let victim = *before.first().unwrap_or_else(|| panic!("no {role}"));
-    let killed = Instant::now();
     end(victim, signal);
     eventually(
         "a new process in the place of the dead one",
@@ -108,5 +106,4 @@ pub fn replace(top: u32, role: &str, signal: Signal) -> Instant {
             (now.len() == before.len() && !now.contains(&victim)).then_some(())
         },
     );
-    killed
 }

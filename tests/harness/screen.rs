@@ -130,6 +130,30 @@ impl Screen {
             .collect()
     }
 
+    /// The window that has the keyboard.
+    pub fn focus(&self) -> Option<Window> {
+        Some(self.connection.get_input_focus().ok()?.reply().ok()?.focus)
+    }
+
+    /// The codes of the keys that are down.
+    ///
+    /// # Panics
+    /// When the X server has gone.
+    pub fn keys_down(&self) -> Vec<u8> {
+        let reply = self.connection.query_keymap().unwrap().reply().unwrap();
+        let down = |code: &u8| reply.keys[usize::from(code / 8)] & 1 << (code % 8) != 0;
+        (0..=u8::MAX).filter(down).collect()
+    }
+
+    /// The modifiers (the lower byte) and buttons that are down.
+    ///
+    /// # Panics
+    /// When the X server has gone.
+    pub fn pointer_mask(&self) -> u16 {
+        let cookie = self.connection.query_pointer(self.root).unwrap();
+        cookie.reply().unwrap().mask.into()
+    }
+
     fn viewable(&self, window: Window) -> bool {
         let reply = self
             .connection

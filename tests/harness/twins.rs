@@ -1,35 +1,36 @@
 //! Two headless clients that share a session.
 
+use crate::screen::Screen;
 use crate::session::{PASSWORD, Session};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use test_client::wire::packet::WindowId;
 use test_client::{Address, Client, Options};
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// A headless client with a name of its own, that shares.
+/// A headless client with a name of its own, that shares and knows the password.
+pub fn options(name: u8) -> Options {
+    let mut options = Options::gtk().password(PASSWORD);
+    options.hello.identity.uuid = format!("{name:032x}");
+    options.hello.share = true;
+    options
+}
+
+/// Attaches a client with these [`options`].
 ///
 /// # Panics
 /// When it cannot attach.
 pub fn attach(session: &Session, name: u8) -> Client {
-    attach_with(session, name, |_| {})
+    attach_as(session, &options(name))
 }
 
-/// The same, with a hello of its own.
+/// Attaches a client.
 ///
 /// # Panics
 /// When it cannot attach.
-pub fn attach_with(
-    session: &Session,
-    name: u8,
-    change: impl FnOnce(&mut test_client::wire::hello::ClientHello),
-) -> Client {
-    let mut options = Options::gtk().password(PASSWORD);
-    change(&mut options.hello);
-    options.hello.identity.uuid = format!("{name:032x}");
-    options.hello.share = true;
+pub fn attach_as(session: &Session, options: &Options) -> Client {
     let address = Address::parse(&format!("tcp://127.0.0.1:{}", session.port)).unwrap();
-    let mut client = Client::connect(&address, &options, LONG).unwrap();
+    let mut client = Client::connect(&address, options, LONG).unwrap();
     client
         .wait_for(|state| state.startup_complete, LONG)
         .unwrap();
@@ -62,4 +63,23 @@ pub fn shown(client: &mut Client, title: &str) -> WindowId {
         .wait_for(drawn, LONG)
         .unwrap_or_else(|error| panic!("{title}: {error}"));
     client.state().titled(title).unwrap()
+}
+
+/// Waits until the client has every pixel of this window as the X server has it.
+///
+/// # Panics
+/// When some stay different.
+pub fn same_pixels(client: &mut Client, screen: &Screen, window: WindowId) {
+    let xid = u32::try_from(window.get() & u64::from(u32::MAX)).unwrap();
+    let end = Instant::now() + LONG;
+    loop {
+        let theirs = screen.picture(xid).expect("the window exists");
+        let mut ours = client.pixels(window).unwrap().bytes().to_vec();
+        ours.chunks_exact_mut(4).for_each(|pixel| pixel[3] = 0);
+        if ours == theirs.pixels {
+            return;
+        }
+        assert!(Instant::now() < end, "some pixels stay different");
+        client.next_event(Duration::from_millis(20)).unwrap();
+    }
 }
