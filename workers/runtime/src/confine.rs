@@ -51,6 +51,19 @@ pub struct Enforced {
     pub missing_namespaces: Vec<&'static str>,
 }
 
+impl Enforced {
+    /// The layers that are missing altogether, for people: only in best-effort mode, and on a
+    /// kernel that has none of them.
+    #[must_use]
+    pub fn missing_layers(&self) -> Option<String> {
+        let landlock = (self.landlock_abi == 0).then(|| "Landlock".to_owned());
+        let names = self.missing_namespaces.join(", ");
+        let namespaces = (!names.is_empty()).then(|| format!("namespaces ({names})"));
+        let missing: Vec<_> = landlock.into_iter().chain(namespaces).collect();
+        (!missing.is_empty()).then(|| missing.join(" and "))
+    }
+}
+
 /// No core file, no ptrace and no `/proc/PID/mem` by our uid. `prctl(2)`, PR_SET_DUMPABLE.
 pub fn not_dumpable() -> Result<(), Error> {
     prctl::set_dumpable(false).map_err(Error::Attribute)

@@ -92,5 +92,8 @@ fn start<W, E: Display>(
     confine::before_warm_up(role, &mut seat)?;
     let warm = warm_up(&mut seat).map_err(|error| Error::WarmUp(error.to_string()))?;
     confine::after_warm_up(role, &mut seat)?;
+    if let Some(missing) = seat.enforced().missing_layers() {
+        tracing::warn!("best effort: without {missing}");
+    }
     Ok((seat, warm))
 }
