@@ -1,156 +1,308 @@
-//! Which rules of the policies a real session uses: every call that a worker makes behind its
-//! filter is allowed (or it would not live), and every call that is allowed is made by a session
-//! here, or is named with its reason.
+//! Which rules of the policies real sessions use: every call that a process makes behind a filter
+//! is allowed (or it would not live), and every rule is used here, bit by bit, or is named with
+//! its reason.
 //!
-//! The workers are watched with strace, as root; an ordinary user cannot look into them.
+//! The sessions run under `trace-rules`: as an ordinary user, as root, without a vDSO, and on a
+//! kernel without Landlock.
 
-use bulkhead_tests::session::Session;
-use bulkhead_tests::twins::{attach, shown};
-use bulkhead_tests::{eventually, processes};
-use policy::{Role, RulePath};
-use std::collections::{BTreeMap, BTreeSet};
+use bulkhead_tests::commands::bin_dir;
+use bulkhead_tests::processes;
+use bulkhead_tests::screen::Screen;
+use bulkhead_tests::session::{Session, Start};
+use bulkhead_tests::twins::{attach, attach_as, options, shown};
+use nix::sys::signal::Signal;
+use policy::{Role, Rule, Test};
+use std::collections::BTreeMap;
+use std::process::Output;
 use std::time::Duration;
+use test_client::wire::packet::{Coding, Packet, RgbFormat};
+use test_client::wire::rencodeplus::Value;
+use test_client::{Client, State};
+use x11rb::connection::Connection;
+use x11rb::protocol::xproto::{
+    AtomEnum, ConfigureWindowAux, ConnectionExt as _, CreateGCAux, CreateWindowAux, ImageFormat,
+    PropMode, Window, WindowClass,
+};
+use x11rb::wrapper::ConnectionExt as _;
 
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(60);
 
-/// Allowed, and not made here: role, call, why it stays.
-const NOT_MADE: &[(&str, &str, &str)] = &[
-    (
-        "*",
-        "mremap",
-        "the allocator moves only blocks that grow past its threshold",
-    ),
-    (
-        "*",
-        "brk",
-        "the allocator may have enough from before the filter",
-    ),
-    (
-        "*",
-        "mmap",
-        "the allocator may have enough from before the filter",
-    ),
-    (
-        "*",
-        "munmap",
-        "the allocator may have enough from before the filter",
-    ),
-    ("*", "write", "only to log"),
-    (
-        "*",
-        "getrandom",
-        "seeds of hash maps are asked for once a thread",
-    ),
-    ("*", "exit_group", "only at the end"),
-];
+/// Rules that no session uses: role, call, conditions, and why it stays.
+const NOT_USED: &[(Role, &str, &[&str], &str)] = &[(
+    Role::Auth,
+    "mmap",
+    &[
+        "prot == PROT_READ|PROT_WRITE",
+        "flags == MAP_PRIVATE|MAP_ANONYMOUS",
+    ],
+    "error path: memory that has run out; workers/runtime/tests/start.rs lets it run out",
+)];
 
-/// Starts strace on every process of the session and on those that it starts.
-fn watch(supervisor: u32, file: &std::path::Path) -> bulkhead_tests::process::Process {
-    let mut command = std::process::Command::new("strace");
-    command.args(["-f", "-qq", "-o"]).arg(file);
-    for worker in processes::workers(supervisor) {
-        if worker.role != "launcher" {
-            command.args(["-p", &worker.pid.to_string()]);
-        }
-    }
-    bulkhead_tests::process::Process::start(&mut command)
+/// How often a rule was used, and the bits that each of its conditions has seen.
+#[derive(Clone, Debug, Default)]
+struct Used {
+    count: usize,
+    bits: Vec<u64>,
 }
 
-/// Calls by process, without those before its filter was in force.
-fn calls(trace: &str) -> BTreeMap<u32, BTreeSet<String>> {
-    let mut calls: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
-    for line in trace.lines() {
-        let Some((pid, rest)) = line.split_once(' ') else {
-            continue;
+/// What `trace-rules` has written.
+#[derive(Default)]
+struct Record(BTreeMap<(Role, usize), Used>);
+
+impl Record {
+    fn add(&mut self, lines: &[String]) {
+        assert!(lines.iter().any(|line| line == "RULES end"), "{lines:?}");
+        for line in lines {
+            let Some(line) = line.strip_prefix("RULE ") else {
+                continue;
+            };
+            let mut words = line.split(' ');
+            let role = Role::from_name(words.next().unwrap()).unwrap();
+            let mut number = || words.next().unwrap().parse::<usize>().unwrap();
+            let (index, count) = (number(), number());
+            let seen: Vec<_> = words
+                .map(|word| u64::from_str_radix(word, 16).unwrap_or(0))
+                .collect();
+            let used = self.0.entry((role, index)).or_default();
+            used.count += count;
+            used.bits.resize(seen.len(), 0);
+            used.bits.iter_mut().zip(seen).for_each(|(a, b)| *a |= b);
+        }
+    }
+
+    fn take(&mut self, output: &Output) {
+        let text = String::from_utf8_lossy(&output.stdout);
+        self.add(&text.lines().map(str::to_owned).collect::<Vec<_>>());
+    }
+
+    fn of(&self, role: Role, index: usize) -> Option<&Used> {
+        self.0.get(&(role, index))
+    }
+}
+
+/// Bytes that cannot be compressed.
+fn random() -> impl Iterator<Item = u8> {
+    let next = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    std::iter::successors(Some(1), next).map(|state| state.to_be_bytes()[0])
+}
+
+/// An application of the test's own: a window full of noise, with a large icon.
+struct Noise {
+    screen: Screen,
+    window: Window,
+}
+
+impl Noise {
+    fn start(session: &Session) -> Self {
+        /// As much as fits into one request.
+        const TILE: (u16, u16) = (256, 248);
+        let screen = session.screen();
+        let x = screen.connection();
+        let ids = || x.generate_id().unwrap();
+        let (window, pixmap, gc) = (ids(), ids(), ids());
+        let (root, depth) = (screen.root(), x.setup().roots[0].root_depth);
+        let bytes = usize::from(TILE.0) * usize::from(TILE.1) * 4;
+        let noise: Vec<u8> = random().take(bytes).collect();
+        x.create_pixmap(depth, pixmap, root, TILE.0, TILE.1)
+            .unwrap();
+        x.create_gc(gc, pixmap, &CreateGCAux::new()).unwrap();
+        let format = ImageFormat::Z_PIXMAP;
+        x.put_image(format, pixmap, gc, TILE.0, TILE.1, 0, 0, 0, depth, &noise)
+            .unwrap();
+        let class = WindowClass::INPUT_OUTPUT;
+        let look = CreateWindowAux::new().background_pixmap(pixmap);
+        x.create_window(0, window, root, 9, 9, 600, 400, 0, class, 0, &look)
+            .unwrap();
+        let replace = PropMode::REPLACE;
+        let (name, text) = (AtomEnum::WM_NAME, AtomEnum::STRING);
+        x.change_property8(replace, window, name, text, b"noise")
+            .unwrap();
+        let icon = x.intern_atom(false, b"_NET_WM_ICON").unwrap();
+        let icon = icon.reply().unwrap().atom;
+        let pixels: Vec<u32> = [240, 240].into_iter().chain(0..240 * 240).collect();
+        x.change_property32(replace, window, icon, AtomEnum::CARDINAL, &pixels)
+            .unwrap();
+        x.map_window(window).unwrap();
+        x.sync().unwrap();
+        Self { screen, window }
+    }
+
+    /// Changes its title more often than anybody can follow.
+    fn floods(&self) {
+        let x = self.screen.connection();
+        let (name, text) = (AtomEnum::WM_NAME, AtomEnum::STRING);
+        for _ in 0..30_000 {
+            x.change_property8(PropMode::REPLACE, self.window, name, text, b"noise")
+                .unwrap();
+        }
+        x.sync().unwrap();
+    }
+
+    /// The window gets this size, and all of it is drawn anew.
+    fn grows(&self, client: &mut Client, (width, height): (u16, u16)) {
+        let x = self.screen.connection();
+        let size = ConfigureWindowAux::new()
+            .width(u32::from(width))
+            .height(u32::from(height));
+        x.configure_window(self.window, &size).unwrap();
+        x.clear_area(false, self.window, 0, 0, 0, 0).unwrap();
+        x.sync().unwrap();
+        let drawn = |state: &State| {
+            let window = state.titled("noise").map(|id| &state.windows[&id]);
+            window.is_some_and(|window| {
+                let corner = window.pixels.bytes().len() - 4;
+                (window.pixels.width(), window.pixels.height()) == (width.into(), height.into())
+                    && window.pixels.bytes()[corner..] != [0; 4]
+            })
         };
-        let Ok(pid) = pid.parse() else { continue };
-        let rest = rest.trim_start();
-        let name: String = rest
-            .chars()
-            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-            .collect();
-        if name == "seccomp" {
-            calls.insert(pid, BTreeSet::new());
-        } else if !name.is_empty() && rest[name.len()..].starts_with('(') {
-            calls.entry(pid).or_default().insert(name);
-        }
+        client.wait_for(drawn, LONG).unwrap();
+        client.settle(Duration::from_millis(300), LONG).unwrap();
     }
-    calls
 }
 
-#[test]
-fn every_rule_is_used_or_has_its_reason() {
-    if !nix::unistd::Uid::effective().is_root() {
-        eprintln!("not run: only root can watch the workers");
-        return;
-    }
-    let session = Session::start(&["--sharing=yes", "--start=xterm -T wanted"]);
-    let supervisor = session.process().id();
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("trace");
-    let strace = watch(supervisor, &file);
-    let traced = |pid: u32| processes::status(pid, "TracerPid").is_some_and(|tracer| tracer != "0");
-    eventually("strace looks at everything", LONG, || {
-        let workers = processes::workers(supervisor);
-        workers
-            .iter()
-            .filter(|w| w.role != "launcher")
-            .all(|w| traced(w.pid))
-            .then_some(())
+/// Large windows, one client for each coding (encoders have a library for each), a large packet,
+/// a flood.
+fn strain(session: &Session, first: &mut Client) -> Noise {
+    let codings = [
+        (2, Coding::Png),
+        (3, Coding::Webp),
+        (4, Coding::Jpeg),
+        (5, Coding::Rgb24),
+    ];
+    let mut others = codings.map(|(name, coding)| {
+        let mut options = options(name).codings(&[coding]);
+        // Not as the X server has it: an encoder has to convert.
+        options.hello.encoding.rgb_formats = vec![RgbFormat::Rgb];
+        let mut client = attach_as(session, &options);
+        shown(&mut client, "wanted");
+        client
     });
-    // A session's life: two clients, typing, a screenshot, a new display and encoder.
+    let noise = Noise::start(session);
+    for size in [(700, 500), (1200, 900), (300, 200), (1600, 1000)] {
+        noise.grows(first, size);
+        for client in &mut others {
+            noise.grows(client, size);
+        }
+    }
+    noise.floods();
+    // What nobody knows is read and ignored.
+    let text: String = random().take(600_000).map(char::from).collect();
+    let large = Packet {
+        name: "nonsense".into(),
+        args: vec![Value::from(text)],
+    };
+    first.send_packet(&large).unwrap();
+    noise
+}
+
+/// A session's life: typing, workers that die, all commands, a server that goes and comes back.
+fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], strained: bool) {
+    // Lower than all else, so that a screenshot grows while it is made.
+    let xterm = "--start=xterm -T wanted -geometry 80x20+10+780";
+    let words = ["--sharing=yes", "--debug=yes", xterm];
+    let mut session = Session::start_under(wrapper, start, &[&words, more].concat());
     let mut first = attach(&session, 1);
     let window = shown(&mut first, "wanted");
-    let mut second = attach(&session, 2);
-    shown(&mut second, "wanted");
     first.focus(Some(window)).unwrap();
     first
         .type_text(window, "xset b; ls /; echo ready\n")
         .unwrap();
-    first.settle(Duration::from_millis(500), LONG).unwrap();
-    // A new `display` and a new `encoder` start before strace's eyes.
-    for role in ["display", "encoder"] {
-        processes::replace(supervisor, role, nix::sys::signal::Signal::SIGKILL);
+    let _noise = strained.then(|| strain(&session, &mut first));
+    for role in ["display", "encoder", "auth"] {
+        processes::replace(session.process().id(), role, Signal::SIGKILL);
         let draws = first.state().draws;
         first.type_text(window, "x").unwrap();
         first.wait_for(|state| state.draws > draws, LONG).unwrap();
     }
-    let shot = session.bulkhead(&["screenshot", "shot.png", &format!(":{}", session.display)]);
-    assert!(shot.status.success(), "{shot:?}");
-    let mut roles: BTreeMap<u32, String> = BTreeMap::new();
-    for worker in processes::workers(supervisor) {
-        roles.insert(worker.pid, worker.role);
+    let display = format!(":{}", session.display);
+    let tcp = format!("tcp://127.0.0.1:{}/", session.port);
+    let right = format!("--password-file={}", session.password_file().display());
+    let wrong = session.home().join("wrong.txt");
+    std::fs::copy(session.password_file(), &wrong).unwrap();
+    std::fs::write(&wrong, "wrong").unwrap();
+    let wrong = format!("--password-file={}", wrong.display());
+    for (words, succeeds) in [
+        (&["screenshot", "shot.png", &display][..], true),
+        (&["info", &tcp, &right], true),
+        (&["info", &tcp, &wrong], false),
+        (&["exit", &display], true),
+    ] {
+        let output = session.bulkhead(&[words, more].concat());
+        assert_eq!(output.status.success(), succeeds, "{words:?}: {output:?}");
+        record.take(&output);
     }
-    drop(strace);
-    let trace = std::fs::read_to_string(&file).unwrap();
-    let mut made: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (pid, names) in calls(&trace) {
-        if let Some(role) = roles.get(&pid) {
-            made.entry(role.clone()).or_default().extend(names);
-        }
-    }
-    let mut unexplained = Vec::new();
-    for role in [Role::Network, Role::Auth, Role::Display, Role::Encoder] {
-        let made = made.get(role.name()).cloned().unwrap_or_default();
-        assert!(made.len() > 3, "{role} was watched: {made:?}");
-        for rule in policy::of(role).rules {
-            let reason = |&&(r, call, _): &&(&str, &str, &str)| {
-                (r == "*" || r == role.name()) && call == rule.call
+    ended(record, &mut session);
+    session.start_again();
+    let mut client = attach(&session, 1);
+    shown(&mut client, "wanted");
+    record.take(&session.bulkhead(&[&["stop", &display], more].concat()));
+    ended(record, &mut session);
+}
+
+/// Waits for the end of the session's server, and notes what it used.
+fn ended(record: &mut Record, session: &mut Session) {
+    session.process_mut().wait(LONG);
+    let process = session.process();
+    process.wait_for_line(LONG, |line| line == "RULES end");
+    record.add(&process.lines());
+}
+
+/// What of a rule no session has used.
+fn unused(rule: &Rule, used: Option<&Used>) -> Option<String> {
+    let conditions: Vec<_> = rule.conditions.iter().map(|one| one.text).collect();
+    let name = format!("{} {conditions:?} ({})", rule.call, rule.why);
+    let Some(used) = used else {
+        return Some(name);
+    };
+    let unseen = rule
+        .conditions
+        .iter()
+        .zip(&used.bits)
+        .find_map(|(one, seen)| {
+            let Test::Within(bits) = one.test else {
+                return None;
             };
-            let excused = rule.path != RulePath::Always || NOT_MADE.iter().any(|e| reason(&e));
-            if !made.contains(rule.call) && !excused {
-                unexplained.push(format!("{role}: {} ({})", rule.call, rule.why));
+            (bits & !seen != 0).then(|| format!("{:#x} of {}", bits & !seen, one.text))
+        });
+    unseen.map(|unseen| format!("{name}: {unseen}"))
+}
+
+#[test]
+fn every_rule_is_used_or_has_its_reason() {
+    let mut record = Record::default();
+    let root = nix::unistd::Uid::effective().is_root();
+    let best = "--sandbox=best-effort";
+    life(&mut record, &["trace-rules"], Start::User, &[], true);
+    if root {
+        life(&mut record, &["trace-rules"], Start::Root, &[], false);
+    }
+    // Whoever strikes out the vDSO must be allowed to read the executables.
+    let whoever = if root { Start::Root } else { Start::User };
+    let no_vdso = ["trace-rules", "--no-vdso"];
+    life(&mut record, &no_vdso, whoever, &[], false);
+    let lesser = bin_dir().join("lesser-kernel").display().to_string();
+    let no_landlock = ["trace-rules", &lesser, "no-landlock"];
+    life(&mut record, &no_landlock, Start::User, &[best], false);
+
+    let mut wrong = Vec::new();
+    for role in Role::ALL {
+        let rules = policy::of(role).rules;
+        let mut count = 0;
+        for (index, rule) in rules.iter().enumerate() {
+            let excused = NOT_USED.iter().any(|(whose, call, conditions, _)| {
+                let texts = rule.conditions.iter().map(|one| one.text);
+                (*whose, *call) == (role, rule.call) && texts.eq(conditions.iter().copied())
+            });
+            let needs_root = ["setgroups", "setresgid", "setresuid"].contains(&rule.call);
+            match unused(rule, record.of(role, index)) {
+                None if excused => wrong.push(format!("{role}: used after all: {}", rule.call)),
+                Some(what) if !(excused || needs_root && !root) => {
+                    wrong.push(format!("{role}: {what}"));
+                }
+                unused => count += usize::from(unused.is_none()),
             }
         }
-        println!(
-            "{role}: {} calls made of {} allowed",
-            made.len(),
-            policy::of(role).calls().len()
-        );
+        println!("{role}: {count} rules used of {}", rules.len());
     }
-    assert!(
-        unexplained.is_empty(),
-        "rules that nothing used:\n{}",
-        unexplained.join("\n")
-    );
+    assert!(wrong.is_empty(), "nothing used:\n{}", wrong.join("\n"));
 }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 /// The user that sessions run as when the tests run as root (made by `install-packages test`).
 pub const TEST_USER: &str = "bulkhead-test";
 
-const EXECUTABLES: [&str; 9] = [
+const EXECUTABLES: [&str; 11] = [
     "bulkhead",
     "bulkhead-supervisor",
     "bulkhead-launcher",
@@ -18,6 +18,8 @@ const EXECUTABLES: [&str; 9] = [
     "bulkhead-encoder",
     "bulkhead-ctl",
     "hostile-neighbour",
+    "trace-rules",
+    "lesser-kernel",
 ];
 
 /// A directory with all our executables that every user can reach: a copy of what cargo built

@@ -26,6 +26,7 @@ pub enum Start {
 pub struct Session {
     process: Process,
     launcher: Option<u32>,
+    wrapper: Vec<String>,
     arguments: Vec<String>,
     directory: tempfile::TempDir,
     /// Display number.
@@ -46,10 +47,17 @@ impl Session {
     }
 
     /// Starts one with more options, and waits until it is ready.
+    pub fn start_as(start: Start, options: &[&str]) -> Self {
+        Self::start_under(&[], start, options)
+    }
+
+    /// Starts one by another program, which is to execute the words after its own arguments; so
+    /// are all other commands of this session.
     ///
     /// # Panics
     /// When it does not get ready.
-    pub fn start_as(start: Start, options: &[&str]) -> Self {
+    pub fn start_under(wrapper: &[&str], start: Start, options: &[&str]) -> Self {
+        let wrapper: Vec<String> = wrapper.iter().map(|word| (*word).to_owned()).collect();
         let directory = tempfile::Builder::new()
             .prefix("bulkhead-test-")
             .tempdir_in("/tmp")
@@ -88,7 +96,7 @@ impl Session {
         if start == Start::Root {
             arguments.push(format!("--uid={}", user.name));
         }
-        let mut command = command_as(start, &runtime, &home);
+        let mut command = command_as(&wrapper, start, &runtime, &home);
         let process = Process::start(command.arg("seamless").args(&arguments));
         let display = ready(&process);
         let launcher = processes::of_role(process.id(), "launcher")
@@ -97,6 +105,7 @@ impl Session {
         Self {
             process,
             launcher,
+            wrapper,
             arguments,
             directory,
             display,
@@ -111,7 +120,7 @@ impl Session {
     /// # Panics
     /// When it does not get ready.
     pub fn start_again(&mut self) {
-        let mut command = command_as(self.start, &self.runtime_dir(), &self.home());
+        let mut command = self.command();
         command
             .args(["seamless", &format!(":{}", self.display)])
             .args(&self.arguments);
@@ -176,10 +185,11 @@ impl Session {
 
     /// A `bulkhead` command by the session's owner.
     pub fn bulkhead(&self, args: &[&str]) -> std::process::Output {
-        command_as(self.start, &self.runtime_dir(), &self.home())
-            .args(args)
-            .output()
-            .unwrap()
+        self.command().args(args).output().unwrap()
+    }
+
+    fn command(&self) -> Command {
+        command_as(&self.wrapper, self.start, &self.runtime_dir(), &self.home())
     }
 }
 
@@ -213,10 +223,19 @@ impl Drop for Session {
     }
 }
 
-/// `bulkhead`, with directories of its own, as an ordinary user or as root.
-pub fn command_as(start: Start, runtime: &Path, home: &Path) -> Command {
+/// `bulkhead`, or another program that executes it, with directories of its own, as an ordinary
+/// user or as root.
+fn command_as(wrapper: &[String], start: Start, runtime: &Path, home: &Path) -> Command {
     let user = test_user();
-    let mut command = Command::new(bin_dir().join("bulkhead"));
+    let bulkhead = bin_dir().join("bulkhead");
+    let mut command = match wrapper {
+        [] => Command::new(bulkhead),
+        [program, arguments @ ..] => {
+            let mut command = Command::new(bin_dir().join(program));
+            command.args(arguments).arg(bulkhead);
+            command
+        }
+    };
     command
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
