@@ -15,8 +15,7 @@ use std::ptr::null_mut;
 /// What the supervisor can do of all this, because it is its work, or the start of a worker.
 const SUPERVISOR_MAY: &[&str] = &[
     "where a link points",
-    "fork with clone",
-    "a descriptor of the parent",
+    "fork with a descriptor of the child",
     "read capabilities",
     "be another group",
     "another process's processor",
@@ -226,6 +225,11 @@ const ATTEMPTS: &[Attempt] = attempts! {
         };
         "fork", Works, |_| forked(call!(@raw libc::SYS_fork));
         "fork with clone", Works, |_| forked(call!(@raw libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0));
+        "fork with a descriptor of the child", Works, |_| {
+            let mut descriptor = -1;
+            let flags = libc::CLONE_PIDFD | libc::SIGCHLD;
+            forked(call!(@raw libc::SYS_clone, flags, 0, &raw mut descriptor, 0, 0))
+        };
         "fork with clone3", Works, |_| {
             let mut arguments = [0_u64; 8];
             arguments[4] = libc::SIGCHLD as u64;

@@ -87,8 +87,15 @@ fn obey(role: Role, order: u8) {
         b'a' => {
             // Where large blocks cannot be given back, there are none.
             let large = policy::of(role).calls().contains(&"munmap");
-            let pages = if large { 1..100 } else { 1..30 };
-            let blocks: Vec<Vec<u8>> = pages.map(|n| vec![7; n * 4096]).collect();
+            let pages = if large { 100 } else { 30 };
+            // The last one grows from nothing.
+            let mut blocks: Vec<Vec<u8>> = (1..pages).map(|n| vec![7; n * 4096]).collect();
+            blocks.push(
+                (0..pages * 4096)
+                    .map(|n| n.to_le_bytes()[0])
+                    .filter(|n| *n < 64)
+                    .collect(),
+            );
             drop(std::hint::black_box(blocks));
         }
         // SAFETY: asks the kernel something that needs no argument.

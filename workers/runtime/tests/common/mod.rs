@@ -186,23 +186,30 @@ fn supervise(
     let arguments: Vec<CString> = std::iter::once(text(role.executable()))
         .chain(options.to_args().iter().map(|argument| text(argument)))
         .collect();
-    // SAFETY: one thread.
-    match unsafe { fork() }.expect("fork") {
-        ForkResult::Child => {
+    let mut descriptor: RawFd = -1;
+    // SAFETY: as the supervisor forks: one thread, and the child soon is another program. The
+    // kernel writes the descriptor.
+    let child = unsafe {
+        let flags = libc::CLONE_PIDFD | libc::SIGCHLD;
+        libc::syscall(libc::SYS_clone, flags, 0, &raw mut descriptor, 0, 0)
+    };
+    match i32::try_from(child).expect("a process id") {
+        ..0 => panic!("clone: {}", nix::errno::Errno::last()),
+        0 => {
             nix::unistd::setsid().expect("setsid");
             if mode == StartMode::Root {
                 become_user(WORKER_UID);
             }
             execute(table, executable, &arguments)
         }
-        ForkResult::Parent { child } => {
+        child => {
             let tell = |number: i32| {
                 nix::unistd::write(report, &number.to_ne_bytes()).expect("the report is read");
             };
-            tell(child.as_raw());
+            tell(child);
             let mut status = 0;
             // SAFETY: waits for the child; `status` is writable.
-            while unsafe { libc::waitpid(child.as_raw(), &raw mut status, 0) } != child.as_raw() {}
+            while unsafe { libc::waitpid(child, &raw mut status, 0) } != child {}
             tell(status);
             // SAFETY: ends the process.
             unsafe { libc::_exit(0) }
