@@ -103,7 +103,8 @@ pub fn replace(top: u32, role: &str, signal: Signal) {
         Duration::from_secs(20),
         || {
             let now = of_role(top, role);
-            (now.len() == before.len() && !now.contains(&victim)).then_some(())
+            let new = now.iter().any(|pid| !before.contains(pid));
+            (new && !now.contains(&victim)).then_some(())
         },
     );
 }
