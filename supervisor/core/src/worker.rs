@@ -1,6 +1,6 @@
 //! A running worker: its process, its log, its channel to us.
 
-use crate::log::{Level, Log, Origin, Source};
+use crate::log::{Level, Log, Origin, Pipe};
 use crate::sys;
 use ipc::channel::Message;
 use ipc::{Channel, ChannelError, ConnectionId};
@@ -102,7 +102,7 @@ pub struct Process {
     /// When it was started.
     pub started: Instant,
     /// Its log.
-    pub log: Source,
+    pub log: Pipe,
     descriptor: OwnedFd,
 }
 
@@ -206,7 +206,7 @@ impl Nursery {
             pid,
             connection: connection.map(|connection| connection.0),
         };
-        let log = Source::new(log, origin, now);
+        let log = Pipe::new(log, origin, now);
         Ok(Worker {
             process: Process {
                 role,
