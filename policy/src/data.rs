@@ -269,6 +269,8 @@ pub enum DescriptorKind {
     Stream,
     /// A listening stream socket, unix or TCP.
     Listener,
+    /// A unix datagram socket.
+    Datagram,
     /// Anonymous memory, memfd_create(2).
     Memory,
     /// A process, pidfd_open(2).
@@ -283,12 +285,13 @@ pub enum DescriptorKind {
 
 impl DescriptorKind {
     /// Every kind.
-    pub const ALL: [DescriptorKind; 10] = [
+    pub const ALL: [DescriptorKind; 11] = [
         DescriptorKind::Null,
         DescriptorKind::Pipe,
         DescriptorKind::Channel,
         DescriptorKind::Stream,
         DescriptorKind::Listener,
+        DescriptorKind::Datagram,
         DescriptorKind::Memory,
         DescriptorKind::Process,
         DescriptorKind::Signals,
@@ -305,6 +308,7 @@ impl DescriptorKind {
             DescriptorKind::Channel => "channel",
             DescriptorKind::Stream => "stream",
             DescriptorKind::Listener => "listener",
+            DescriptorKind::Datagram => "datagram",
             DescriptorKind::Memory => "memory",
             DescriptorKind::Process => "process",
             DescriptorKind::Signals => "signals",

@@ -43,6 +43,7 @@ fn unix(line: &str) -> Option<(u64, Socket)> {
     let (kind, what) = match (*words.get(4)?, listens) {
         ("0001", true) => (Some(Kind::Listener), "a listening unix stream socket"),
         ("0001", false) => (Some(Kind::Stream), "a unix stream socket"),
+        ("0002", false) => (Some(Kind::Datagram), "a unix datagram socket"),
         ("0005", false) => (Some(Kind::Channel), "a unix seqpacket socket"),
         _ => (None, "a unix socket of another type"),
     };
@@ -126,7 +127,7 @@ mod tests {
             (tcp.as_raw_fd(), Some(Kind::Stream)),
             (unix_listener.as_raw_fd(), Some(Kind::Listener)),
             (stream.as_raw_fd(), Some(Kind::Stream)),
-            (datagram.as_raw_fd(), None),
+            (datagram.as_raw_fd(), Some(Kind::Datagram)),
             (channel.as_raw_fd(), Some(Kind::Channel)),
             (file.as_raw_fd(), Some(Kind::File)),
             (null.as_raw_fd(), Some(Kind::Null)),

@@ -400,7 +400,8 @@ mod tests {
             outside_filters: OUTSIDE_FILTERS,
             sockets: [
                 socket(1, Some(Kind::Stream), "a stream"),
-                socket(2, None, "a datagram socket"),
+                socket(2, Some(Kind::Datagram), "a datagram socket"),
+                socket(3, None, "a raw socket"),
                 socket(5, Some(Kind::Channel), "a channel"),
                 socket(9, Some(Kind::Listener), "a listener"),
             ]
@@ -511,7 +512,8 @@ mod tests {
             ("socket:[5]", Some(Kind::Channel)),
             ("socket:[1]", Some(Kind::Stream)),
             ("socket:[9]", Some(Kind::Listener)),
-            ("socket:[2]", None),
+            ("socket:[2]", Some(Kind::Datagram)),
+            ("socket:[3]", None),
             ("socket:[77]", None),
             ("/memfd:x (deleted)", Some(Kind::Memory)),
             ("anon_inode:[pidfd]", Some(Kind::Process)),
