@@ -1,0 +1,100 @@
+//! What `auth` says of those who want to get in.
+
+use super::{Admitted, FAREWELL, Who};
+use crate::ending::Ending;
+use crate::log::Level;
+use crate::session::{Phase, Session};
+use ipc::auth::{AuthToSupervisor, Refusal};
+use ipc::verdict::Peer;
+use std::time::Instant;
+
+/// Most connections that have proved who they are: without it one client could take every
+/// descriptor and process that a new `auth`, `display` or encoder of somebody else's needs.
+const MAX_ADMITTED: usize = 200;
+
+impl Session {
+    /// What `auth` says.
+    pub fn hear_auth(&mut self, message: AuthToSupervisor, now: Instant) {
+        match message {
+            AuthToSupervisor::Ready => {
+                self.auth.ready = true;
+                self.check_ready();
+            }
+            AuthToSupervisor::Failed { reason } => {
+                if matches!(self.phase, Phase::Starting) {
+                    self.end(Ending::failure("server error"), &reason);
+                } else if let Some(worker) = &mut self.auth.worker
+                    && worker.let_go(now)
+                {
+                    self.log.own(Level::Error, None, &format!("auth: {reason}"));
+                }
+            }
+            AuthToSupervisor::Accepted {
+                connection: id,
+                username,
+                module,
+            } => {
+                let admitted = self.connections.values().filter(|one| !one.is_stranger());
+                let full = admitted.count() >= MAX_ADMITTED;
+                // The connection may have gone; then the verdict is void.
+                let Some(connection) = self.connections.get_mut(&id) else {
+                    return;
+                };
+                if connection.verdict.is_some() || connection.leaving {
+                    return;
+                }
+                if full {
+                    let text = format!("{MAX_ADMITTED} clients are logged in: no more have room");
+                    self.log
+                        .own(Level::Warn, Some(id.0), &format!("turned away: {text}"));
+                    return self.farewell(id, &["server error", &text], now);
+                }
+                self.counters.authenticated += 1;
+                let text = format!(
+                    "{} is let in as `{username}` by {module}",
+                    Who(&connection.peer)
+                );
+                connection.verdict = Some(Admitted { username, module });
+                self.log.own(Level::Info, Some(id.0), &text);
+                self.grant(id, now);
+            }
+            AuthToSupervisor::Refused {
+                connection: id,
+                module,
+                why,
+            } => {
+                let Some(connection) = self.connections.get_mut(&id) else {
+                    return;
+                };
+                if connection.leaving || !connection.is_stranger() {
+                    return;
+                }
+                // It tells its client by itself, and has nothing else to do.
+                connection.leaving = true;
+                connection.network.ends_within(FAREWELL, now);
+                self.counters.refused += 1;
+                // A stock client that cannot do our digests is no attack.
+                if why != Refusal::NoDigest {
+                    self.admission.penalties.failed(connection.source, now);
+                }
+                let text = format!(
+                    "{} is refused by {module}: {}",
+                    Who(&connection.peer),
+                    match why {
+                        Refusal::Failed => "authentication failed",
+                        Refusal::OutOfOrder => "the response belongs to no challenge",
+                        Refusal::NoDigest => "there is no digest that both sides accept",
+                        Refusal::TooMany => "too many attempts",
+                    }
+                );
+                self.log.own(Level::Warn, Some(id.0), &text);
+            }
+            AuthToSupervisor::Violation(violation) => self.report(Peer::Auth, &violation, now),
+            AuthToSupervisor::Pong => {
+                for (reporter, what) in self.auth.answered() {
+                    self.disbelieve(reporter, Peer::Auth, &what);
+                }
+            }
+        }
+    }
+}
