@@ -3,11 +3,50 @@
 //! This executable is both: started as `bulkhead-<role>` it is that worker.
 
 mod bench;
+mod deaths;
+mod door;
+mod ends;
 mod fake;
-mod tests;
+mod rules;
+mod serving;
 
 use std::process::ExitCode;
 use std::time::Instant;
+
+macro_rules! tests {
+    ($($module:ident::$name:ident),* $(,)?) => {
+        /// Every test with its name.
+        const ALL: &[(&str, fn())] = &[$((stringify!($name), $module::$name)),*];
+    };
+}
+
+tests![
+    serving::a_client_gets_the_session_only_after_the_verdict,
+    serving::what_a_worker_inherits,
+    serving::in_a_start_as_root_each_role_has_its_own_user,
+    serving::clients_share_or_take_over,
+    serving::one_shot_requests,
+    deaths::a_killed_encoder_is_replaced,
+    deaths::a_killed_display_is_replaced_and_keeps_its_clients,
+    deaths::a_display_that_keeps_dying_is_given_up,
+    deaths::a_killed_auth_costs_logins_in_flight_only,
+    deaths::the_end_of_a_client_is_accounted,
+    deaths::who_dies,
+    deaths::a_worker_that_hangs_is_replaced,
+    rules::nobody_fills_the_log,
+    rules::rules_are_kept_or_the_breaker_ends,
+    rules::records_cannot_be_forged,
+    door::probes_cost_nothing,
+    door::a_thousand_half_open_connections,
+    door::a_thousand_wrong_passwords,
+    door::one_client_too_many_is_told_so,
+    door::a_start_that_fails_at_any_step_leaves_nothing,
+    ends::ends_in_order,
+    ends::a_start_that_fails_says_why,
+    ends::another_display_than_the_one_asked_for_is_left_alone,
+    ends::a_start_that_fails_stops_nothing,
+    ends::the_launchers_end_is_the_sessions,
+];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args();
@@ -21,7 +60,7 @@ fn main() -> ExitCode {
         .filter(|argument| !argument.starts_with('-'))
         .collect();
     let mut failed = 0;
-    for (name, test) in tests::ALL {
+    for (name, test) in ALL {
         if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter.as_str())) {
             continue;
         }
