@@ -1,0 +1,274 @@
+//! The start of a session: everything is checked and opened first, then the launcher is split
+//! off and this process becomes the supervisor.
+
+mod answer;
+mod chains;
+mod executables;
+mod opened;
+mod plan;
+mod wanted;
+mod worker_uids;
+mod written;
+
+pub use executables::{empty_root, executable, open_path};
+
+use crate::claim::{self, Claim};
+use crate::error::{Error, Result, one_line, reason};
+use crate::exposure::Typed;
+use crate::options::{LogFormat, Sandbox, Sharing, StartArgs};
+use crate::places::{self, LOG_FILE};
+use crate::process::{self, Background, Program};
+use crate::secrets;
+use crate::undo::Undo;
+use answer::wait;
+use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
+use ipc::spec::{self, AuthSpec, FdIndex, ListenerSpec, SandboxMode, SupervisorSpec};
+use opened::{Opened, attach_hint, open_sockets};
+use plan::Plan;
+use policy::Role;
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use wanted::wanted;
+use worker_uids::worker_uids;
+use written::{log_path, open_log, open_pid_files};
+
+/// Checks what can be checked without opening anything.
+///
+/// # Errors
+/// What [`run`] would refuse before it opens anything.
+pub fn check(args: &StartArgs, typed: &Typed) -> Result<()> {
+    wanted(args, typed).map(drop)
+}
+
+fn random_id() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::new(format!("no random numbers: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn machine_id() -> Result<String> {
+    let valid = |text: &String| text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    ["/etc/machine-id", "/var/lib/dbus/machine-id"]
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .map(|text| text.trim().to_ascii_lowercase())
+        .find(valid)
+        .map_or_else(random_id, Ok)
+}
+
+/// Descriptors of the supervisor, in order from 3 on.
+#[derive(Default)]
+struct Table(Vec<OwnedFd>);
+
+impl Table {
+    fn add(&mut self, fd: OwnedFd) -> Result<FdIndex> {
+        self.0.push(fd);
+        FdIndex::try_from(self.0.len() + 2).map_err(|_| Error::usage("too many sockets"))
+    }
+}
+
+fn encoded<T: serde::Serialize>(spec: &T) -> Result<OwnedFd> {
+    let bytes = spec::encode(spec).map_err(|_| {
+        Error::usage("the environment and the commands are too large (more than 1 MiB)")
+    })?;
+    secrets::sealed(&bytes)
+}
+
+/// Starts a session. Returns only in the process that the terminal waits for, or on failure.
+///
+/// # Errors
+/// Why there is no session; nothing is left of the attempt.
+pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
+    let mut plan = Plan::new(args, typed)?;
+    let user = plan.owner.ids();
+    let mut undo = Undo::for_user(user);
+    for warning in std::mem::take(&mut plan.secrets.warnings) {
+        eprintln!("bulkhead: warning: {}", one_line(&warning));
+    }
+    let mut claim = claim::claim(args.display, plan.owner.user.uid, &plan.places, &mut undo)?;
+    let opened = open_sockets(&mut plan, &mut claim, &mut undo)?;
+    let mut pid_files = open_pid_files(args, &claim, &mut plan, &mut undo)?;
+    let daemon = args.daemon != Some(false);
+    let log_path = log_path(args, &claim, &plan);
+    let to_file = daemon || args.log_file.is_some();
+    let log = to_file
+        .then(|| open_log(&log_path, &claim, user, &mut undo))
+        .transpose()?;
+    let session_log = open_log(&claim.dir.join(LOG_FILE), &claim, user, &mut undo)?;
+    if claim.launcher.is_some() && !plan.launcher.commands.is_empty() {
+        eprintln!(
+            "bulkhead: display :{} has a session whose server had ended: it is taken over with its applications; nothing is started anew",
+            claim.display
+        );
+    }
+    let hint = attach_hint(claim.display, &opened);
+    // Opened now: when the start fails, the log may be removed before it is read.
+    // By descriptor: the path may mean another file by now.
+    let log_reader = log
+        .as_ref()
+        .and_then(|log| File::open(format!("/proc/self/fd/{}", log.as_raw_fd())).ok());
+    let ready = match daemon.then(process::background).transpose()? {
+        None => None,
+        Some(Background::Parent(pipe)) => {
+            undo.disarm();
+            return wait(pipe, log_reader.as_ref(), &log_path, &hint);
+        }
+        Some(Background::Child(pipe)) => {
+            if let Some(log) = &log {
+                process::leave_terminal(log)?;
+            }
+            Some(pipe)
+        }
+    };
+    for file in &mut pid_files {
+        file.write_all(format!("{}\n", std::process::id()).as_bytes())
+            .map_err(|error| Error::new(format!("pid file: {}", reason(&error))))?;
+    }
+    drop(pid_files);
+    match hand_over(
+        args,
+        plan,
+        claim,
+        opened,
+        Output {
+            log,
+            session_log,
+            ready,
+            hint,
+        },
+        &mut undo,
+    )? {}
+}
+
+/// Where lines go.
+struct Output {
+    log: Option<OwnedFd>,
+    session_log: OwnedFd,
+    ready: Option<OwnedFd>,
+    hint: String,
+}
+
+fn hand_over(
+    args: &StartArgs,
+    plan: Plan,
+    claim: Claim,
+    opened: Vec<Opened>,
+    output: Output,
+    undo: &mut Undo,
+) -> Result<std::convert::Infallible> {
+    let display = claim.display;
+    let human = output.log.is_none() && std::io::stderr().is_terminal();
+    let auth = AuthSpec {
+        listeners: plan.secrets.listeners,
+        owner: plan.owner.user.name.clone(),
+    };
+    let mut table = Table::default();
+    // Places 3 and 4: the channel and the specification itself, which names all the others.
+    let (channel, launcher_end) = match claim.launcher {
+        Some(channel) => (channel, None),
+        None => {
+            let (ours, theirs) = ipc::channel::socketpair()
+                .map_err(|error| Error::new(format!("no channel to the launcher: {error}")))?;
+            (ours, Some(theirs))
+        }
+    };
+    let spare = channel
+        .try_clone()
+        .map_err(|error| Error::new(format!("no descriptor: {}", reason(&error))))?;
+    table.add(channel)?;
+    table.add(encoded(&())?)?;
+    let mut listeners = Vec::new();
+    for socket in opened {
+        listeners.push(ListenerSpec {
+            kind: socket.kind,
+            name: socket.name,
+            fd: table.add(socket.fd)?,
+            refused_requests: socket.refused_requests,
+        });
+    }
+    let mut executables = Vec::new();
+    for (role, path) in plan.executables.iter().filter(|(role, _)| role.is_worker()) {
+        executables.push((
+            role.name().to_owned(),
+            table.add(open_path(path, libc::O_PATH)?)?,
+        ));
+    }
+    let empty_root = table.add(empty_root(&plan.places.sessions)?)?;
+    let mut auth_fds = vec![table.add(encoded(&auth)?)?];
+    for secret in plan.secrets.fds {
+        auth_fds.push(table.add(secret)?);
+    }
+    let ready = output.ready.map(|ready| table.add(ready)).transpose()?;
+    let supervisor = SupervisorSpec {
+        display: Some(display),
+        session_name: args.session_name.clone().unwrap_or_default(),
+        uuid: random_id()?,
+        machine_id: machine_id()?,
+        hostname: places::host(),
+        listeners,
+        readonly: args.readonly == Some(true),
+        sharing: match args.sharing {
+            Some(Sharing::Yes) => Some(true),
+            Some(Sharing::No) => Some(false),
+            Some(Sharing::Auto) | None => None,
+        },
+        resize_display: args.resize_display != Some(false),
+        exit_with_children: args.exit_with_children == Some(true),
+        exit_with_client: args.exit_with_client == Some(true),
+        exit_with_windows: args.exit_with_windows == Some(true),
+        sandbox: match args.sandbox {
+            Some(Sandbox::BestEffort) => SandboxMode::BestEffort,
+            Some(Sandbox::Enforce) | None => SandboxMode::Enforce,
+        },
+        worker_uid_base: worker_uids(args.worker_uid_base, &plan.owner, display)?,
+        executables,
+        empty_root,
+        auth_fds,
+        ready,
+        log_json: match args.log_format {
+            Some(LogFormat::Json) => true,
+            Some(LogFormat::Human) => false,
+            Some(LogFormat::Auto) | None => !human,
+        },
+        debug: args.debug == Some(true),
+        attach_hint: output.hint,
+    };
+    table.0[1] = encoded(&supervisor)?;
+    let path = |wanted: Role| {
+        plan.executables
+            .iter()
+            .find(|(role, _)| *role == wanted)
+            .map_or_else(|| executable(wanted), |(_, path)| Ok(path.clone()))
+    };
+    let name = format!(":{display}");
+    let program = Program::new(
+        &path(Role::Supervisor)?,
+        &["bulkhead-supervisor", &name],
+        &plan.service,
+        table.0,
+        output.log,
+    )?;
+    if let Some(channel) = launcher_end {
+        let mut spec = plan.launcher;
+        spec.display = Some(display);
+        spec.session_dir.clone_from(&claim.dir);
+        let table = vec![channel, encoded(&spec)?];
+        Program::new(
+            &path(Role::Launcher)?,
+            &["bulkhead-launcher", &name],
+            &[],
+            table,
+            Some(output.session_log),
+        )?
+        .spawn()?;
+    }
+    // From here on the launcher removes what was made.
+    undo.disarm();
+    let _ = std::env::set_current_dir("/");
+    let error = program.exec();
+    let mut channel = ipc::Channel::<SupervisorToLauncher, LauncherToSupervisor>::new(spare);
+    let _ = channel.send(&SupervisorToLauncher::Stop, Vec::new());
+    Err(error)
+}

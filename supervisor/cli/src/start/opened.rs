@@ -1,0 +1,145 @@
+//! Opens the sockets of a session.
+
+use super::plan::Plan;
+use super::wanted::Socket;
+use crate::auth::Module;
+use crate::bind::UnixAddress;
+use crate::claim::{self, Claim, abstract_name};
+use crate::error::Result;
+use crate::places::{self, SOCKET};
+use crate::undo::Undo;
+use crate::{exposure, listen};
+use files::Spot;
+use ipc::spec::{AuthModule, ListenerKind};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+/// A socket that is open.
+pub struct Opened {
+    pub fd: OwnedFd,
+    pub kind: ListenerKind,
+    pub name: String,
+    pub refused_requests: Vec<String>,
+    pub chain: Vec<Module>,
+}
+
+/// Opens the sockets.
+pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Result<Vec<Opened>> {
+    let user = plan.owner.ids();
+    let name = plan.places.socket_name(claim.display);
+    let mut opened = Vec::new();
+    let mut listeners = Vec::new();
+    for (wanted, auth) in plan.wanted.drain(..).zip(plan.secrets.listeners.drain(..)) {
+        let mut paths: Vec<PathBuf> = Vec::new();
+        let mut abstract_names: Vec<String> = Vec::new();
+        match &wanted.socket {
+            Socket::Tcp { address, any } => {
+                let (fd, local) = listen::tcp(*address, *any)?;
+                listeners.push(auth);
+                opened.push(Opened {
+                    fd,
+                    kind: ListenerKind::Tcp,
+                    name: local.to_string(),
+                    refused_requests: wanted.refused_requests,
+                    chain: wanted.chain,
+                });
+                continue;
+            }
+            Socket::Unix(address @ (UnixAddress::Auto | UnixAddress::NoAbstract)) => {
+                paths.push(claim.dir.join(SOCKET));
+                for dir in &plan.places.sockets {
+                    undo.directories(places::ensure(dir, 0o700)?);
+                    paths.push(dir.join(&name));
+                }
+                if *address == UnixAddress::Auto {
+                    abstract_names.push(abstract_name(claim.display));
+                }
+            }
+            Socket::Unix(UnixAddress::Path(path)) => {
+                paths.push(places::expand(path, &plan.places.home))
+            }
+            Socket::Unix(UnixAddress::Directory(dir)) => {
+                let dir = places::expand(dir, &plan.places.home);
+                undo.directories(places::ensure(&dir, 0o700)?);
+                paths.push(dir.join(&name));
+            }
+            Socket::Unix(UnixAddress::Abstract(name)) => abstract_names.push(name.clone()),
+            Socket::Unix(UnixAddress::None) => {}
+        }
+        for path in paths {
+            let spot = Spot::new(&path, user);
+            let (fd, made) = listen::unix(&spot, plan.mode, user)?;
+            undo.file(made.clone());
+            if path.parent() != Some(&claim.dir) {
+                plan.launcher.remove_at_end.push(made);
+            }
+            listeners.push(auth.clone());
+            opened.push(Opened {
+                fd,
+                kind: ListenerKind::Unix,
+                name: path.display().to_string(),
+                refused_requests: wanted.refused_requests.clone(),
+                chain: wanted.chain.clone(),
+            });
+        }
+        for abstract_name in abstract_names {
+            // No mode guards an abstract name: the kernel's word on who connects comes first.
+            let mut auth = auth.clone();
+            if !auth
+                .iter()
+                .any(|module| matches!(module, AuthModule::PeerCred { .. }))
+                && matches!(wanted.socket, Socket::Unix(UnixAddress::Auto))
+            {
+                auth.insert(
+                    0,
+                    AuthModule::PeerCred {
+                        uids: vec![plan.owner.user.uid, 0],
+                        gids: Vec::new(),
+                    },
+                );
+            }
+            let held = (abstract_name == claim::abstract_name(claim.display))
+                .then(|| claim.abstract_socket.take())
+                .flatten();
+            listeners.push(auth);
+            opened.push(Opened {
+                fd: match held {
+                    Some(held) => held,
+                    None => listen::abstract_unix(&abstract_name)?,
+                },
+                kind: ListenerKind::Unix,
+                name: format!("@{abstract_name}"),
+                refused_requests: wanted.refused_requests.clone(),
+                chain: wanted.chain.clone(),
+            });
+        }
+    }
+    plan.secrets.listeners = listeners;
+    Ok(opened)
+}
+
+/// What a person types to attach.
+pub fn attach_hint(display: u32, opened: &[Opened]) -> String {
+    let Some(tcp) = opened
+        .iter()
+        .find(|socket| socket.kind == ListenerKind::Tcp)
+    else {
+        return format!("xpra attach :{display}");
+    };
+    let host = tcp
+        .name
+        .replace("0.0.0.0:", "localhost:")
+        .replace("[::]:", "localhost:");
+    let mut files = tcp.chain.iter().filter_map(|module| match module {
+        Module::File { filename } => Some(filename),
+        _ => None,
+    });
+    match (files.next(), files.next()) {
+        (Some(file), None) => {
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            let file = exposure::quoted(&file.to_string_lossy());
+            format!("xpra attach tcp://{host}/ --password-file={file}")
+        }
+        _ => format!("xpra attach tcp://{host}/"),
+    }
+}

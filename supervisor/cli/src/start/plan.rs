@@ -1,0 +1,128 @@
+//! Everything that is known about a session before anything of it is made.
+
+use super::chains::{Secrets, open_secrets};
+use super::executables::executable;
+use super::wanted::{Wanted, wanted};
+use super::worker_uids::worker_uids;
+use crate::auth::Module;
+use crate::error::{Error, Result, reason};
+use crate::exposure::Typed;
+use crate::options::{Places as PlaceArgs, StartArgs};
+use crate::places::{self, Places};
+use crate::secrets;
+use crate::session::{self, Owner};
+use ipc::spec::LauncherSpec;
+use policy::Role;
+use std::path::PathBuf;
+
+/// What the service manager tells the supervisor, and nobody else.
+const SERVICE_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM"];
+
+/// Everything that is known before anything is made.
+pub struct Plan {
+    pub owner: Owner,
+    pub places: Places,
+    pub mode: u32,
+    pub wanted: Vec<Wanted>,
+    pub secrets: Secrets,
+    pub launcher: LauncherSpec,
+    pub executables: Vec<(Role, PathBuf)>,
+    pub service: Vec<(String, String)>,
+    pub cwd: PathBuf,
+}
+
+impl Plan {
+    /// Reads the command line and the environment, and opens the secrets.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn new(args: &StartArgs, typed: &Typed) -> Result<Self> {
+        let (mode, wanted) = wanted(args, typed)?;
+        let owner = session::owner(args)?;
+        // Of a display that is not known yet the highest stands for all.
+        worker_uids(
+            args.worker_uid_base,
+            &owner,
+            args.display.unwrap_or(u16::MAX.into()),
+        )?;
+        let inherited: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect();
+        let variables: Vec<String> = wanted
+            .iter()
+            .flat_map(|wanted| &wanted.chain)
+            .filter_map(|module| match module {
+                Module::Env { name } => Some(name.clone()),
+                _ => None,
+            })
+            .collect();
+        let env = session::environment(&inherited, &owner, &args.env, &variables)?;
+        let cwd = std::env::current_dir()
+            .map_err(|error| Error::new(format!("the working directory: {}", reason(&error))))?;
+        let chdir = match (&args.chdir, &owner.switch) {
+            (Some(dir), _) => {
+                let dir = places::expand(dir, &owner.user.home);
+                let dir = cwd.join(&dir);
+                if !dir.is_dir() {
+                    return Err(Error::new(format!(
+                        "--chdir={}: is not a directory",
+                        dir.display()
+                    )));
+                }
+                dir
+            }
+            (None, Some(_)) => owner.user.home.clone(),
+            (None, None) => cwd.clone(),
+        };
+        let commands = session::commands(args, &env, &chdir)?;
+        if args.exit_with_children == Some(true) && !commands.iter().any(|command| command.child) {
+            return Err(Error::usage("--exit-with-children needs a --start-child="));
+        }
+        let xvfb = session::x_server(args, &env, &cwd)?;
+        let executables = Role::ALL
+            .into_iter()
+            .filter(|role| *role != Role::Ctl)
+            .map(|role| Ok((role, executable(role)?)))
+            .collect::<Result<_>>()?;
+        let places = Places::find(&PlaceArgs {
+            socket_dir: args.socket_dir.clone(),
+            sessions_dir: args.sessions_dir.clone(),
+        })?;
+        let chains: Vec<&[Module]> = wanted
+            .iter()
+            .map(|wanted| wanted.chain.as_slice())
+            .collect();
+        let secrets = open_secrets(&chains, &owner)?;
+        secrets::scrub(&variables);
+        let xauthority = match inherited.iter().find(|(name, _)| name == "XAUTHORITY") {
+            Some((_, path)) if owner.switch.is_none() && !path.is_empty() => PathBuf::from(path),
+            _ => owner.user.home.join(".Xauthority"),
+        };
+        let service = inherited
+            .into_iter()
+            .filter(|(name, _)| SERVICE_VARIABLES.contains(&name.as_str()))
+            .collect();
+        let launcher = LauncherSpec {
+            display: None,
+            xvfb,
+            commands,
+            env,
+            chdir: Some(chdir),
+            user: owner.switch.clone(),
+            session_dir: PathBuf::new(),
+            remove_at_end: Vec::new(),
+            xauthority: Some(xauthority),
+        };
+        Ok(Self {
+            owner,
+            places,
+            mode,
+            wanted,
+            secrets,
+            launcher,
+            executables,
+            service,
+            cwd,
+        })
+    }
+}

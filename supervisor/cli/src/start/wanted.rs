@@ -1,0 +1,146 @@
+//! The sockets that a command line asks for, as far as it alone decides.
+
+use crate::auth::{self, Module};
+use crate::bind::{Host, SocketOptions, TcpBind, UnixAddress, UnixBind, masked};
+use crate::error::{Error, Result};
+use crate::exposure::{self, TcpSocket, Typed};
+use crate::options::StartArgs;
+use crate::syntax::RawModule;
+use crate::users;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// A socket that is to be opened.
+pub struct Wanted {
+    pub socket: Socket,
+    pub refused_requests: Vec<String>,
+    pub chain: Vec<Module>,
+}
+
+/// Where it listens.
+pub enum Socket {
+    Unix(UnixAddress),
+    Tcp { address: SocketAddr, any: bool },
+}
+
+fn modules(option: &str, texts: &[String]) -> Result<Option<Vec<Module>>> {
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    let read = || -> Result<Vec<Module>> {
+        let raw = texts
+            .iter()
+            .map(|text| RawModule::parse(text))
+            .collect::<Result<Vec<_>>>()?;
+        auth::chain(&raw, &[])
+    };
+    read()
+        .map(Some)
+        .map_err(|error| error.at(format!("--{option}")))
+}
+
+/// The owner, as the kernel says; root could do everything anyway.
+fn owner_only() -> Vec<Module> {
+    vec![Module::PeerCred {
+        uids: vec!["0".into()],
+        gids: Vec::new(),
+        allow_owner: true,
+    }]
+}
+
+fn socket_mode(args: &StartArgs) -> Result<u32> {
+    let Some(text) = &args.socket_permissions else {
+        return Ok(0o600);
+    };
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 && mode & 0o600 == 0o600 => Ok(mode),
+        _ => Err(Error::usage(format!(
+            "--socket-permissions={text}: not an octal mode with which the owner can connect, such as 600 or 660"
+        ))),
+    }
+}
+
+fn unix_wanted(args: &StartArgs, mode: u32) -> Result<Vec<Wanted>> {
+    let default = modules("auth", &args.auth)?;
+    let auto = ["auto".to_owned()];
+    let texts = if args.bind.is_empty() {
+        &auto[..]
+    } else {
+        &args.bind[..]
+    };
+    let mut wanted = Vec::new();
+    for text in texts {
+        let bind =
+            UnixBind::parse(text).map_err(|error| error.at(format!("--bind={}", masked(text))))?;
+        let SocketOptions {
+            auth,
+            refused_requests,
+        } = bind.options;
+        let chain = auth.or_else(|| default.clone()).unwrap_or_else(owner_only);
+        if bind.address == UnixAddress::None {
+            continue;
+        }
+        exposure::unix(
+            text,
+            &bind.address,
+            mode,
+            &chain,
+            args.insecure == Some(true),
+        )?;
+        wanted.push(Wanted {
+            socket: Socket::Unix(bind.address),
+            refused_requests,
+            chain,
+        });
+    }
+    Ok(wanted)
+}
+
+fn tcp_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
+    let default = modules("tcp-auth", &args.tcp_auth)?;
+    let min_port = args.min_port.unwrap_or(1024);
+    let mut wanted = Vec::new();
+    for text in &args.bind_tcp {
+        let at = |error: Error| error.at(format!("--bind-tcp={}", masked(text)));
+        let bind = TcpBind::parse(text, min_port).map_err(at)?;
+        let any = bind.address.host == Host::Any;
+        let ip = match &bind.address.host {
+            Host::Default => IpAddr::from([127, 0, 0, 1]),
+            Host::Any => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+            Host::Name(name) => users::address(name).map_err(at)?,
+        };
+        let chain = bind.options.auth.or_else(|| default.clone());
+        let socket = TcpSocket {
+            text,
+            address: ip,
+            chain: chain.as_deref(),
+        };
+        exposure::tcp(&socket, args.insecure == Some(true), typed)?;
+        wanted.push(Wanted {
+            socket: Socket::Tcp {
+                address: SocketAddr::new(ip, bind.address.port),
+                any,
+            },
+            refused_requests: bind.options.refused_requests,
+            chain: chain.unwrap_or_default(),
+        });
+    }
+    if wanted.is_empty() && !args.tcp_auth.is_empty() {
+        return Err(Error::usage(
+            "--tcp-auth without --bind-tcp protects nothing",
+        ));
+    }
+    Ok(wanted)
+}
+
+/// The mode of unix sockets, and all sockets, as far as the command line alone decides.
+pub fn wanted(args: &StartArgs, typed: &Typed) -> Result<(u32, Vec<Wanted>)> {
+    let mode = socket_mode(args)?;
+    let mut wanted = unix_wanted(args, mode)?;
+    wanted.extend(tcp_wanted(args, typed)?);
+    match wanted.is_empty() {
+        true => Err(Error::usage(
+            "--bind=none without --bind-tcp: nobody could ever connect",
+        )),
+        false => Ok((mode, wanted)),
+    }
+}
