@@ -82,6 +82,23 @@ fn without_the_password_only_the_version_is_told() {
     assert!(text(&ask(&session, &["info"])).contains("server.mode=seamless"));
 }
 
+/// What is written into the password file counts at once; another file in its place does not.
+#[test]
+fn a_password_file_is_written_and_not_replaced() {
+    let session = Session::start(&[XTERM]);
+    let file = session.password_file();
+    std::fs::write(&file, "another password").unwrap();
+    text(&ask(&session, &["info"]));
+    let next = session.home().join("next");
+    std::fs::copy(&file, &next).unwrap();
+    std::fs::rename(&next, &file).unwrap();
+    let refused = ask(&session, &["info"]);
+    assert!(!refused.status.success(), "{refused:?}");
+    session.process().wait_for_line(LONG, |line| {
+        line.contains("another file was put in its place")
+    });
+}
+
 #[test]
 fn detach_ends_the_clients_and_not_the_session() {
     let session = Session::start(&[XTERM]);

@@ -172,6 +172,9 @@ pub enum AuthModule {
         name: String,
         /// Index into the descriptors that follow the spec.
         secret: u16,
+        /// It is a password file, and not a copy of ours: its content may change, and another
+        /// file may take its place.
+        in_place: bool,
     },
     /// The peer's user or group id must be one of these.
     PeerCred {

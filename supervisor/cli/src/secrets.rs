@@ -23,6 +23,8 @@ pub struct Secret {
     pub fd: OwnedFd,
     /// What to warn about.
     pub warnings: Vec<String>,
+    /// It is the user's file, and not a copy of ours.
+    pub in_place: bool,
 }
 
 /// Puts bytes into memory that can only be read from now on.
@@ -88,6 +90,7 @@ pub fn file(path: &Path, user: Option<Ids>) -> Result<Secret> {
         return Ok(Secret {
             fd: sealed(&bytes)?,
             warnings,
+            in_place: false,
         });
     }
     check_len(meta.len()).map_err(fail)?;
@@ -112,6 +115,7 @@ pub fn file(path: &Path, user: Option<Ids>) -> Result<Secret> {
     Ok(Secret {
         fd: OwnedFd::from(file),
         warnings,
+        in_place: true,
     })
 }
 

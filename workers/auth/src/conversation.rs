@@ -246,11 +246,16 @@ impl Verifier {
         };
         match module {
             AuthModule::Allow => true,
-            AuthModule::Secret { name, secret } => {
+            AuthModule::Secret {
+                name,
+                secret,
+                in_place,
+            } => {
                 let Some(file) = modules.secret(*secret) else {
                     return false;
                 };
-                match file.read(&mut self.buffer) {
+                let name_is_right = if *in_place { file.check_name() } else { Ok(()) };
+                match name_is_right.and_then(|()| file.read(&mut self.buffer)) {
                     Ok(secret) => combined.check(secret.bytes(), response),
                     Err(error) => {
                         tracing::error!(module = %name, %error, "the secret of an auth module");

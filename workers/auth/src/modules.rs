@@ -75,7 +75,7 @@ impl Modules {
                 _ => return Err(ModulesError::LongChain(listener)),
             }
             for module in chain {
-                let AuthModule::Secret { name, secret } = module else {
+                let AuthModule::Secret { name, secret, .. } = module else {
                     continue;
                 };
                 let Some(file) = secrets.get(usize::from(*secret)) else {
@@ -171,6 +171,7 @@ mod tests {
         let secret = |secret| AuthModule::Secret {
             name: "file".into(),
             secret,
+            in_place: false,
         };
         let empty = File::open("/dev/null").unwrap();
         let cases = [

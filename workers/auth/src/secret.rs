@@ -1,6 +1,7 @@
 //! Secrets: read from their descriptor for each check into memory that is not swapped out, wiped
 //! after it, never shown.
 
+use nix::sys::stat::fstat;
 use runtime::SecretMemory;
 use std::fmt;
 use std::fs::File;
@@ -66,6 +67,12 @@ pub enum SecretError {
     /// Nothing in it: everybody knows the empty password.
     #[error("is empty: write a password into it")]
     Empty,
+    /// The file has lost its name: what it holds is an old password.
+    #[error(
+        "was deleted, or another file was put in its place: nobody is let in with it until the \
+         session is started again; write a new password into the file, not a new file over it"
+    )]
+    Replaced,
     /// More than [`MAX_SECRET`].
     #[error("is larger than 64 KiB: it cannot be a password")]
     TooLarge,
@@ -80,6 +87,17 @@ impl SecretFile {
     #[must_use]
     pub fn new(file: File) -> Self {
         Self(file)
+    }
+
+    /// Is it still the file that its owner knows? (A copy of ours has no name from the start.)
+    ///
+    /// # Errors
+    /// [`SecretError::Replaced`], or the kernel refused.
+    pub fn check_name(&self) -> Result<(), SecretError> {
+        match fstat(&self.0).map_err(std::io::Error::from)?.st_nlink {
+            0 => Err(SecretError::Replaced),
+            _ => Ok(()),
+        }
     }
 
     /// Reads what it holds now.
@@ -128,6 +146,22 @@ mod tests {
         std::io::Seek::rewind(&mut file).unwrap();
         file.write_all(b"new").unwrap();
         assert_eq!(secret.read(&mut buffer).unwrap().bytes(), b"new");
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("a"), directory.path().join("b"));
+        std::fs::write(&path, "old").unwrap();
+        let secret = SecretFile::new(File::open(&path).unwrap());
+        std::fs::write(&path, "written in place").unwrap();
+        secret.check_name().unwrap();
+        std::fs::write(&other, "new").unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert!(matches!(secret.check_name(), Err(SecretError::Replaced)));
+        let secret = SecretFile::new(File::open(&path).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(secret.check_name(), Err(SecretError::Replaced)));
     }
 
     #[test]

@@ -32,6 +32,7 @@ fn secret(index: u16) -> AuthModule {
     AuthModule::Secret {
         name: "file".into(),
         secret: index,
+        in_place: false,
     }
 }
 

@@ -84,6 +84,7 @@ fn secret() -> Vec<AuthModule> {
     vec![AuthModule::Secret {
         name: "password".into(),
         secret: 0,
+        in_place: false,
     }]
 }
 

@@ -102,6 +102,7 @@ impl Asked {
         let module = AuthModule::Secret {
             name: "file".into(),
             secret: 0,
+            in_place: false,
         };
         let spec = AuthSpec {
             listeners: vec![vec![module]],

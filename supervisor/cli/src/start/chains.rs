@@ -22,7 +22,7 @@ pub fn open_secrets(chains: &[&[Module]], owner: &Owner) -> Result<Secrets> {
         fds: Vec::new(),
         warnings: Vec::new(),
     };
-    let mut known: Vec<(&Module, u16)> = Vec::new();
+    let mut known: Vec<(&Module, u16, bool)> = Vec::new();
     for chain in chains {
         let mut specs = Vec::new();
         for module in *chain {
@@ -55,21 +55,27 @@ pub fn open_secrets(chains: &[&[Module]], owner: &Owner) -> Result<Secrets> {
                     }
                 }
                 Module::Env { .. } | Module::Password { .. } | Module::File { .. } => {
-                    let secret = match known.iter().find(|(other, _)| *other == module) {
-                        Some((_, index)) => *index,
+                    let known_one = known.iter().find(|(other, ..)| *other == module);
+                    let (secret, in_place) = match known_one {
+                        Some((_, index, in_place)) => (*index, *in_place),
                         None => {
-                            let Secret { fd, warnings } = open_secret(module, owner)?;
+                            let Secret {
+                                fd,
+                                warnings,
+                                in_place,
+                            } = open_secret(module, owner)?;
                             let index = u16::try_from(secrets.fds.len())
                                 .map_err(|_| Error::usage("too many passwords"))?;
                             secrets.fds.push(fd);
                             secrets.warnings.extend(warnings);
-                            known.push((module, index));
-                            index
+                            known.push((module, index, in_place));
+                            (index, in_place)
                         }
                     };
                     AuthModule::Secret {
                         name: module.name().to_owned(),
                         secret,
+                        in_place,
                     }
                 }
             };
@@ -87,12 +93,13 @@ fn at_peercred(error: Error) -> Error {
 fn open_secret(module: &Module, owner: &Owner) -> Result<Secret> {
     match module {
         Module::File { filename } => secrets::file(filename, owner.ids()),
-        Module::Env { name } => Ok(Secret { fd: secrets::variable(name)?, warnings: Vec::new() }),
+        Module::Env { name } => Ok(Secret { fd: secrets::variable(name)?, warnings: Vec::new(), in_place: false }),
         Module::Password { value } => Ok(Secret {
             fd: secrets::literal(value)?,
             warnings: vec![
                 "auth=password: a password on a command line can be seen by every user of this machine until the session runs, and stays in the shell's history; use auth=file or auth=env".into(),
             ],
+            in_place: false,
         }),
         _ => Err(Error::new(format!("auth={} has no secret", module.name()))),
     }
@@ -117,6 +124,7 @@ mod tests {
         let secret = |secret| AuthModule::Secret {
             name: "password".into(),
             secret,
+            in_place: false,
         };
         assert_eq!(
             secrets.listeners,
