@@ -53,7 +53,7 @@ impl Session {
     fn auth_vacant(&mut self, death: Death, now: Instant) {
         let verdict = self.auth.vacate(death, now);
         if matches!(self.phase, Phase::Starting) {
-            let why = format!("the process `auth` {death}: see the log");
+            let why = death.at_start(Role::Auth);
             self.end(Ending::failure("server error"), &why);
         } else if verdict == Verdict::Off {
             let text = "auth keeps failing: nobody can log in any more in this session";
@@ -166,7 +166,7 @@ impl Session {
     fn display_vacant(&mut self, death: Death, now: Instant) {
         let verdict = self.display.vacate(death, now);
         if matches!(self.phase, Phase::Starting) {
-            let why = format!("the process `display` {death}: see the log");
+            let why = death.at_start(Role::Display);
             self.end(Ending::failure("server error"), &why);
         } else if verdict == Verdict::Off {
             let text = "the display keeps failing: this session can no longer be attached to; \

@@ -20,6 +20,7 @@ use tracing::level_filters::LevelFilter;
 const EXIT_PANIC: i32 = runtime::EXIT_PANIC;
 const EXIT_MEMORY: i32 = runtime::EXIT_MEMORY;
 const EXIT_START: i32 = runtime::EXIT_START;
+const EXIT_NAMESPACES: i32 = runtime::EXIT_NAMESPACES;
 /// Messages that are taken from one worker before it is somebody else's turn.
 pub const PER_TURN: usize = 64;
 /// So long a worker whose channel is closed, or that was told to go, may take to end.
@@ -70,6 +71,15 @@ impl Death {
     pub fn by_sandbox(self) -> bool {
         self == Self::Signal(libc::SIGSYS)
     }
+
+    /// Why a session does not start whose process of this role ended so, in one line.
+    #[must_use]
+    pub fn at_start(self, role: Role) -> String {
+        match self {
+            Self::Exit(EXIT_NAMESPACES) => format!("the process `{role}` {self}"),
+            _ => format!("the process `{role}` {self}: see the log"),
+        }
+    }
 }
 
 impl fmt::Display for Death {
@@ -79,6 +89,11 @@ impl fmt::Display for Death {
             Self::Exit(EXIT_PANIC) => f.write_str("panicked"),
             Self::Exit(EXIT_MEMORY) => f.write_str("ran out of memory"),
             Self::Exit(EXIT_START) => f.write_str("could not be started"),
+            Self::Exit(EXIT_NAMESPACES) => f.write_str(
+                "could not be confined: the kernel refuses it user namespaces \
+                 (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone); \
+                 --sandbox=best-effort starts without, and says so",
+            ),
             Self::Exit(code) => write!(f, "ended with status {code}"),
             Self::Signal(libc::SIGSYS) => {
                 f.write_str("was killed by its sandbox (SIGSYS): it tried what its role may not do")
@@ -343,6 +358,22 @@ mod tests {
         assert_eq!(ids[0], 60_000);
         ids.dedup();
         assert_eq!(ids.len(), Role::ALL.len());
+    }
+
+    #[test]
+    fn a_kernel_without_user_namespaces_is_named_with_what_to_do() {
+        let why = Death::Exit(EXIT_NAMESPACES).at_start(Role::Auth);
+        for part in [
+            "`auth`",
+            "user namespaces",
+            "sysctl",
+            "--sandbox=best-effort",
+        ] {
+            assert!(why.contains(part), "{part}: {why}");
+        }
+        assert!(!why.contains("see the log"), "it goes with the session");
+        let why = Death::Exit(EXIT_START).at_start(Role::Display);
+        assert!(why.ends_with("see the log"), "{why}");
     }
 
     #[test]

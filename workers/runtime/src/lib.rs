@@ -52,6 +52,9 @@ pub const EXIT_MEMORY: i32 = 102;
 /// Exit code when the process could not be confined, or not be started as it must be. Nothing was
 /// read from anybody.
 pub const EXIT_START: i32 = 103;
+/// Exit status of a process to which the kernel refused its namespaces. It has a status of its own, so that who
+/// started it can say what to do without believing a word of it.
+pub const EXIT_NAMESPACES: i32 = 104;
 
 /// Confines the process as its role demands, then does the role's work, then ends the process:
 /// it never returns, so that nothing of Rust's or C's own ending runs under the filter.
@@ -60,7 +63,7 @@ pub const EXIT_START: i32 = 103;
 /// root and under the limits; it may read the descriptors of the seat, and must not read anything
 /// from a peer. What it returns is handed to `work`, together with the seat.
 ///
-/// An error, of `warm_up` too, ends the process with [`EXIT_START`] and one line on descriptor 2.
+/// An error, of `warm_up` too, ends the process with [`EXIT_START`] (or [`EXIT_NAMESPACES`]) and one line on descriptor 2.
 pub fn run<W, E: Display>(
     role: Role,
     warm_up: impl FnOnce(&mut Seat) -> Result<W, E>,
@@ -72,7 +75,10 @@ pub fn run<W, E: Display>(
         Ok(started) => started,
         Err(error) => {
             panic::write_line(format_args!("ERROR {role} cannot start: {error}"));
-            sys::exit(EXIT_START);
+            sys::exit(match error {
+                Error::Policy(policy::Error::Namespaces(_)) => EXIT_NAMESPACES,
+                _ => EXIT_START,
+            });
         }
     };
     let code = work(seat, warm);
