@@ -317,31 +317,3 @@ fn windows_are_resized_from_both_sides_and_closed() {
         x11.window_named("wanted").is_none().then_some(())
     });
 }
-
-#[test]
-fn the_wheel_turns() {
-    let session = Session::start(&["--start=sh -c 'xev -name wheel > events.txt'"]);
-    let screen = ClientScreen::start(1024, 768);
-    let _client = StockClient::attach(&session, &screen, Via::Tcp);
-    let x11 = session.screen();
-    let (_, outside) = windows(&x11, &screen.screen, "wheel");
-    let (x, y, _, _) = screen.screen.geometry(outside).unwrap();
-    let at = [(x + 20).to_string(), (y + 20).to_string()];
-    screen.xdotool(&[
-        "mousemove",
-        &at[0],
-        &at[1],
-        "click",
-        "4",
-        "click",
-        "5",
-        "click",
-        "5",
-    ]);
-    eventually("the wheel in the application", LONG, || {
-        let events = std::fs::read_to_string(session.home().join("events.txt")).unwrap_or_default();
-        let count = |button| events.matches(&format!("button {button},")).count();
-        // A press and a release each.
-        (count(4) == 2 && count(5) == 4).then_some(())
-    });
-}
