@@ -432,6 +432,13 @@ pub enum DisplayToSupervisor {
     XClosed,
     /// A peer broke the rules.
     Violation(Violation),
+    /// A client that may act asks for a signal to the application behind a window.
+    Signal {
+        /// The process that has the window's X11 connection, as the X server knows it.
+        pid: u32,
+        /// Which signal.
+        signal: Signal,
+    },
     /// How many windows there are, whenever it changes (for `--exit-with-windows`).
     Windows(u32),
     /// The answer to [`SupervisorToDisplay::Describe`].

@@ -2,6 +2,7 @@
 //! little and fixed: commands come by index from its own list.
 
 use crate::channel::Message;
+use crate::display::Signal;
 use serde::{Deserialize, Serialize};
 
 /// Index into [`LauncherSpec::commands`](crate::spec::LauncherSpec).
@@ -13,6 +14,14 @@ pub struct CommandId(pub u16);
 pub enum SupervisorToLauncher {
     /// Start the commands of the list; ignored when they were started already.
     StartCommands,
+    /// Send a signal to an application. Refused unless the process is one of the session's user
+    /// below the launcher, and not the X server.
+    Signal {
+        /// Its process id.
+        pid: u32,
+        /// Which signal.
+        signal: Signal,
+    },
     /// Connect to the X server; answered by [`LauncherToSupervisor::Display`].
     OpenDisplay,
     /// End the applications and the X server, clean up, answer

@@ -136,6 +136,11 @@ impl Session {
             DisplayToSupervisor::Violation(violation) => {
                 self.report(Peer::Display, &violation, now);
             }
+            DisplayToSupervisor::Signal { pid, signal } => {
+                let what = format!("a client asks for {signal:?} to the process {pid}");
+                self.log.own(Level::Debug, None, &what);
+                self.tell_launcher(SupervisorToLauncher::Signal { pid, signal });
+            }
             DisplayToSupervisor::Windows(count) => {
                 let had = self.had_windows;
                 self.had_windows |= count > 0;

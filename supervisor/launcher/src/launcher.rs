@@ -7,6 +7,7 @@ use crate::x_server::{self, XServer};
 use crate::xauthority::{self, Cookie};
 use files::{Ids, as_user};
 use ipc::Channel;
+use ipc::display::Signal as Asked;
 use ipc::launcher::{CommandId, LauncherToSupervisor, SupervisorToLauncher};
 use ipc::spec::LauncherSpec;
 use nix::errno::Errno;
@@ -522,8 +523,27 @@ impl Launcher {
                 Err(_) if self.x.is_none() || self.ending.is_some() => {}
                 Err(error) => self.fail(format!("cannot connect to the X server: {error}")),
             },
+            SupervisorToLauncher::Signal { pid, signal } => self.signal(pid, signal),
             SupervisorToLauncher::Stop => self.end(),
             SupervisorToLauncher::Leave => self.left_alone(),
+        }
+    }
+
+    /// Sends an application the signal that a client asks for.
+    fn signal(&self, pid: u32, signal: Asked) {
+        let signal = match signal {
+            Asked::Int => Signal::SIGINT,
+            Asked::Term => Signal::SIGTERM,
+            Asked::Quit => Signal::SIGQUIT,
+            Asked::Cont => Signal::SIGCONT,
+            Asked::Usr1 => Signal::SIGUSR1,
+            Asked::Usr2 => Signal::SIGUSR2,
+        };
+        let user = self.user().map_or(geteuid().as_raw(), |user| user.uid);
+        let x_server = self.x.as_ref().map(|x| x.pid);
+        let allowed = i32::try_from(pid).ok().filter(|pid| Some(*pid) != x_server);
+        if let Some(pid) = allowed {
+            processes::signal_application(pid, user, signal);
         }
     }
 

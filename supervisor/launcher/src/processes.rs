@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -184,6 +185,18 @@ impl Handle {
                 0,
             );
         }
+    }
+}
+
+/// Sends a signal to a live process below this one that runs as `user`, and to no other.
+pub fn signal_application(pid: i32, user: u32, signal: Signal) {
+    // Whatever has the number by now: the signal goes to the one that had it before this look.
+    let Some(process) = Handle::open(pid) else {
+        return;
+    };
+    let owner = fs::metadata(format!("/proc/{pid}")).map(|about| about.uid());
+    if owner.is_ok_and(|owner| owner == user) && descendants().contains(&pid) {
+        process.signal(signal);
     }
 }
 

@@ -319,6 +319,43 @@ fn daemons_stubborn_and_stopped_processes_are_ended_too() {
     println!("stop with a stubborn process took {:?}", before.elapsed());
 }
 
+#[test]
+fn signals_go_to_applications_and_to_nobody_else() {
+    let mut session = start(vec![command(
+        "trap 'echo got >> $OUT/signals' USR1; echo $$ > $OUT/pid; while :; do sleep 1; done",
+        false,
+    )]);
+    session.ready();
+    session.ask(Ask::StartCommands);
+    let application: u32 = session.written("pid").trim().parse().unwrap();
+    let launcher = session.child.id();
+    let below = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.contains("(Xvfb)") && stat.contains(&format!(" {launcher} "))
+    };
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let x_server = pids.into_iter().find(below).expect("an X server");
+    // This process, our parent's child as the launcher is; the launcher; the X server; nobody.
+    let mut outside = Command::new("sleep").arg("1000").spawn().unwrap();
+    let others = [outside.id(), launcher, x_server, 0, u32::MAX, 1];
+    for pid in others {
+        session.ask(Ask::Signal {
+            pid,
+            signal: ipc::display::Signal::Usr1,
+        });
+    }
+    session.ask(Ask::Signal {
+        pid: application,
+        signal: ipc::display::Signal::Usr1,
+    });
+    assert_eq!(session.written("signals"), "got\n");
+    assert!(outside.try_wait().unwrap().is_none() && lives(x_server) && lives(launcher));
+    outside.kill().unwrap();
+    outside.wait().unwrap();
+    session.stop();
+}
+
 fn connect_to(path: &Path) -> Channel<Ask, Told> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();

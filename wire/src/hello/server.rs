@@ -73,6 +73,7 @@ impl ServerHello {
         } else {
             &["none"]
         };
+        let signals: &[&str] = if self.readonly { &[] } else { &WINDOW_SIGNALS };
         let pairs: Vec<(&str, Value)> = vec![
             // Network.
             ("version", self.version.into()),
@@ -124,7 +125,7 @@ impl ServerHello {
                 Value::dict([
                     ("frame-extents", Value::Bool(true)),
                     ("configure.delta", true.into()),
-                    ("signals", Value::List(Vec::new())),
+                    ("signals", Value::list(signals.iter().copied())),
                     ("states", Value::list(WINDOW_STATES)),
                 ]),
             ),
@@ -178,6 +179,11 @@ impl ServerHello {
         pairs.into_iter().map(|(k, v)| (k.into(), v)).collect()
     }
 }
+
+/// Signals that a client that may act can have sent to the application behind a window.
+const WINDOW_SIGNALS: [&str; 6] = [
+    "SIGINT", "SIGTERM", "SIGQUIT", "SIGCONT", "SIGUSR1", "SIGUSR2",
+];
 
 /// States that a client may change on a window.
 const WINDOW_STATES: [&str; 10] = [

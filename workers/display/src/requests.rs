@@ -3,14 +3,16 @@
 
 use crate::client::{SETTLE, View};
 use crate::region::Region;
-use crate::session::{Session, XResult};
+use crate::session::{Session, XResult, answer};
 use crate::window::Place;
 use ipc::display::{
-    Attach, DisplayToNetwork, Geometry, MAX_HELD, NetworkToDisplay, Purpose, WindowState,
+    Attach, DisplayToNetwork, DisplayToSupervisor, Geometry, MAX_HELD, NetworkToDisplay, Purpose,
+    Signal, WindowState,
 };
 use ipc::verdict::Peer;
 use ipc::{ConnectionId, Position, Size, WindowId};
 use std::time::Instant;
+use x11rb::protocol::res::{ClientIdMask, ClientIdSpec, ConnectionExt as _};
 
 /// What a peer did wrong.
 type Rules = Result<(), &'static str>;
@@ -77,8 +79,7 @@ impl Session {
                 self.focus_from(id, window)?;
             }
             NetworkToDisplay::Signal { window, signal } => {
-                // This process cannot send signals, and knows applications' pids from hearsay.
-                tracing::debug!("signal {signal:?} for {window} is not passed on");
+                self.signal(window, signal)?;
             }
             NetworkToDisplay::Key(key) => self.key(id, &key)?,
             NetworkToDisplay::Motion(pointer) => {
@@ -317,6 +318,28 @@ impl Session {
             view.settle = Some(Instant::now() + SETTLE);
         }
         size
+    }
+
+    /// Asks for a signal to the process that has a window's connection, as the X server knows it:
+    /// what applications say of themselves (`_NET_WM_PID`) is not believed.
+    fn signal(&mut self, window: WindowId, signal: Signal) -> XResult<()> {
+        if self.windows.get(window).is_none() || !self.has_resources {
+            return Ok(());
+        }
+        let mask = ClientIdMask::LOCAL_CLIENT_PID;
+        let client = window.xid();
+        let asked = self
+            .x
+            .res_query_client_ids(&[ClientIdSpec { client, mask }])?;
+        let ids = answer(asked.reply())?.map(|reply| reply.ids);
+        let pid = ids.into_iter().flatten().find_map(|id| {
+            let told = id.spec.mask == mask;
+            id.value.first().copied().filter(|_| told)
+        });
+        if let Some(pid) = pid {
+            self.send_supervisor(&DisplayToSupervisor::Signal { pid, signal });
+        }
+        Ok(())
     }
 
     /// A client has gone: what it held down is let go, and what it decided is for others to

@@ -61,6 +61,8 @@ pub struct Session {
     pub max_size: Size,
     /// The size follows the client.
     pub resize: bool,
+    /// The X server tells which process has a connection (X-Resource 1.2).
+    pub has_resources: bool,
     /// Numbers of names.
     pub atoms: Atoms,
     /// Our own window: it proves that we manage windows, and has the focus when nobody has.
@@ -294,7 +296,7 @@ impl Session {
     }
 
     /// Sends; that the supervisor has gone is seen when its channel is read.
-    fn send_supervisor(&mut self, message: &DisplayToSupervisor) {
+    pub fn send_supervisor(&mut self, message: &DisplayToSupervisor) {
         if let Err(error) = self.supervisor.send(message, Vec::new()) {
             tracing::debug!("supervisor: {error}");
         }

@@ -20,7 +20,7 @@ use x11rb::protocol::xproto::{
     AtomEnum, ChangeWindowAttributesAux, ClientMessageEvent, ConnectionExt as _, CreateGCAux,
     CreateWindowAux, EventMask, PropMode, WindowClass,
 };
-use x11rb::protocol::{composite, damage, shm, xfixes, xkb, xtest};
+use x11rb::protocol::{composite, damage, res, shm, xfixes, xkb, xtest};
 use x11rb::wrapper::ConnectionExt as _;
 
 /// Why the X server cannot be used.
@@ -79,6 +79,7 @@ pub fn run(mut supervisor: Supervisor) -> i32 {
         size: prepared.size,
         max_size: prepared.size,
         resize: start.resize,
+        has_resources: prepared.has_resources,
         atoms: prepared.atoms,
         own: prepared.own,
         region: prepared.region,
@@ -199,6 +200,7 @@ impl Start {
 
 /// What a session needs of the X server.
 struct Prepared {
+    has_resources: bool,
     root: u32,
     size: Size,
     atoms: Atoms,
@@ -234,6 +236,7 @@ fn prepare(x: &X, name: &str) -> Result<Prepared, StartError> {
     let size = Size::new(geometry.width.into(), geometry.height.into());
     let size = size.ok_or(StartError::Extension("screens of this size"))?;
     Ok(Prepared {
+        has_resources: has_resources(x)?,
         root,
         size,
         atoms,
@@ -246,6 +249,15 @@ fn prepare(x: &X, name: &str) -> Result<Prepared, StartError> {
 fn redirect(x: &X, root: u32) -> Result<(), StartError> {
     let redirected = composite::redirect_subwindows(x, root, composite::Redirect::MANUAL)?;
     redirected.check().map_err(|_| StartError::OtherManager)
+}
+
+/// Does the X server tell which process has a connection?
+fn has_resources(x: &X) -> Result<bool, StartError> {
+    if x.extension_information(res::X11_EXTENSION_NAME)?.is_none() {
+        return Ok(false);
+    }
+    let version = answer(res::query_version(x, 1, 2)?.reply())?;
+    Ok(version.is_some_and(|v| (v.server_major, v.server_minor) >= (1, 2)))
 }
 
 fn extensions(x: &X) -> Result<(), StartError> {

@@ -32,6 +32,7 @@ fn describe(worker: &mut Worker, token: u64) {
         .unwrap();
     until(&mut worker.supervisor, "Description", |m, _| match m {
         DisplayToSupervisor::Description { token: t, .. } if t == token => Some(()),
+        DisplayToSupervisor::Signal { .. } => panic!("a signal: {m:?}"),
         _ => None,
     });
 }
