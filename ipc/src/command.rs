@@ -1,11 +1,13 @@
-//! What `bulkhead` asks of `bulkhead-ctl`, the confined one-shot client, which it becomes by
-//! exec. Descriptor 3 is a sealed memfd with a [`CommandSpec`] (read it with
+//! What `bulkhead` asks of `bulkhead-ctl`, the confined one-shot client, which it starts. Descriptor 3 is a sealed memfd with a [`CommandSpec`] (read it with
 //! [`crate::spec::read`]), 4 the empty directory, 5 the connected socket, and, for
-//! [`Command::Screenshot`] only, 6 the file to write. Arguments are those of every process with
+//! [`Command::Screenshot`] only, 6 the memory to write to. Arguments are those of every process with
 //! a sandbox (`--mode=`, `--sandbox=`).
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// Exit code of `bulkhead-ctl` for [`CommandSpec::can_ask`]; nothing is printed then.
+pub const EXIT_PASSWORD: u8 = 3;
 
 /// One-shot requests to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +33,11 @@ pub enum Command {
 pub struct CommandSpec {
     /// What to ask.
     pub command: Command,
-    /// What answers a challenge; without it a server that asks is told that there is none.
+    /// What answers a challenge.
     pub password: Option<Vec<u8>>,
+    /// Without a password for a server that wants one, the end is [`EXIT_PASSWORD`]: whoever
+    /// started this asks the person, and tries again.
+    pub can_ask: bool,
     /// User name for the hello.
     pub username: String,
 }

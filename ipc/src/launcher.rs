@@ -24,10 +24,10 @@ pub enum SupervisorToLauncher {
     },
     /// Connect to the X server; answered by [`LauncherToSupervisor::Display`].
     OpenDisplay,
-    /// End the applications and the X server, clean up, answer
+    /// Remove the sockets, end the applications and the X server, clean up, answer
     /// [`LauncherToSupervisor::Stopped`], end.
     Stop,
-    /// The supervisor ends. A session whose commands have been started is kept for the next one;
+    /// The supervisor ends: remove the sockets. A session whose commands have been started is kept for the next one;
     /// one that never was ends as if [`SupervisorToLauncher::Stop`] were asked. Closing the
     /// channel means the same.
     Leave,

@@ -50,10 +50,17 @@ fn x_server(display: u32) -> Option<String> {
     (probe(Path::new(&socket)) == State::Live).then(|| format!("an X server answers at {socket}"))
 }
 
-fn runs_supervisor(pid_file: &Path) -> Option<u32> {
+/// The process id of the supervisor that this file names, if it has not ended.
+#[must_use]
+pub fn runs_supervisor(pid_file: &Path) -> Option<u32> {
     let pid = files::small(pid_file, MAX_PID_FILE)?.trim().parse().ok()?;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    is_live_supervisor(&stat).then_some(pid)
+    is_supervisor(pid).then_some(pid)
+}
+
+/// Is this process a supervisor which has not ended?
+#[must_use]
+pub fn is_supervisor(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_live_supervisor(&stat))
 }
 
 /// Is this line of `/proc/PID/stat` (proc(5)) that of a supervisor which has not ended? One that
@@ -64,33 +71,44 @@ fn is_live_supervisor(stat: &str) -> bool {
         .is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
-/// Connects to a launcher that waits for a supervisor. The directory is ours alone, and no link
-/// is followed: it is the launcher of this session and no other.
+/// Connects to the launcher of a session directory that waits for a supervisor. No link is
+/// followed: it is the launcher of this session and no other.
+#[must_use]
+pub fn waiting_launcher(dir: &Path) -> Option<OwnedFd> {
+    connect_launcher(&open_session_dir(dir)?).ok().flatten()
+}
+
+fn open_session_dir(dir: &Path) -> Option<OwnedFd> {
+    open_path(dir, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW).ok()
+}
+
+fn connect_launcher(dir: &OwnedFd) -> nix::Result<Option<OwnedFd>> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let there = openat(dir, LAUNCHER_SOCKET, flags, Mode::empty())?;
+    let meta = fstat(&there)?;
+    let me = nix::unistd::geteuid().as_raw();
+    if meta.st_mode & libc::S_IFMT != libc::S_IFSOCK || meta.st_uid != me {
+        return Ok(None);
+    }
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+    let path = format!("/proc/self/fd/{}", there.as_raw_fd());
+    connect(socket.as_raw_fd(), &UnixAddr::new(path.as_str())?)?;
+    // A launcher is of the user who starts the session: in a start as root, root.
+    let peer = getsockopt(&socket, PeerCredentials)?;
+    Ok((peer.uid() == me).then_some(socket))
+}
+
+/// Connects to a launcher that waits for a supervisor. The directory is ours alone.
 ///
 /// # Errors
 /// The session is another user's.
 fn adopt(dir: &Path, user: u32) -> Result<Option<OwnedFd>> {
     let fail = |why: String| Error::new(format!("directory {}: {why}", dir.display()));
-    let Ok(dir_fd) = open_path(dir, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW) else {
+    let Some(dir_fd) = open_session_dir(dir) else {
         return Ok(None);
     };
-    let socket = || -> nix::Result<Option<OwnedFd>> {
-        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let there = openat(&dir_fd, LAUNCHER_SOCKET, flags, Mode::empty())?;
-        let meta = fstat(&there)?;
-        let me = nix::unistd::geteuid().as_raw();
-        if meta.st_mode & libc::S_IFMT != libc::S_IFSOCK || meta.st_uid != me {
-            return Ok(None);
-        }
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
-        let path = format!("/proc/self/fd/{}", there.as_raw_fd());
-        connect(socket.as_raw_fd(), &UnixAddr::new(path.as_str())?)?;
-        // A launcher is of the user who starts the session: in a start as root, root.
-        let peer = getsockopt(&socket, PeerCredentials)?;
-        Ok((peer.uid() == me).then_some(socket))
-    };
-    let Ok(Some(socket)) = socket() else {
+    let Ok(Some(socket)) = connect_launcher(&dir_fd) else {
         return Ok(None);
     };
     // Whose applications they are is said by the one directory that is theirs.
@@ -259,6 +277,7 @@ mod tests {
             sessions: dir.to_path_buf(),
             sockets: vec![dir.to_path_buf()],
             searched: vec![dir.to_path_buf()],
+            stock: Vec::new(),
             hostname: "box".into(),
             home: dir.to_path_buf(),
         }

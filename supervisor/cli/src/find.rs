@@ -1,6 +1,7 @@
 //! Finds sessions, for `list` and for the commands that talk to one.
 
 use crate::claim::abstract_name;
+use crate::ended::Remains;
 use crate::error::{Error, Result, reason};
 use crate::listen::{State, probe};
 use crate::options::display;
@@ -22,20 +23,41 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a socket at which nobody listens is left alone, as by a stock client.
 const DEAD_AFTER: Duration = Duration::from_secs(120);
 
-/// A socket that looks like a session's.
+/// A session, or what is left of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Its display.
     pub display: u32,
-    /// Where it is.
+    /// Its socket.
     pub path: PathBuf,
-    /// What it says.
-    pub state: State,
-    /// It was dead, and has been removed.
+    /// What there is.
+    pub what: What,
+    /// Its socket was dead, and has been removed.
     pub removed: bool,
 }
 
-/// The sockets in each directory, in the order in which they are searched.
+/// What was found of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A socket, and what it says.
+    Socket(State),
+    /// A session directory without a server.
+    Remains(Remains),
+}
+
+impl Found {
+    fn line(&self) -> String {
+        let display = self.display;
+        match self.what {
+            What::Socket(state) => format!("{} session at :{display}", state.name()),
+            What::Remains(remains) => {
+                format!("DEAD session at :{display}: {}", remains.advice(display))
+            }
+        }
+    }
+}
+
+/// The sessions in each directory, in the order in which they are searched.
 #[must_use]
 pub fn sessions(places: &Places) -> Vec<(PathBuf, Vec<Found>)> {
     let prefix = format!("{}-", places.hostname);
@@ -49,19 +71,25 @@ pub fn sessions(places: &Places) -> Vec<(PathBuf, Vec<Found>)> {
                 Some(number) => (number, entry.path(), true),
                 None => (name, entry.path().join(SOCKET), false),
             };
+            let Some(display) = display(number).ok().filter(|_| !number.starts_with(':')) else {
+                continue;
+            };
             let is_socket = path
                 .symlink_metadata()
                 .is_ok_and(|meta| meta.file_type().is_socket());
-            if let (Ok(display), true) = (display(number), is_socket && !number.starts_with(':'))
+            let remains = Remains::of(&dir.join(number)).map(What::Remains);
+            let what = remains.or_else(|| is_socket.then(|| What::Socket(probe(&path))));
+            if let Some(what) = what
                 && (own_name || !found.contains_key(&display))
             {
+                let removed = false;
                 found.insert(
                     display,
                     Found {
                         display,
-                        state: probe(&path),
                         path,
-                        removed: false,
+                        what,
+                        removed,
                     },
                 );
             }
@@ -83,7 +111,10 @@ pub fn remove_dead(sessions: &mut [(PathBuf, Vec<Found>)]) {
         if !dir.symlink_metadata().is_ok_and(|meta| ours(&meta)) {
             continue;
         }
-        for one in found.iter_mut().filter(|one| one.state == State::Unknown) {
+        for one in found
+            .iter_mut()
+            .filter(|one| one.what == What::Socket(State::Unknown))
+        {
             let old = |meta: &std::fs::Metadata| {
                 let age = meta.modified().ok().and_then(|at| at.elapsed().ok());
                 age.is_some_and(|age| age > DEAD_AFTER)
@@ -108,17 +139,14 @@ pub fn listing(sessions: &[(PathBuf, Vec<Found>)]) -> String {
         text += &format!("{}:\n", dir.display());
         for one in found {
             let removed = if one.removed { " (cleaned up)" } else { "" };
-            text += &format!(
-                "\t{} session at :{}{removed}\n",
-                one.state.name(),
-                one.display
-            );
+            text += &format!("\t{}{removed}\n", one.line());
         }
     }
     text
 }
 
-/// The display that is meant: the named one, or the only one.
+/// The display that is meant when none is named: that of the only session, with or without a
+/// server.
 ///
 /// # Errors
 /// There is none, or there are several.
@@ -126,7 +154,13 @@ pub fn only_display(places: &Places) -> Result<u32> {
     let mut live: Vec<u32> = sessions(places)
         .into_iter()
         .flat_map(|(_, found)| found)
-        .filter(|found| found.state == State::Live)
+        .filter(|found| {
+            let meant = [
+                What::Socket(State::Live),
+                What::Remains(Remains::Applications),
+            ];
+            meant.contains(&found.what)
+        })
         .map(|found| found.display)
         .collect();
     live.sort_unstable();
@@ -293,6 +327,7 @@ mod tests {
             sessions: dir.to_path_buf(),
             sockets: vec![dir.to_path_buf()],
             searched: vec![dir.to_path_buf()],
+            stock: Vec::new(),
             hostname: "box".into(),
             home: dir.to_path_buf(),
         }

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod bind;
 pub mod claim;
 pub mod config;
+pub mod ended;
 pub mod error;
 pub mod exposure;
 pub mod find;
@@ -18,6 +19,7 @@ pub mod options;
 pub mod places;
 pub mod proc;
 pub mod process;
+pub mod prompt;
 pub mod secrets;
 pub mod session;
 pub mod start;
@@ -66,7 +68,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Result<ExitCode> {
             return print(&text).map(|()| ExitCode::SUCCESS);
         }
     };
-    let asked = |command, args, file| match oneshot::run(command, args, file)? {};
+    let asked = oneshot::run;
     let success = |()| ExitCode::SUCCESS;
     match &cli.command {
         Command::Seamless(args) => {

@@ -2,262 +2,345 @@
 //! name, and the forms that are translated before the command line is parsed.
 
 use crate::error::{Error, Result};
-use crate::options::BOOLEANS;
+use crate::options::{BOOLEANS, Cli};
+use clap::CommandFactory;
 
-/// Features that do not exist here: `--NAME=no` asks for what is the case and is accepted.
-const ABSENT_FEATURES: [&str; 52] = [
-    "attach",
-    "audio",
-    "av-sync",
-    "bandwidth-detection",
-    "clipboard",
-    "control",
-    "dbus",
-    "dbus-control",
-    "dbus-launch",
-    "desktop-fullscreen",
-    "file-transfer",
-    "forward-xdg-open",
-    "gsettings-sync",
-    "gstreamer",
-    "headerbar",
-    "html",
-    "http",
-    "http-scripts",
-    "keyboard-raw",
-    "mdns",
-    "microphone",
-    "mmap",
-    "mmap-group",
-    "notifications",
-    "open-files",
-    "open-url",
-    "opengl",
-    "printing",
-    "proxy-start-sessions",
-    "pulseaudio",
-    "rdp-upgrade",
-    "reconnect",
-    "remote-logging",
-    "rfb-upgrade",
-    "shell",
-    "speaker",
-    "splash",
-    "ssh-upgrade",
-    "ssl",
-    "ssl-upgrade",
-    "start-new-commands",
-    "start-via-proxy",
-    "sync-xvfb",
-    "system-tray",
-    "systemd-run",
-    "tray",
-    "upnp",
-    "video",
-    "webcam",
-    "websocket-upgrade",
-    "xsettings",
-    "exit-ssh",
+/// What a name of Xpra's is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// An option for a feature that does not exist here: `--NAME=no` asks for what is the case,
+    /// and is accepted.
+    Feature,
+    /// What is always so here: `--NAME=yes` is accepted.
+    Always,
+    /// Another option.
+    Setting,
+    /// A subcommand.
+    Command,
+}
+use Kind::{Always, Command, Feature, Setting};
+
+/// Every name of Xpra's that does not exist here yet, sorted by kind and name. A test compares it
+/// with the stock client's own lists.
+#[rustfmt::skip]
+const NAMES: &[(&str, Kind)] = &[
+    ("attach", Feature),
+    ("audio", Feature),
+    ("av-sync", Feature),
+    ("bandwidth-detection", Feature),
+    ("clipboard", Feature),
+    ("control", Feature),
+    ("dbus", Feature),
+    ("dbus-control", Feature),
+    ("dbus-launch", Feature),
+    ("desktop-fullscreen", Feature),
+    ("exit-ssh", Feature),
+    ("file-transfer", Feature),
+    ("forward-xdg-open", Feature),
+    ("gsettings-sync", Feature),
+    ("gstreamer", Feature),
+    ("headerbar", Feature),
+    ("html", Feature),
+    ("http", Feature),
+    ("http-scripts", Feature),
+    ("keyboard-raw", Feature),
+    ("mdns", Feature),
+    ("microphone", Feature),
+    ("mmap", Feature),
+    ("mmap-group", Feature),
+    ("notifications", Feature),
+    ("open-files", Feature),
+    ("open-url", Feature),
+    ("opengl", Feature),
+    ("printing", Feature),
+    ("proxy-start-sessions", Feature),
+    ("pulseaudio", Feature),
+    ("rdp-upgrade", Feature),
+    ("reconnect", Feature),
+    ("remote-logging", Feature),
+    ("rfb-upgrade", Feature),
+    ("shell", Feature),
+    ("speaker", Feature),
+    ("splash", Feature),
+    ("ssh-upgrade", Feature),
+    ("ssl", Feature),
+    ("ssl-upgrade", Feature),
+    ("start-new-commands", Feature),
+    ("start-via-proxy", Feature),
+    ("sync-xvfb", Feature),
+    ("system-tray", Feature),
+    ("systemd-run", Feature),
+    ("tray", Feature),
+    ("upnp", Feature),
+    ("video", Feature),
+    ("webcam", Feature),
+    ("websocket-upgrade", Feature),
+    ("xsettings", Feature),
+    ("terminate-children", Always),
+    ("add-printer-options", Setting),
+    ("audio-sink", Setting),
+    ("audio-source", Setting),
+    ("auto-refresh-delay", Setting),
+    ("backend", Setting),
+    ("bandwidth-limit", Setting),
+    ("bell", Setting),
+    ("bind-quic", Setting),
+    ("bind-rdp", Setting),
+    ("bind-rfb", Setting),
+    ("bind-ssh", Setting),
+    ("bind-ssl", Setting),
+    ("bind-vsock", Setting),
+    ("bind-ws", Setting),
+    ("bind-wss", Setting),
+    ("border", Setting),
+    ("bwlimit", Setting),
+    ("challenge-handlers", Setting),
+    ("client-socket-dirs", Setting),
+    ("clipboard-direction", Setting),
+    ("clipboard-filter-file", Setting),
+    ("commands", Setting),
+    ("compress", Setting),
+    ("compression-level", Setting),
+    ("compression_level", Setting),
+    ("compressors", Setting),
+    ("csc-modules", Setting),
+    ("cursors", Setting),
+    ("delay-tray", Setting),
+    ("desktop-scaling", Setting),
+    ("displayfd", Setting),
+    ("dock-icon", Setting),
+    ("download-path", Setting),
+    ("dpi", Setting),
+    ("enable-pings", Setting),
+    ("encoding", Setting),
+    ("encodings", Setting),
+    ("encryption", Setting),
+    ("encryption-keyfile", Setting),
+    ("exec-wrapper", Setting),
+    ("file-size-limit", Setting),
+    ("http-origin", Setting),
+    ("idle-timeout", Setting),
+    ("input-devices", Setting),
+    ("input-method", Setting),
+    ("key-shortcut", Setting),
+    ("keyboard-backend", Setting),
+    ("keyboard-layout", Setting),
+    ("keyboard-layouts", Setting),
+    ("keyboard-model", Setting),
+    ("keyboard-options", Setting),
+    ("keyboard-sync", Setting),
+    ("keyboard-variant", Setting),
+    ("keyboard-variants", Setting),
+    ("local-clipboard", Setting),
+    ("lock", Setting),
+    ("log-dir", Setting),
+    ("lpadmin", Setting),
+    ("lpinfo", Setting),
+    ("max-size", Setting),
+    ("microphone-codec", Setting),
+    ("middle-click", Setting),
+    ("min-quality", Setting),
+    ("min-size", Setting),
+    ("min-speed", Setting),
+    ("minimal", Setting),
+    ("modal-windows", Setting),
+    ("mousewheel", Setting),
+    ("open-command", Setting),
+    ("packet-encoders", Setting),
+    ("password", Setting),
+    ("password-file", Setting),
+    ("pdf-printer", Setting),
+    ("pings", Setting),
+    ("pixel-depth", Setting),
+    ("pointer", Setting),
+    ("postscript-printer", Setting),
+    ("pulseaudio-command", Setting),
+    ("pulseaudio-configure-commands", Setting),
+    ("quality", Setting),
+    ("quic-auth", Setting),
+    ("rdp-auth", Setting),
+    ("refresh-rate", Setting),
+    ("register", Setting),
+    ("remote-clipboard", Setting),
+    ("remote-xpra", Setting),
+    ("rfb-auth", Setting),
+    ("seccomp", Setting),
+    ("server-idle-timeout", Setting),
+    ("session-registry", Setting),
+    ("shortcut-modifiers", Setting),
+    ("sound-source", Setting),
+    ("source", Setting),
+    ("source-start", Setting),
+    ("speaker-codec", Setting),
+    ("speed", Setting),
+    ("ssh", Setting),
+    ("ssh-auth", Setting),
+    ("ssl-auth", Setting),
+    ("ssl-ca-certs", Setting),
+    ("ssl-ca-data", Setting),
+    ("ssl-cert", Setting),
+    ("ssl-check-hostname", Setting),
+    ("ssl-ciphers", Setting),
+    ("ssl-client-verify-mode", Setting),
+    ("ssl-key", Setting),
+    ("ssl-key-password", Setting),
+    ("ssl-options", Setting),
+    ("ssl-protocol", Setting),
+    ("ssl-server-hostname", Setting),
+    ("ssl-server-verify-mode", Setting),
+    ("ssl-verify-flags", Setting),
+    ("start-after-connect", Setting),
+    ("start-child-after-connect", Setting),
+    ("start-child-late", Setting),
+    ("start-child-on-connect", Setting),
+    ("start-child-on-disconnect", Setting),
+    ("start-child-on-last-client-exit", Setting),
+    ("start-env", Setting),
+    ("start-late", Setting),
+    ("start-on-connect", Setting),
+    ("start-on-disconnect", Setting),
+    ("start-on-last-client-exit", Setting),
+    ("swap-keys", Setting),
+    ("system-proxy-socket", Setting),
+    ("systemd-run-args", Setting),
+    ("tcp-encryption", Setting),
+    ("tcp-encryption-keyfile", Setting),
+    ("title", Setting),
+    ("tray-icon", Setting),
+    ("use-display", Setting),
+    ("username", Setting),
+    ("version", Setting),
+    ("video-decoders", Setting),
+    ("video-encoders", Setting),
+    ("video-scaling", Setting),
+    ("vsock-auth", Setting),
+    ("window-close", Setting),
+    ("window-icon", Setting),
+    ("windows", Setting),
+    ("wm-name", Setting),
+    ("ws-auth", Setting),
+    ("wss-auth", Setting),
+    ("about", Command),
+    ("applications-menu", Command),
+    ("attach", Command),
+    ("auth", Command),
+    ("autostart", Command),
+    ("bug-report", Command),
+    ("clean", Command),
+    ("clean-displays", Command),
+    ("clean-sockets", Command),
+    ("compression", Command),
+    ("configure", Command),
+    ("connect-test", Command),
+    ("control", Command),
+    ("crypto-info", Command),
+    ("dbus-session-list", Command),
+    ("dbus-system-list", Command),
+    ("desktop", Command),
+    ("desktop-greeter", Command),
+    ("displays", Command),
+    ("docs", Command),
+    ("documentation", Command),
+    ("encode", Command),
+    ("encoder", Command),
+    ("encoding", Command),
+    ("example", Command),
+    ("expand", Command),
+    ("fido2", Command),
+    ("gtk-info", Command),
+    ("gui", Command),
+    ("gui-info", Command),
+    ("html5", Command),
+    ("icon", Command),
+    ("initenv", Command),
+    ("keyboard", Command),
+    ("launcher", Command),
+    ("license", Command),
+    ("list-clients", Command),
+    ("list-mdns", Command),
+    ("list-windows", Command),
+    ("listen", Command),
+    ("mdns-gui", Command),
+    ("monitor", Command),
+    ("monitor-info", Command),
+    ("network-info", Command),
+    ("notify", Command),
+    ("nvinfo", Command),
+    ("opengl", Command),
+    ("opengl-probe", Command),
+    ("opengl-save-probe", Command),
+    ("opengl-test", Command),
+    ("otp", Command),
+    ("packet-encoding", Command),
+    ("path-info", Command),
+    ("pinentry", Command),
+    ("print", Command),
+    ("printing-info", Command),
+    ("proxy", Command),
+    ("qrcode", Command),
+    ("record", Command),
+    ("recover", Command),
+    ("replay", Command),
+    ("root-size", Command),
+    ("run", Command),
+    ("runner", Command),
+    ("sbom", Command),
+    ("send-file", Command),
+    ("session-info", Command),
+    ("sessions", Command),
+    ("sessions-menu", Command),
+    ("set", Command),
+    ("set-monitor", Command),
+    ("setting", Command),
+    ("setup-ssl", Command),
+    ("shadow", Command),
+    ("shadow-screen", Command),
+    ("shell", Command),
+    ("show-about", Command),
+    ("show-menu", Command),
+    ("show-session-info", Command),
+    ("show-ssl", Command),
+    ("showconfig", Command),
+    ("showsetting", Command),
+    ("splash", Command),
+    ("start-desktop", Command),
+    ("start-expand", Command),
+    ("start-gui", Command),
+    ("start-monitor", Command),
+    ("start-proxy", Command),
+    ("start-shadow", Command),
+    ("start-shadow-screen", Command),
+    ("toolbox", Command),
+    ("top", Command),
+    ("u2f", Command),
+    ("unset", Command),
+    ("upgrade", Command),
+    ("upgrade-desktop", Command),
+    ("upgrade-monitor", Command),
+    ("upgrade-seamless", Command),
+    ("upgrade-shadow", Command),
+    ("version-check", Command),
+    ("version-info", Command),
+    ("video", Command),
+    ("wait-for-wayland", Command),
+    ("wait-for-x11", Command),
+    ("webcam", Command),
+    ("webcam-client", Command),
+    ("wminfo", Command),
+    ("wmname", Command),
+    ("xinfo", Command),
+    ("xshm", Command),
+    ("xvfb", Command),
+    ("xvfb-command", Command),
+    ("xwait", Command),
 ];
 
-/// Other options of Xpra's.
-const OTHERS: [&str; 142] = [
-    "add-printer-options",
-    "audio-sink",
-    "audio-source",
-    "auto-refresh-delay",
-    "backend",
-    "bandwidth-limit",
-    "bell",
-    "bind-quic",
-    "bind-rdp",
-    "bind-rfb",
-    "bind-ssh",
-    "bind-ssl",
-    "bind-vsock",
-    "bind-ws",
-    "bind-wss",
-    "border",
-    "bwlimit",
-    "challenge-handlers",
-    "client-socket-dirs",
-    "clipboard-direction",
-    "clipboard-filter-file",
-    "commands",
-    "compress",
-    "compression_level",
-    "compression-level",
-    "compressors",
-    "csc-modules",
-    "cursors",
-    "delay-tray",
-    "desktop-scaling",
-    "displayfd",
-    "dock-icon",
-    "download-path",
-    "dpi",
-    "enable-pings",
-    "encoding",
-    "encodings",
-    "encryption",
-    "encryption-keyfile",
-    "exec-wrapper",
-    "file-size-limit",
-    "http-origin",
-    "idle-timeout",
-    "input-devices",
-    "input-method",
-    "key-shortcut",
-    "keyboard-backend",
-    "keyboard-layout",
-    "keyboard-layouts",
-    "keyboard-model",
-    "keyboard-options",
-    "keyboard-sync",
-    "keyboard-variant",
-    "keyboard-variants",
-    "local-clipboard",
-    "lock",
-    "log-dir",
-    "lpadmin",
-    "lpinfo",
-    "max-size",
-    "microphone-codec",
-    "middle-click",
-    "min-quality",
-    "min-size",
-    "min-speed",
-    "minimal",
-    "modal-windows",
-    "mousewheel",
-    "open-command",
-    "packet-encoders",
-    "password",
-    "password-file",
-    "pdf-printer",
-    "pings",
-    "pixel-depth",
-    "pointer",
-    "postscript-printer",
-    "pulseaudio-command",
-    "pulseaudio-configure-commands",
-    "quality",
-    "quic-auth",
-    "rdp-auth",
-    "refresh-rate",
-    "register",
-    "remote-clipboard",
-    "remote-xpra",
-    "rfb-auth",
-    "seccomp",
-    "server-idle-timeout",
-    "session-registry",
-    "shortcut-modifiers",
-    "sound-source",
-    "source",
-    "source-start",
-    "speaker-codec",
-    "speed",
-    "ssh",
-    "ssh-auth",
-    "ssl-auth",
-    "ssl-ca-certs",
-    "ssl-ca-data",
-    "ssl-cert",
-    "ssl-check-hostname",
-    "ssl-ciphers",
-    "ssl-client-verify-mode",
-    "ssl-key",
-    "ssl-key-password",
-    "ssl-options",
-    "ssl-protocol",
-    "ssl-server-hostname",
-    "ssl-server-verify-mode",
-    "ssl-verify-flags",
-    "start-after-connect",
-    "start-child-after-connect",
-    "start-child-late",
-    "start-child-on-connect",
-    "start-child-on-disconnect",
-    "start-child-on-last-client-exit",
-    "start-env",
-    "start-late",
-    "start-on-connect",
-    "start-on-disconnect",
-    "start-on-last-client-exit",
-    "swap-keys",
-    "system-proxy-socket",
-    "systemd-run-args",
-    "tcp-encryption",
-    "tcp-encryption-keyfile",
-    "title",
-    "tray-icon",
-    "use-display",
-    "username",
-    "video-decoders",
-    "video-encoders",
-    "video-scaling",
-    "vsock-auth",
-    "window-close",
-    "window-icon",
-    "windows",
-    "wm-name",
-    "ws-auth",
-    "wss-auth",
-];
-
-/// Subcommands of Xpra's that do not exist here yet.
-const COMMANDS: [&str; 49] = [
-    "attach",
-    "launcher",
-    "gui",
-    "listen",
-    "desktop",
-    "start-desktop",
-    "monitor",
-    "start-monitor",
-    "expand",
-    "start-expand",
-    "shadow",
-    "start-shadow",
-    "shadow-screen",
-    "start-shadow-screen",
-    "proxy",
-    "start-proxy",
-    "encoder",
-    "runner",
-    "upgrade",
-    "upgrade-seamless",
-    "upgrade-desktop",
-    "upgrade-monitor",
-    "upgrade-shadow",
-    "connect-test",
-    "icon",
-    "control",
-    "run",
-    "print",
-    "list-clients",
-    "list-windows",
-    "displays",
-    "sessions",
-    "clean",
-    "clean-sockets",
-    "clean-displays",
-    "recover",
-    "list-mdns",
-    "mdns-gui",
-    "top",
-    "record",
-    "shell",
-    "setup-ssl",
-    "show-ssl",
-    "auth",
-    "showconfig",
-    "showsetting",
-    "webcam",
-    "qrcode",
-    "bug-report",
-];
+fn kind(name: &str, command: bool) -> Option<Kind> {
+    NAMES
+        .iter()
+        .find(|(other, kind)| *other == name && (*kind == Command) == command)
+        .map(|(_, kind)| *kind)
+}
 
 fn means_off(value: Option<&str>) -> bool {
     value.is_some_and(|value| {
@@ -279,29 +362,35 @@ fn is_categories(text: &str) -> bool {
 /// # Errors
 /// The option is refused.
 pub fn missing_option(name: &str, value: Option<&str>) -> Result<bool> {
-    if ABSENT_FEATURES.contains(&name) {
-        return match means_off(value) {
-            true => Ok(true),
-            false => Err(Error::usage(format!(
-                "--{name}: this option of Xpra's is not built yet; only --{name}=no is accepted"
-            ))),
-        };
-    }
-    // A session that is stopped ends everything in it.
-    if name == "terminate-children" {
-        return match means_off(value) {
-            false => Ok(true),
-            true => Err(Error::usage(
-                "--terminate-children=no: `bulkhead stop` ends the applications too; `bulkhead exit` leaves them",
-            )),
-        };
-    }
-    match OTHERS.contains(&name) {
-        true => Err(Error::usage(format!(
+    match kind(name, false) {
+        Some(Feature) if means_off(value) => Ok(true),
+        Some(Feature) => Err(Error::usage(format!(
+            "--{name}: this option of Xpra's is not built yet; only --{name}=no is accepted"
+        ))),
+        // A session that is stopped ends everything in it.
+        Some(Always) if means_off(value) => Err(Error::usage(format!(
+            "--{name}=no: `bulkhead stop` ends the applications too; `bulkhead exit` leaves them"
+        ))),
+        Some(Always) => Ok(true),
+        Some(_) => Err(Error::usage(format!(
             "--{name}: this option of Xpra's is not built yet"
         ))),
-        false => Ok(false),
+        None => Ok(false),
     }
+}
+
+/// Does our own subcommand have this option?
+fn exists(command: Option<&clap::Command>, name: &str) -> bool {
+    command
+        .into_iter()
+        .flat_map(clap::Command::get_arguments)
+        .flat_map(|arg| {
+            arg.get_long_and_visible_aliases()
+                .into_iter()
+                .flatten()
+                .chain(arg.get_all_aliases().into_iter().flatten())
+        })
+        .any(|long| long == name)
 }
 
 /// Translates what clap does not know: `--no-X`, `-d CATEGORIES`, other names for the same, and
@@ -315,7 +404,7 @@ pub fn translate(args: Vec<String>) -> Result<Vec<String>> {
     let Some(command) = args.next() else {
         return Ok(out);
     };
-    if COMMANDS.contains(&command.as_str()) {
+    if kind(&command, true).is_some() {
         return Err(Error::usage(match command.as_str() {
             "attach" => {
                 "attach: the client is not built yet; the stock `xpra attach` works".to_owned()
@@ -323,23 +412,27 @@ pub fn translate(args: Vec<String>) -> Result<Vec<String>> {
             _ => format!("{command}: this command of Xpra's is not built yet"),
         }));
     }
-    let session = ["seamless", "start", "start-seamless"].contains(&command.as_str());
-    out.push(command);
-    if !session {
-        out.extend(args);
+    if command == "help" {
+        // `help COMMAND` is `COMMAND --help`.
+        out.extend(args.next());
+        out.push("--help".to_owned());
         return Ok(out);
     }
+    let cli = Cli::command();
+    let ours = cli.find_subcommand(&command);
+    let session = ours.is_some_and(|ours| ours.get_name() == "seamless");
+    out.push(command);
     while let Some(arg) = args.next() {
         if arg == "--" {
             out.push(arg);
             out.extend(args);
             break;
         }
-        if arg == "-d" {
+        if session && arg == "-d" {
             out.push(format!("--debug={}", args.next().unwrap_or_default()));
             continue;
         }
-        if arg == "-z" || arg.starts_with("-z") {
+        if arg.starts_with("-z") {
             return Err(Error::usage("-z: this option of Xpra's is not built yet"));
         }
         let Some(long) = arg.strip_prefix("--") else {
@@ -352,17 +445,20 @@ pub fn translate(args: Vec<String>) -> Result<Vec<String>> {
         };
         match (name, value) {
             // Xpra's takes categories.
-            ("debug", None) => out.push(match args.next_if(|next| is_categories(next)) {
-                Some(categories) => format!("--debug={categories}"),
-                None => arg,
-            }),
-            ("readwrite", None) => out.push("--readonly=no".to_owned()),
-            ("enable-sharing", None) => out.push("--sharing=yes".to_owned()),
-            _ => match name.strip_prefix("no-") {
-                Some(plain) if value.is_none() && BOOLEANS.contains(&plain) => {
+            ("debug", None) if session => {
+                out.push(match args.next_if(|next| is_categories(next)) {
+                    Some(categories) => format!("--debug={categories}"),
+                    None => arg,
+                });
+            }
+            ("readwrite", None) if session => out.push("--readonly=no".to_owned()),
+            ("enable-sharing", None) if session => out.push("--sharing=yes".to_owned()),
+            _ if exists(ours, name) => out.push(arg),
+            _ => match name.strip_prefix("no-").filter(|_| value.is_none()) {
+                Some(plain) if session && BOOLEANS.contains(&plain) => {
                     out.push(format!("--{plain}=no"));
                 }
-                Some(plain) if value.is_none() && missing_option(plain, Some("no"))? => {}
+                Some(plain) if missing_option(plain, Some("no"))? => {}
                 _ if missing_option(name, value)? => {}
                 _ => out.push(arg),
             },
@@ -374,8 +470,6 @@ pub fn translate(args: Vec<String>) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::Cli;
-    use clap::CommandFactory;
 
     fn translated(args: &[&str]) -> Result<Vec<String>> {
         let mut line = vec!["bulkhead".to_owned(), "start".to_owned()];
@@ -384,22 +478,89 @@ mod tests {
     }
 
     #[test]
-    fn no_name_is_in_two_lists_and_none_of_them_exists() {
-        let mut all: Vec<_> = ABSENT_FEATURES.iter().chain(&OTHERS).collect();
-        all.sort_unstable();
-        for two in all.windows(2) {
-            assert_ne!(two[0], two[1]);
+    fn no_name_is_there_twice_and_no_session_has_it() {
+        for two in NAMES.windows(2) {
+            let key = |(name, kind): (&'static str, Kind)| (kind as u8, name);
+            assert!(key(two[0]) < key(two[1]), "{two:?}");
         }
         let command = Cli::command();
-        let seamless = command.find_subcommand("seamless").unwrap();
-        for arg in seamless.get_arguments() {
-            for name in arg.get_long_and_visible_aliases().unwrap_or_default() {
-                assert!(!all.contains(&&name), "{name} exists");
+        let seamless = command.find_subcommand("seamless");
+        for (name, kind) in NAMES {
+            match kind {
+                Command => assert!(command.find_subcommand(name).is_none(), "{name} exists"),
+                _ => assert!(!exists(seamless, name), "{name} exists"),
             }
         }
-        for name in COMMANDS {
-            assert!(command.find_subcommand(name).is_none(), "{name} exists");
+    }
+
+    /// Prints what the stock client's own parser knows, and its commands.
+    const STOCK_NAMES: &str = r#"
+import optparse, os, sys
+def names(parser, *args):
+    for group in [parser] + parser.option_groups:
+        for option in group.option_list:
+            for name in option._long_opts:
+                print(name)
+    for line in parser.usage.splitlines():
+        words = line.split()
+        if len(words) > 1:
+            print(words[1])
+    sys.stdout.flush()
+    os._exit(0)
+optparse.OptionParser.parse_args = names
+from xpra.scripts.main import main
+main("xpra", ["xpra", "info"])
+"#;
+
+    #[test]
+    fn every_name_of_the_stock_client_is_known() {
+        let home = std::env::var_os("HOME")
+            .map(std::path::PathBuf::from)
+            .unwrap_or_default();
+        let cache = std::env::var_os("XDG_CACHE_HOME").map_or(home.join(".cache"), Into::into);
+        let python = cache.join("bulkhead/xpra-6.5.5/bin/python3");
+        if !python.exists() {
+            println!("skipped: the stock client is not installed");
+            return;
         }
+        let scratch = tempfile::tempdir().unwrap();
+        let output = std::process::Command::new(python)
+            .args(["-c", STOCK_NAMES])
+            .env("HOME", scratch.path())
+            .env("XDG_RUNTIME_DIR", scratch.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let command = Cli::command();
+        let seamless = command.find_subcommand("seamless");
+        let unknown: Vec<_> = text
+            .lines()
+            .filter(|name| match name.strip_prefix("--") {
+                Some("help") => false,
+                Some(name) => !exists(seamless, name) && kind(name, false).is_none(),
+                None => command.find_subcommand(name).is_none() && kind(name, true).is_none(),
+            })
+            .collect();
+        assert!(text.lines().count() > 200, "{text}");
+        assert_eq!(unknown, [""; 0]);
+    }
+
+    #[test]
+    fn every_command_knows_the_names() {
+        for command in ["info", "list", "stop", "audit", "screenshot"] {
+            let line =
+                |arg: &str| translate(["bulkhead", command, arg].map(str::to_owned).to_vec());
+            let error = line("--ssl=on").unwrap_err().to_string();
+            assert!(
+                error.contains("--ssl: this option of Xpra's is not built yet"),
+                "{error}"
+            );
+            assert_eq!(line("--ssl=off").unwrap().len(), 2);
+        }
+        let own = ["bulkhead", "info", "--password-file=x", "--socket-dirs=/x"].map(str::to_owned);
+        assert_eq!(translate(own.to_vec()).unwrap(), own);
+        let help = translate(["bulkhead", "help", "info"].map(str::to_owned).to_vec());
+        assert_eq!(help.unwrap(), ["bulkhead", "info", "--help"]);
     }
 
     #[test]

@@ -31,7 +31,7 @@ const STYLES: Styles = Styles::styled()
   bulkhead audit :100
   bulkhead stop :100
 
-Options of a command: bulkhead COMMAND --help"
+Options of a command: bulkhead COMMAND --help, or bulkhead help COMMAND"
 )]
 pub struct Cli {
     /// Print help
@@ -53,7 +53,7 @@ pub enum Command {
     List(ListArgs),
     /// Print what a session tells about itself
     Info(TargetArgs),
-    /// Print the version of a session's server
+    /// Print the Xpra version that a session speaks, and the version of this command
     Version(TargetArgs),
     /// Print the lines that name a session
     Id(TargetArgs),

@@ -26,6 +26,8 @@ pub struct Places {
     pub sockets: Vec<PathBuf>,
     /// Sockets are looked for here, in this order.
     pub searched: Vec<PathBuf>,
+    /// The directories in which a stock client looks that is not told of others.
+    pub stock: Vec<PathBuf>,
     /// The name in front of the number.
     pub hostname: String,
     /// For `~`.
@@ -65,10 +67,11 @@ impl Places {
             true => vec![sessions.clone()],
             false => args.socket_dir.iter().map(expand).collect(),
         };
+        let stock = vec![own, run, legacy];
         let mut searched = sockets.clone();
-        for dir in [sessions.clone(), own, run, legacy] {
-            if !searched.contains(&dir) {
-                searched.push(dir);
+        for dir in std::iter::once(&sessions).chain(&stock) {
+            if !searched.contains(dir) {
+                searched.push(dir.clone());
             }
         }
         for dir in &searched {
@@ -83,6 +86,7 @@ impl Places {
             sessions,
             sockets,
             searched,
+            stock,
             hostname: hostname()?,
             home,
         })
@@ -92,6 +96,14 @@ impl Places {
     #[must_use]
     pub fn session(&self, display: u32) -> PathBuf {
         self.sessions.join(display.to_string())
+    }
+
+    /// Does a stock client that is given only the display find this session directory?
+    #[must_use]
+    pub fn stock_looks_in(&self, session: &Path) -> bool {
+        session
+            .parent()
+            .is_some_and(|dir| self.stock.iter().any(|known| known == dir))
     }
 
     /// The name of a display's socket in a socket directory.

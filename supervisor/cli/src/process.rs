@@ -73,7 +73,7 @@ impl Program {
         self.failed(error)
     }
 
-    /// Starts this program as a child in a session of its own.
+    /// Starts this program as a child.
     ///
     /// # Errors
     /// It cannot be executed.
@@ -83,7 +83,6 @@ impl Program {
         // SAFETY: this process has one thread, so the child may do what any process may.
         match unsafe { fork() }.map_err(|error| self.failed(error))? {
             ForkResult::Child => {
-                let _ = setsid();
                 let _ = arrange_and_exec(&self, Some(write));
                 std::process::exit(127);
             }

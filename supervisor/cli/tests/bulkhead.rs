@@ -62,6 +62,8 @@ fn mistakes_on_the_command_line_are_one_line() {
         (&["stop"], "there is no session"),
         (&["info", "tcp://127.0.0.1:1"], "connection refused"),
         (&["audit", ":59999"], "there is no session :59999"),
+        (&["info", "--ssl=on"], "--ssl: this option of Xpra's"),
+        (&["screenshot", ":7"], "`:7` is a session and no file"),
     ] {
         place.refused(args, wanted);
     }
@@ -426,6 +428,27 @@ fn in_the_background_the_terminal_hears_what_became_of_it() {
         text(&output),
         format!("session {name} is ready; attach with: xpra attach {name}\n")
     );
+    // Where the stock client does not look for a number it gets the path.
+    let sessions = place.path("home/sessions");
+    for bind in ["auto", "noabstract"] {
+        let name = display();
+        let wanted = match bind {
+            "auto" => format!("xpra attach {name}\n"),
+            _ => format!(
+                "xpra attach socket://{}/{}/socket\n",
+                sessions.display(),
+                &name[1..]
+            ),
+        };
+        place.stand_in("bulkhead-supervisor", &answer(&format!("ready {name}")));
+        let sessions_dir = format!("--sessions-dir={}", sessions.display());
+        let bind = format!("--bind={bind}");
+        let output = place
+            .command(&["start", &name, &sessions_dir, &bind])
+            .output()
+            .unwrap();
+        assert!(text(&output).ends_with(&wanted), "{}", text(&output));
+    }
     assert_eq!(
         fs::read_to_string(place.path("run/xpra").join(&name[1..]).join("server.pid"))
             .unwrap()
@@ -544,7 +567,7 @@ fn one_shot_commands_become_ctl_with_the_secret_in_memory_only() {
     );
     assert_eq!((kinds[0].as_str(), kinds[2].as_str()), ("/memfd", "socket"));
     assert!(
-        found[&4].ends_with("(deleted)") && found[&6].ends_with("/out.png"),
+        found[&4].ends_with("(deleted)") && found[&6].starts_with("/memfd:picture"),
         "{found:?}"
     );
     assert!(
@@ -560,6 +583,8 @@ fn help_and_lists_go_to_standard_output() {
         (&["--help"][..], "bulkhead stop :100"),
         (&["seamless", "--help"], "Where it listens:"),
         (&["--version"], "bulkhead 0."),
+        (&["help"], "bulkhead stop :100"),
+        (&["help", "seamless"], "Where it listens:"),
         (&["list"], "sessions"),
         (&["policy", "network"], "bulkhead-network"),
         (&["generate", "completions", "zsh"], "#compdef bulkhead"),

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// So long clients may take to leave.
 const CLIENTS: Duration = Duration::from_secs(1);
+/// So long a client that asked for the end may take to look whether anybody still listens.
+const LOOK: Duration = Duration::from_secs(3);
 /// So long the workers may take to end, with what follows for those that do not.
 const WORKERS: Duration = Duration::from_millis(1500);
 /// So long the launcher may take to end applications and X server.
@@ -18,6 +20,7 @@ const LAUNCHER: Duration = Duration::from_secs(20);
 enum Step {
     Told,
     Clients,
+    Look,
     Workers,
     Launcher,
 }
@@ -34,6 +37,8 @@ pub struct Ending {
     code: u8,
     /// The start has failed, or the session.
     failed: bool,
+    /// Who asked for it looks for the sockets once it has been told.
+    looked_for: bool,
 }
 
 impl Ending {
@@ -45,6 +50,7 @@ impl Ending {
             ask,
             code,
             failed,
+            looked_for: false,
         }
     }
 
@@ -65,6 +71,23 @@ impl Ending {
     #[must_use]
     pub fn failure(reason: &str) -> Self {
         Self::new(&[reason], Some(SupervisorToLauncher::Leave), 1, true)
+    }
+
+    /// A client of this machine has asked. The stock one connects to a socket once more when it
+    /// has been told, and then waits until the socket is gone; when there is none any more, or
+    /// one where nobody listens, it says that it does not know what has become of the session.
+    #[must_use]
+    pub fn asked_for_locally(self, local: bool) -> Self {
+        Self {
+            looked_for: local,
+            ..self
+        }
+    }
+
+    /// Is somebody expected to connect who only wants to know whether that works?
+    #[must_use]
+    pub fn waits_for_a_look(&self) -> bool {
+        self.step == Step::Look
     }
 
     /// The launcher is cleaning up already, or is gone.
@@ -106,14 +129,17 @@ impl Session {
                 ending.until = now + CLIENTS;
                 let reason = std::mem::take(&mut ending.reason);
                 let reason: Vec<&str> = reason.iter().map(String::as_str).collect();
+                // The listeners stay open, and nobody is accepted: see `asked_for_locally`.
                 self.waiting.clear();
-                // Nobody connects to a session that is going down.
-                self.listeners.clear();
                 for id in self.connection_ids() {
                     self.farewell(id, &reason, now);
                 }
             }
             Step::Clients if self.connections.is_empty() || ending.until <= now => {
+                ending.step = Step::Look;
+                ending.until = if ending.looked_for { now + LOOK } else { now };
+            }
+            Step::Look if ending.until <= now => {
                 ending.step = Step::Workers;
                 ending.until = now + WORKERS;
                 for id in self.connection_ids() {
@@ -147,6 +173,15 @@ impl Session {
             _ => return,
         }
         self.advance_end(now);
+    }
+
+    /// Somebody has connected to a session that goes down.
+    pub fn looked_at(&mut self, now: Instant) {
+        if let Phase::Ending(ending) = &mut self.phase
+            && ending.waits_for_a_look()
+        {
+            ending.until = now;
+        }
     }
 
     fn connection_ids(&self) -> Vec<ConnectionId> {

@@ -231,7 +231,8 @@ impl Session {
                 read | POLLRDHUP,
             );
         }
-        if self.running() && self.accept_pause.is_none() {
+        let looked_for = matches!(&self.phase, Phase::Ending(ending) if ending.waits_for_a_look());
+        if self.running() && self.accept_pause.is_none() || looked_for {
             for (index, listener) in self.listeners.iter().enumerate() {
                 turn.add(Token::Listener(index), listener.as_fd(), PollFlags::POLLIN);
             }
@@ -310,7 +311,8 @@ impl Session {
         match token {
             Token::Signals => self.read_signals(),
             Token::Launcher => self.listen_to_launcher(now),
-            Token::Listener(index) => self.accept(index, now),
+            Token::Listener(index) if self.running() => self.accept(index, now),
+            Token::Listener(_) => self.looked_at(now),
             Token::Waiting(number) => {
                 let gone = PollFlags::POLLHUP | PollFlags::POLLERR | POLLRDHUP;
                 self.heard(number, flags.intersects(gone));

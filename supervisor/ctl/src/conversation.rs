@@ -60,7 +60,7 @@ pub enum Failure {
     #[error("{0}")]
     TooLarge(#[from] TooLarge),
     /// It asks for a password.
-    #[error("the server asks for a password, and none was given")]
+    #[error("the server asks for a password: --password-file=FILE or the variable XPRA_PASSWORD")]
     NoPassword,
     /// It asks in a way that would tell the password to whoever listens.
     #[error("the server wants the password by {0:?}, which would not keep it secret")]
@@ -187,9 +187,13 @@ impl Conversation {
                 ended(&disconnect, command)?;
                 done(Answer::Text(String::new()))
             }
-            (ServerPacket::Hello(map), Command::Version) => done(Answer::Text(
-                show::version(&map).ok_or(Failure::Lacks("a version"))?,
-            )),
+            (ServerPacket::Hello(map), Command::Version) => {
+                let version = show::version(&map).ok_or(Failure::Lacks("a version"))?;
+                let ours = env!("CARGO_PKG_VERSION");
+                done(Answer::Text(format!(
+                    "the server speaks Xpra {version}this command is bulkhead {ours}\n"
+                )))
+            }
             (ServerPacket::Hello(map), Command::Id | Command::Info) => {
                 done(Answer::Text(show::lines(&map)))
             }
@@ -261,6 +265,7 @@ mod tests {
         CommandSpec {
             command,
             password,
+            can_ask: false,
             username: "me".into(),
         }
     }
@@ -379,7 +384,13 @@ mod tests {
     #[test]
     fn answers() {
         let version = bytes(ServerPacket::Hello(version_reply("6.5.5")));
-        assert_eq!(text(ask(Command::Version, &version)), "6.5.5\n");
+        assert_eq!(
+            text(ask(Command::Version, &version)),
+            format!(
+                "the server speaks Xpra 6.5.5\nthis command is bulkhead {}\n",
+                env!("CARGO_PKG_VERSION")
+            )
+        );
         let id = bytes(ServerPacket::Hello(id_reply(
             "a name", "u", "m", ":7", 12, "6.5",
         )));

@@ -1,9 +1,9 @@
 //! `bulkhead-ctl`: see the library. Started by `bulkhead` by exec; descriptors as in
 //! `ipc::command`.
 
-use ctl::conversation::Answer;
-use ctl::exchange::exchange;
-use ipc::command::CommandSpec;
+use ctl::conversation::{Answer, Failure};
+use ctl::exchange::{ExchangeError, exchange};
+use ipc::command::{CommandSpec, EXIT_PASSWORD};
 use runtime::Role;
 use std::fs::File;
 use std::io::{self, Write};
@@ -41,7 +41,8 @@ fn main() -> ExitCode {
         },
         |_seat, ready| match answer(ready) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
+            Err(End::PasswordWanted) => ExitCode::from(EXIT_PASSWORD),
+            Err(End::Failed(error)) => {
                 // Nothing can be done for who does not want to know.
                 let _ = writeln!(io::stderr(), "bulkhead: {error}");
                 ExitCode::FAILURE
@@ -50,14 +51,33 @@ fn main() -> ExitCode {
     )
 }
 
-fn answer(ready: Ready) -> Result<(), Box<dyn std::error::Error>> {
-    match exchange(&ready.socket, ready.spec, PATIENCE)? {
-        Answer::Text(text) => io::stdout().lock().write_all(text.as_bytes())?,
-        Answer::Picture(file) => match ready.picture {
-            Some(mut picture) => picture.write_all(&file)?,
-            None => io::stdout().lock().write_all(&file)?,
-        },
+/// Why nothing was printed.
+enum End {
+    /// Whoever started this asks the person.
+    PasswordWanted,
+    /// One line for the person.
+    Failed(String),
+}
+
+fn answer(ready: Ready) -> Result<(), End> {
+    let can_ask = ready.spec.can_ask;
+    let answer = exchange(&ready.socket, ready.spec, PATIENCE).map_err(|error| match error {
+        ExchangeError::Failure(Failure::NoPassword) if can_ask => End::PasswordWanted,
+        error => End::Failed(error.to_string()),
+    })?;
+    let written = match (answer, ready.picture) {
+        (Answer::Picture(file), Some(mut picture)) => picture.write_all(&file),
+        (Answer::Picture(file), None) => print(&file),
+        (Answer::Text(text), _) => print(text.as_bytes()),
+    };
+    written.map_err(|error| End::Failed(error.to_string()))
+}
+
+/// Prints to a reader that may have seen enough (`| head -1`).
+fn print(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
-    io::stdout().flush()?;
-    Ok(())
 }

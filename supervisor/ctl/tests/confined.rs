@@ -1,6 +1,6 @@
 //! The real executable under its real policy, against a server that is played by the test.
 
-use ipc::command::{Command, CommandSpec};
+use ipc::command::{Command, CommandSpec, EXIT_PASSWORD};
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
@@ -82,6 +82,15 @@ fn above(fd: RawFd) -> OwnedFd {
 
 type Serve<'a> = &'a (dyn Fn(&mut Server) + Sync);
 
+fn spec(command: Command, password: Option<&str>) -> CommandSpec {
+    CommandSpec {
+        command,
+        password: password.map(|word| word.as_bytes().to_vec()),
+        can_ask: false,
+        username: "me".into(),
+    }
+}
+
 /// Runs `bulkhead-ctl` as `bulkhead` does.
 fn run(
     command: Command,
@@ -89,15 +98,19 @@ fn run(
     picture: Option<&File>,
     serve: impl FnOnce(&mut Server) + Send,
 ) -> Output {
-    let spec = CommandSpec {
-        command,
-        password: password.map(|word| word.as_bytes().to_vec()),
-        username: "me".into(),
-    };
+    run_spec(&spec(command, password), Stdio::piped(), picture, serve)
+}
+
+fn run_spec(
+    spec: &CommandSpec,
+    stdout: Stdio,
+    picture: Option<&File>,
+    serve: impl FnOnce(&mut Server) + Send,
+) -> Output {
     let memory =
         memfd_create(c"spec", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).unwrap();
     File::from(memory.try_clone().unwrap())
-        .write_all(&ipc::spec::encode(&spec).unwrap())
+        .write_all(&ipc::spec::encode(spec).unwrap())
         .unwrap();
     let seals = SealFlag::F_SEAL_WRITE
         | SealFlag::F_SEAL_GROW
@@ -134,7 +147,7 @@ fn run(
     process
         .args([&format!("--mode={mode}"), "--sandbox=enforce"])
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
+        .stdout(stdout)
         .stderr(Stdio::piped());
     // SAFETY: between fork and exec only dup2 and close_range are called, which allocate nothing.
     unsafe {
@@ -218,6 +231,50 @@ fn exit_is_asked_for() {
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
+/// A server that wants a password.
+fn challenge(server: &mut Server) {
+    server.hello();
+    server.send(ServerPacket::Challenge(Challenge {
+        salt: vec![5; 64],
+        auth_caps: vec![],
+        digest: "hmac+sha512".into(),
+        salt_digest: "hmac+sha512".into(),
+        prompt: String::new(),
+    }));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let (read, write) = nix::unistd::pipe().unwrap();
+    drop(read);
+    let output = run_spec(
+        &spec(Command::Info, None),
+        write.into(),
+        None,
+        |server: &mut Server| {
+            server.hello();
+            server.send(ServerPacket::Hello(id_reply("", "u", "m", ":7", 1, "6.5")));
+        },
+    );
+    assert_eq!(text(&output.stderr), "");
+    assert!(output.status.success());
+}
+
+#[test]
+fn a_missing_password_is_said_by_code_alone_to_who_can_ask_for_it() {
+    let spec = CommandSpec {
+        can_ask: true,
+        ..spec(Command::Info, None)
+    };
+    let output = run_spec(&spec, Stdio::piped(), None, challenge);
+    assert_eq!(
+        output.status.code(),
+        Some(EXIT_PASSWORD.into()),
+        "{output:?}"
+    );
+    assert_eq!(text(&output.stderr), "");
+}
+
 #[test]
 fn failures_are_one_line() {
     let refuse = |server: &mut Server| {
@@ -226,21 +283,15 @@ fn failures_are_one_line() {
             reason::PERMISSION_ERROR,
         )));
     };
-    let ask = |server: &mut Server| {
-        server.hello();
-        server.send(ServerPacket::Challenge(Challenge {
-            salt: vec![5; 64],
-            auth_caps: vec![],
-            digest: "hmac+sha512".into(),
-            salt_digest: "hmac+sha512".into(),
-            prompt: String::new(),
-        }));
-    };
     let nonsense = |server: &mut Server| drop(server.stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n"));
     let silence = |server: &mut Server| drop(server.hello());
     let cases: [(Command, Serve<'_>, &str); 4] = [
         (Command::Stop, &refuse, "permission error"),
-        (Command::Info, &ask, "password"),
+        (
+            Command::Info,
+            &challenge,
+            "--password-file=FILE or the variable XPRA_PASSWORD",
+        ),
         (Command::Version, &nonsense, "does not speak the protocol"),
         (Command::Detach, &silence, "closed the connection"),
     ];

@@ -524,8 +524,15 @@ impl Launcher {
                 Err(error) => self.fail(format!("cannot connect to the X server: {error}")),
             },
             SupervisorToLauncher::Signal { pid, signal } => self.signal(pid, signal),
-            SupervisorToLauncher::Stop => self.end(),
-            SupervisorToLauncher::Leave => self.left_alone(),
+            // The supervisor lives, so nobody else has put sockets there.
+            SupervisorToLauncher::Stop => {
+                self.left.hide(&self.spec.session_dir);
+                self.end();
+            }
+            SupervisorToLauncher::Leave => {
+                self.left.hide(&self.spec.session_dir);
+                self.left_alone();
+            }
         }
     }
 

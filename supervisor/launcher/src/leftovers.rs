@@ -28,6 +28,8 @@ pub const X11: &str = "x11";
 pub const XAUTHORITY: &str = "x11/xauthority";
 /// Where a supervisor finds a launcher that has lost its own.
 pub const SOCKET: &str = "launcher.sock";
+/// The server's own socket, which the command line makes.
+const SERVER_SOCKET: &str = "socket";
 /// Output of the X server and the commands.
 pub const LOG: &str = "server.log";
 
@@ -132,14 +134,21 @@ impl Leftovers {
         let _ = fs::remove_dir(dir);
     }
 
+    /// Removes what clients find the server by: its sockets, and the files outside of the session
+    /// directory.
+    pub fn hide(&self, session_dir: &Path) {
+        for file in &self.files {
+            files::remove(file, self.user());
+        }
+        let _ = fs::remove_file(session_dir.join(SERVER_SOCKET));
+    }
+
     /// Removes the session's files and directory. `keep_log` leaves the applications' output
     /// for the person who wants to know why.
     pub fn clean(&self, session_dir: &Path, keep_log: bool) {
         self.forget_cookie(session_dir);
         self.remove_x_files();
-        for file in &self.files {
-            files::remove(file, self.user());
-        }
+        self.hide(session_dir);
         for entry in fs::read_dir(session_dir).into_iter().flatten().flatten() {
             if keep_log && entry.file_name() == LOG {
                 continue;
@@ -219,6 +228,19 @@ pub fn clean_up_after_killed(session_dir: &Path) -> Before {
         let _ = fs::remove_file(session_dir.join(name));
     }
     Before::Free
+}
+
+/// Cleans up after the launcher of this session directory, if it was killed, and leaves nothing.
+pub fn clean_up(session_dir: &Path) -> Before {
+    match Leftovers::load(session_dir) {
+        Some(left) if left.launcher_lives() => Before::Running(left.launcher.0),
+        Some(left) => {
+            marked::end(&left.mark, left.user());
+            left.clean(session_dir, false);
+            Before::Free
+        }
+        None => Before::Free,
+    }
 }
 
 #[cfg(test)]
@@ -308,5 +330,9 @@ mod tests {
         assert_eq!(fs::read(killed.xauthority.unwrap()).unwrap(), b"");
         assert!(live.join(LOG).exists());
         assert_eq!(clean_up_after_killed(&live), Before::Running(me));
+        assert_eq!(clean_up(&live), Before::Running(me));
+        some((i32::MAX, 1), root.path()).save(&fresh).unwrap();
+        assert_eq!(clean_up(&fresh), Before::Free);
+        assert!(live.exists() && !fresh.exists());
     }
 }

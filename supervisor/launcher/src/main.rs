@@ -6,7 +6,8 @@
 //! from its own list. It outlives a supervisor that crashes or is told to exit, and waits for
 //! the next one on `launcher.sock` in the session directory.
 //!
-//! Descriptor 3 is the channel to the supervisor, descriptor 4 the [`LauncherSpec`].
+//! Descriptor 3 is the channel to the supervisor, descriptor 4 the [`LauncherSpec`]. As
+//! `bulkhead-launcher --clean-up DIRECTORY` it removes what a killed launcher has left there.
 
 mod launcher;
 mod leftovers;
@@ -16,11 +17,22 @@ mod x_server;
 mod xauthority;
 
 use ipc::spec::{self, LauncherSpec};
+use leftovers::Before;
 use std::fs::File;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let args: Vec<_> = std::env::args_os().collect();
+    if let [_, flag, dir] = &args[..]
+        && flag == "--clean-up"
+    {
+        return match leftovers::clean_up(Path::new(dir)) {
+            Before::Free => ExitCode::SUCCESS,
+            Before::Running(_) => ExitCode::FAILURE,
+        };
+    }
     // SAFETY: the command line passes these two descriptors and nothing here has used them.
     let (channel, mut spec) = unsafe { (OwnedFd::from_raw_fd(3), File::from_raw_fd(4)) };
     let spec: LauncherSpec = match spec::read(&mut spec) {

@@ -386,8 +386,12 @@ fn a_lost_supervisor_is_replaced_and_only_then() {
         assert!(lives(sleeper));
         session.ask(Ask::StartCommands);
         if leave {
+            let sockets = ["session/socket", "box-77"].map(|name| session.path(name));
+            fs::write(&sockets[0], "").unwrap();
+            assert!(sockets[1].exists());
             session.ask(Ask::Leave);
             assert!(session.told().is_none());
+            assert!(!sockets.iter().any(|socket| socket.exists()));
         }
     }
     assert_eq!(

@@ -84,7 +84,8 @@ pub fn run<W, E: Display>(
     let code = work(seat, warm);
     log::report_dropped();
     // `ExitCode` cannot be read; it can be compared.
-    sys::exit(i32::from(code != ExitCode::SUCCESS))
+    let code = (0..=u8::MAX).find(|number| code == ExitCode::from(*number));
+    sys::exit(code.map_or(1, i32::from))
 }
 
 fn start<W, E: Display>(

@@ -20,6 +20,8 @@ use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// The exit code of an audit that found a difference: not that of one that found no session.
+const DIFFERENT: u8 = 3;
 /// How often a difference is looked at again.
 const LOOKS: usize = 5;
 /// How long after the last look.
@@ -149,7 +151,7 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
     Ok(if report.differences() == 0 {
         ExitCode::SUCCESS
     } else {
-        ExitCode::FAILURE
+        ExitCode::from(DIFFERENT)
     })
 }
 

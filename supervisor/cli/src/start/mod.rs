@@ -103,7 +103,7 @@ pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
             claim.display
         );
     }
-    let hint = attach_hint(claim.display, &opened);
+    let hint = attach_hint(&claim, &plan.places, &opened);
     // Opened now: when the start fails, the log may be removed before it is read.
     // By descriptor: the path may mean another file by now.
     let log_reader = log

@@ -6,7 +6,7 @@ use crate::auth::Module;
 use crate::bind::UnixAddress;
 use crate::claim::{self, Claim, abstract_name};
 use crate::error::Result;
-use crate::places::{self, SOCKET};
+use crate::places::{self, Places, SOCKET};
 use crate::undo::Undo;
 use crate::{exposure, listen};
 use files::Spot;
@@ -45,6 +45,7 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
                 });
                 continue;
             }
+            Socket::Own => paths.push(claim.dir.join(SOCKET)),
             Socket::Unix(address @ (UnixAddress::Auto | UnixAddress::NoAbstract)) => {
                 paths.push(claim.dir.join(SOCKET));
                 for dir in &plan.places.sockets {
@@ -66,9 +67,13 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
             Socket::Unix(UnixAddress::Abstract(name)) => abstract_names.push(name.clone()),
             Socket::Unix(UnixAddress::None) => {}
         }
+        let mode = match wanted.socket {
+            Socket::Own => 0o600,
+            _ => plan.mode,
+        };
         for path in paths {
             let spot = Spot::new(&path, user);
-            let (fd, made) = listen::unix(&spot, plan.mode, user)?;
+            let (fd, made) = listen::unix(&spot, mode, user)?;
             undo.file(made.clone());
             if path.parent() != Some(&claim.dir) {
                 plan.launcher.remove_at_end.push(made);
@@ -119,12 +124,19 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
 }
 
 /// What a person types to attach.
-pub fn attach_hint(display: u32, opened: &[Opened]) -> String {
+pub fn attach_hint(claim: &Claim, places: &Places, opened: &[Opened]) -> String {
     let Some(tcp) = opened
         .iter()
         .find(|socket| socket.kind == ListenerKind::Tcp)
     else {
-        return format!("xpra attach :{display}");
+        let display = claim.display;
+        let known = format!("@{}", abstract_name(display));
+        if opened.iter().any(|socket| socket.name == known) || places.stock_looks_in(&claim.dir) {
+            return format!("xpra attach :{display}");
+        }
+        let socket = claim.dir.join(SOCKET);
+        let address = format!("socket://{}", socket.display());
+        return format!("xpra attach {}", exposure::quoted(&address));
     };
     let host = tcp
         .name

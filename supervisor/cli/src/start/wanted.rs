@@ -18,8 +18,13 @@ pub struct Wanted {
 
 /// Where it listens.
 pub enum Socket {
+    /// The session directory's own, by which the owner finds every session.
+    Own,
     Unix(UnixAddress),
-    Tcp { address: SocketAddr, any: bool },
+    Tcp {
+        address: SocketAddr,
+        any: bool,
+    },
 }
 
 fn modules(option: &str, texts: &[String]) -> Result<Option<Vec<Module>>> {
@@ -92,6 +97,17 @@ fn unix_wanted(args: &StartArgs, mode: u32) -> Result<Vec<Wanted>> {
             chain,
         });
     }
+    let has_own = |one: &Wanted| {
+        let own = [UnixAddress::Auto, UnixAddress::NoAbstract];
+        matches!(&one.socket, Socket::Unix(address) if own.contains(address))
+    };
+    if !wanted.iter().any(has_own) {
+        wanted.push(Wanted {
+            socket: Socket::Own,
+            refused_requests: Vec::new(),
+            chain: default.unwrap_or_else(owner_only),
+        });
+    }
     Ok(wanted)
 }
 
@@ -137,10 +153,15 @@ pub fn wanted(args: &StartArgs, typed: &Typed) -> Result<(u32, Vec<Wanted>)> {
     let mode = socket_mode(args)?;
     let mut wanted = unix_wanted(args, mode)?;
     wanted.extend(tcp_wanted(args, typed)?);
-    match wanted.is_empty() {
-        true => Err(Error::usage(
-            "--bind=none without --bind-tcp: nobody could ever connect",
+    match &wanted[..] {
+        [
+            Wanted {
+                socket: Socket::Own,
+                ..
+            },
+        ] => Err(Error::usage(
+            "--bind=none without --bind-tcp: nobody could ever connect but through the session directory; say --bind=noabstract",
         )),
-        false => Ok((mode, wanted)),
+        _ => Ok((mode, wanted)),
     }
 }

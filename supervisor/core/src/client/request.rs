@@ -6,6 +6,7 @@ use crate::log::Level;
 use crate::session::{Phase, Session};
 use ipc::ConnectionId;
 use ipc::network::{NetworkToSupervisor, Request};
+use ipc::spec::ListenerKind;
 use ipc::verdict::Peer;
 use std::time::Instant;
 
@@ -101,6 +102,7 @@ impl Session {
                 return;
             }
         }
+        let local = listener.kind == ListenerKind::Unix;
         match request {
             Request::Session(description) => self.attach(id, description, now),
             Request::Info => self.start_info(id, now),
@@ -109,13 +111,13 @@ impl Session {
             Request::Detach => self.detach(id, now),
             Request::Stop => {
                 self.end(
-                    Ending::stop("server shutdown", 0),
+                    Ending::stop("server shutdown", 0).asked_for_locally(local),
                     &format!("connection {id} asks to stop"),
                 );
             }
             Request::Exit => {
                 self.end(
-                    Ending::leave("server exit"),
+                    Ending::leave("server exit").asked_for_locally(local),
                     &format!("connection {id} asks to exit"),
                 );
             }
