@@ -117,10 +117,13 @@ pub fn one_client_too_many_is_told_so() {
     // Who is there already may come again.
     attached[7] = bench.attached("client-7", "share steal");
     // Those who proved who they are and have not said what they want count too.
-    let mut idle: Vec<_> = (0..100).map(|_| logged_in()).collect();
-    for client in &mut idle {
+    // One after the other: until then they are strangers, of whom there may be fewer.
+    let accepted = |_| {
+        let mut client = logged_in();
         client.expect("accepted");
-    }
+        client
+    };
+    let mut idle: Vec<_> = (0..100).map(accepted).collect();
     let mut late = logged_in();
     // What it hears from auth may come too late.
     let mut told = late.hear();
