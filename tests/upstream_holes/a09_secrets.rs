@@ -124,7 +124,7 @@ fn no_secret_is_shown_anywhere() {
     stream.write_all(&answered).unwrap();
     logged(&session, "accepted", 1);
     let cookie = {
-        let file = std::fs::read(session.session_dir().join("xauthority")).unwrap();
+        let file = std::fs::read(session.session_dir().join("x11/xauthority")).unwrap();
         file[file.len() - 16..].to_vec()
     };
     let hex: String = cookie.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "a mapping of its own")]
 
 use nix::errno::Errno;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;
 use std::ops::{Deref, DerefMut};
@@ -10,7 +10,8 @@ use std::ptr::NonNull;
 
 /// Zeroed memory of a fixed size that the kernel does not write to swap space, where the limit on
 /// locked memory allows that (mmap(2), `MAP_LOCKED`). It never moves, so that no copy stays
-/// behind. To be made in the warm-up: no filter allows to make one later.
+/// behind. To be made in the warm-up: no filter allows to make one later, nor to give one back.
+/// The kernel takes it when the process ends, and zeroes it before anybody else gets it.
 #[derive(Debug)]
 pub struct SecretMemory {
     start: NonNull<c_void>,
@@ -59,14 +60,6 @@ impl DerefMut for SecretMemory {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above, also writable, and `self` is borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(self.start.cast().as_ptr(), self.len.get()) }
-    }
-}
-
-impl Drop for SecretMemory {
-    fn drop(&mut self) {
-        // SAFETY: the mapping was made in `new`, and no slice of it outlives `self`. The kernel
-        // zeroes the pages before anybody else gets them.
-        let _ = unsafe { munmap(self.start, self.len.get()) };
     }
 }
 
