@@ -193,6 +193,13 @@ fn network() {
         held: BTreeMap::new(),
         socket: File::from(descriptor(5)),
     };
+    // As the real one: nothing of the client is read before the supervisor's first message.
+    while it.auth.is_none() {
+        wait(&[it.supervisor.as_fd()]);
+        for (message, fds) in receive(&mut it.supervisor) {
+            it.hear(message, fds);
+        }
+    }
     let mut input = Vec::new();
     loop {
         it.supervisor.flush().ok();
