@@ -103,8 +103,8 @@ pub struct CommandSpec {
 /// For the launcher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LauncherSpec {
-    /// Display number that was asked for, if any.
-    pub display: Option<u32>,
+    /// Display number; the process that starts the launcher holds its lock file.
+    pub display: u32,
     /// X server and arguments, without display, `-displayfd` and `-auth`.
     pub xvfb: Vec<String>,
     /// Commands of `--start` and `--start-child`, by [`CommandId`].

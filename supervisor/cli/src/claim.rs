@@ -1,10 +1,13 @@
-//! Chooses a display and makes it ours: whoever makes the session directory has it.
+//! Chooses a display and makes it ours: whoever makes the X server's lock file has it. That file is
+//! one for all users and all session directories, and every X server honours it.
 
 use crate::error::{Error, Result, reason};
 use crate::listen::{State, probe};
 use crate::places::{LAUNCHER_SOCKET, PID_FILE, Places, SOCKET, X11, ensure};
 use crate::start::open_path;
 use crate::undo::Undo;
+use crate::users;
+use files::display::Refused;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket};
@@ -32,22 +35,43 @@ pub struct Claim {
     pub dir: PathBuf,
     /// The channel to a launcher whose supervisor has ended.
     pub launcher: Option<OwnedFd>,
-    /// Listens at the display's abstract name, where the display was ours to choose. Session
-    /// directories are each user's own; this name is what two of them cannot both have.
+    /// Listens at the display's abstract name, where the display was ours to choose.
     pub abstract_socket: Option<OwnedFd>,
 }
 
-/// What says that an X server has this display.
-fn x_server(display: u32) -> Option<String> {
-    let lock = format!("/tmp/.X{display}-lock");
-    if let Some(text) = files::small(Path::new(&lock), MAX_PID_FILE)
-        && let Ok(pid) = text.trim().parse::<u32>()
-        && Path::new(&format!("/proc/{pid}")).exists()
-    {
-        return Some(format!("process {pid} has it, says {lock}"));
-    }
-    let socket = format!("/tmp/.X11-unix/X{display}");
-    (probe(Path::new(&socket)) == State::Live).then(|| format!("an X server answers at {socket}"))
+/// Takes a display's lock for this process, until the launcher takes it over.
+fn lock(display: u32, undo: &mut Undo) -> std::result::Result<(), Refused> {
+    files::display::take(display, None)?;
+    undo.display(display);
+    Ok(())
+}
+
+/// Makes the lock this process's, after a fork.
+///
+/// # Errors
+/// It is gone, and somebody else has the display.
+pub fn hand_on(display: u32, from: i32) -> Result<()> {
+    files::display::take(display, Some(from)).map_err(|why| refused(display, &why))
+}
+
+/// Why a display that was asked for cannot be had, and what to do.
+fn refused(display: u32, refused: &Refused) -> Error {
+    Error::new(match refused {
+        Refused::InUse(by) => {
+            format!("display :{display} is in use: {by}; choose another, or leave it out")
+        }
+        Refused::Left { file, owner } => {
+            let owner = users::user(&owner.to_string())
+                .map_or_else(|_| format!("the user {owner}"), |user| user.name);
+            let file = file.display();
+            format!(
+                "display :{display} cannot be had: an X server of {owner}'s that has ended left {file}; choose another display, or have {owner} remove that file: rm {file}"
+            )
+        }
+        Refused::Failed(file, error) => {
+            format!("cannot make {}: {}", file.display(), reason(error))
+        }
+    })
 }
 
 /// The process id of the supervisor that this file names, if it has not ended.
@@ -153,39 +177,39 @@ pub fn claim(wanted: Option<u32>, user: u32, places: &Places, undo: &mut Undo) -
             .sockets
             .iter()
             .any(|d| d.join(places.socket_name(display)).exists());
-        if x_server(display).is_some() || socket_taken {
+        if socket_taken || dir.symlink_metadata().is_ok() {
             continue;
         }
+        // Clients that are given only the display would talk to whoever has the name.
         let Ok(abstract_socket) = crate::listen::abstract_unix(&abstract_name(display)) else {
             continue;
         };
-        // Who had the name until now may have an X server by now.
-        if x_server(display).is_some() {
-            continue;
+        match lock(display, undo) {
+            Ok(()) => {}
+            Err(why @ Refused::Failed(..)) => return Err(refused(display, &why)),
+            Err(_) => continue,
         }
-        match make(&dir) {
+        return match make(&dir) {
             Ok(()) => {
                 undo.tree(&dir);
-                return Ok(Claim {
+                Ok(Claim {
                     display,
                     dir,
                     launcher: None,
                     abstract_socket: Some(abstract_socket),
-                });
+                })
             }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => {
-                return Err(Error::new(format!(
-                    "directory {}: {}",
-                    dir.display(),
-                    reason(&error)
-                )));
-            }
-        }
+            Err(error) => Err(Error::new(format!(
+                "directory {}: cannot be made: {}",
+                dir.display(),
+                reason(&error)
+            ))),
+        };
     }
     Err(Error::new(format!(
-        "no display from :{FIRST_FREE} to :{} is free; name one",
-        FIRST_FREE + TRIED - 1
+        "no display from :{FIRST_FREE} to :{} is free; name one, such as :{}",
+        FIRST_FREE + TRIED - 1,
+        FIRST_FREE + TRIED
     )))
 }
 
@@ -212,7 +236,7 @@ fn claim_this(display: u32, user: u32, places: &Places, undo: &mut Undo) -> Resu
             };
             if let Some(why) = live {
                 return Err(Error::new(format!(
-                    "display :{display} is taken: {why}; choose another, or end that session with: bulkhead stop :{display}"
+                    "display :{display} is in use: {why}; choose another, or end that session with: bulkhead stop :{display}"
                 )));
             }
             if let Some(launcher) = adopt(&dir, user)? {
@@ -227,17 +251,13 @@ fn claim_this(display: u32, user: u32, places: &Places, undo: &mut Undo) -> Resu
         }
         Err(error) => return Err(fail(format!("cannot be made: {}", reason(&error)))),
     }
-    match x_server(display) {
-        Some(why) => Err(Error::new(format!(
-            "display :{display} is taken: {why}; choose another, or leave it out"
-        ))),
-        None => Ok(Claim {
-            display,
-            dir,
-            launcher: None,
-            abstract_socket: None,
-        }),
-    }
+    lock(display, undo).map_err(|why| refused(display, &why))?;
+    Ok(Claim {
+        display,
+        dir,
+        launcher: None,
+        abstract_socket: None,
+    })
 }
 
 /// The abstract name at which a stock client looks first.
@@ -258,6 +278,11 @@ mod tests {
         assert!(!is_live_supervisor("17 (bulkhead-superv) Z 1 17 17"));
         assert!(!is_live_supervisor("17 (xterm) S 1 17 17"));
         assert!(!is_live_supervisor(""));
+    }
+
+    /// Displays of this test process's own.
+    fn number(test: u32) -> u32 {
+        30_000 + std::process::id() % 3000 * 10 + test
     }
 
     fn me() -> u32 {
@@ -323,16 +348,15 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let places = places(tmp.path());
         let mut undo = Undo::default();
-        let claimed = claim(Some(54321), me(), &places, &mut undo).unwrap();
+        let display = number(1);
+        let claimed = claim(Some(display), me(), &places, &mut undo).unwrap();
         let _socket =
             crate::listen::unix(&Spot::new(&claimed.dir.join(SOCKET), None), 0o600, None).unwrap();
-        let error = claim(Some(54321), me(), &places, &mut Undo::default())
+        let error = claim(Some(display), me(), &places, &mut Undo::default())
             .unwrap_err()
             .to_string();
-        assert!(
-            error.starts_with("display :54321 is taken: a server answers"),
-            "{error}"
-        );
+        let wanted = format!("display :{display} is in use: a server answers");
+        assert!(error.starts_with(&wanted), "{error}");
     }
 
     #[test]
@@ -340,14 +364,12 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let places = places(tmp.path());
         let mut undo = Undo::default();
-        let claimed = claim(Some(54322), me(), &places, &mut undo).unwrap();
-        assert!(
-            claim(Some(54322), me(), &places, &mut Undo::default())
-                .unwrap()
-                .launcher
-                .is_none()
-        );
-        let found = || claim(Some(54322), me(), &places, &mut Undo::default());
+        let display = number(2);
+        let claimed = claim(Some(display), me(), &places, &mut undo).unwrap();
+        // As after a SIGKILL, but that this process lives on.
+        files::display::release(display);
+        let found = || claim(Some(display), me(), &places, &mut Undo::default());
+        assert!(found().unwrap().launcher.is_none());
         let _launcher = launcher(&claimed.dir.join(LAUNCHER_SOCKET));
         std::fs::create_dir(claimed.dir.join(X11)).unwrap();
         assert!(found().unwrap().launcher.is_some());
@@ -363,7 +385,7 @@ mod tests {
         .unwrap();
         assert!(found().unwrap().launcher.is_none());
         std::fs::remove_dir(claimed.dir.join(X11)).unwrap();
-        let real = places.session(54399);
+        let real = places.session(number(9));
         std::fs::rename(&claimed.dir, &real).unwrap();
         symlink(&real, &claimed.dir).unwrap();
         assert!(
@@ -383,12 +405,14 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let places = places(tmp.path());
         let mut undo = Undo::default();
-        let claimed = claim(Some(54324), 65534, &places, &mut undo).unwrap();
+        let display = number(4);
+        let claimed = claim(Some(display), 65534, &places, &mut undo).unwrap();
+        files::display::release(display);
         let _launcher = launcher(&claimed.dir.join(LAUNCHER_SOCKET));
         let x11 = claimed.dir.join(X11);
         std::fs::create_dir(&x11).unwrap();
         lchown(&x11, Some(65534), None).unwrap();
-        let found = |user| claim(Some(54324), user, &places, &mut Undo::default());
+        let found = |user| claim(Some(display), user, &places, &mut Undo::default());
         assert!(found(65534).unwrap().launcher.is_some());
         let error = found(65533).unwrap_err().to_string();
         assert!(error.contains("applications of the user 65534"), "{error}");
@@ -407,9 +431,15 @@ mod tests {
     #[test]
     fn what_is_no_session_directory_is_refused() {
         let tmp = tempfile::tempdir().unwrap();
-        std::fs::write(tmp.path().join("54323"), "").unwrap();
-        let error =
-            claim(Some(54323), me(), &places(tmp.path()), &mut Undo::default()).unwrap_err();
+        let display = number(3);
+        std::fs::write(tmp.path().join(display.to_string()), "").unwrap();
+        let error = claim(
+            Some(display),
+            me(),
+            &places(tmp.path()),
+            &mut Undo::default(),
+        )
+        .unwrap_err();
         assert!(
             error.to_string().contains("not a session directory"),
             "{error}"

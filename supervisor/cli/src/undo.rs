@@ -12,6 +12,7 @@ pub struct Undo {
     files: Vec<MadeFile>,
     trees: Vec<PathBuf>,
     directories: Vec<PathBuf>,
+    display: Option<u32>,
 }
 
 impl Undo {
@@ -38,11 +39,17 @@ impl Undo {
         self.directories.extend(paths);
     }
 
+    /// A display's lock was taken for this process.
+    pub fn display(&mut self, display: u32) {
+        self.display = Some(display);
+    }
+
     /// Forgets everything: it stays.
     pub fn disarm(&mut self) {
         self.files.clear();
         self.trees.clear();
         self.directories.clear();
+        self.display = None;
     }
 }
 
@@ -56,6 +63,9 @@ impl Drop for Undo {
         }
         for directory in self.directories.drain(..).rev() {
             let _ = std::fs::remove_dir(directory);
+        }
+        if let Some(display) = self.display {
+            files::display::release(display);
         }
     }
 }

@@ -4,13 +4,15 @@
 
 mod place;
 
+use files::display::{lock_file, socket as x_socket};
 use place::{NOBODY, Place, display, is_root, text, uid};
 use std::fs;
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 
 #[test]
 fn mistakes_on_the_command_line_are_one_line() {
@@ -164,17 +166,32 @@ fn a_missing_x_server_or_part_of_ours_is_named() {
 }
 
 #[test]
-fn a_display_that_is_taken_is_named() {
+fn a_display_that_is_in_use_is_named() {
     let place = Place::new();
     let name = display();
     let number = &name[1..];
-    let lock = PathBuf::from(format!("/tmp/.X{number}-lock"));
+    let lock = lock_file(number.parse().unwrap());
+    let in_use = |by: &str| format!("display {name} is in use: {by}");
     fs::write(&lock, format!("{:>10}\n", std::process::id())).unwrap();
-    place.refused(
-        &["start", &name],
-        &format!("display {name} is taken: process {}", std::process::id()),
-    );
+    let by = in_use(&format!("process {} has it", std::process::id()));
+    place.refused(&["start", &name], &by);
     fs::remove_file(&lock).unwrap();
+
+    // An X server that takes no lock: in the file system, or by an abstract name only.
+    let socket = x_socket(number.parse().unwrap());
+    let _ = fs::create_dir(socket.parent().unwrap());
+    let live = UnixListener::bind(&socket).unwrap();
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).unwrap();
+    let by = in_use(&format!("an X server answers at {}", socket.display()));
+    place.refused(&["start", &name], &by);
+    drop(live);
+    fs::remove_file(&socket).unwrap();
+    let abstract_name = SocketAddr::from_abstract_name(socket.as_os_str().as_bytes()).unwrap();
+    let live = UnixListener::bind_addr(&abstract_name).unwrap();
+    let by = in_use(&format!("an X server answers at @{}", socket.display()));
+    place.refused(&["start", &name], &by);
+    drop(live);
+    assert!(!lock.exists());
 
     let run = place.path("run/xpra");
     fs::create_dir_all(run.join(number)).unwrap();
@@ -187,10 +204,7 @@ fn a_display_that_is_taken_is_named() {
     let socket = run.join(number).join("socket");
     let _live = UnixListener::bind(&socket).unwrap();
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).unwrap();
-    place.refused(
-        &["start", &name],
-        &format!("display {name} is taken: a server answers at"),
-    );
+    place.refused(&["start", &name], &in_use("a server answers at"));
     fs::remove_file(&socket).unwrap();
 
     let other = UnixListener::bind(run.join(format!("box-{number}"))).unwrap();
@@ -201,6 +215,46 @@ fn a_display_that_is_taken_is_named() {
     .unwrap();
     place.refused(&["start", &name], "another server listens there");
     drop(other);
+}
+
+/// The first display from :100 on that nobody has.
+fn first_free() -> u32 {
+    let free = |display: &u32| !lock_file(*display).exists() && !x_socket(*display).exists();
+    (100..1100).find(free).unwrap()
+}
+
+#[test]
+fn what_another_users_x_server_has_left_is_named_and_passed_over() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let first = first_free();
+    let (lock, socket) = (lock_file(first), x_socket(first));
+    for left in [&lock, &socket] {
+        match left == &lock {
+            true => fs::write(left, "1999999999\n").unwrap(),
+            false => {
+                drop(UnixListener::bind(left).unwrap());
+                fs::set_permissions(left, fs::Permissions::from_mode(0o777)).unwrap();
+            }
+        }
+        let left_there = left.display();
+        let advice = format!(
+            "an X server of root's that has ended left {left_there}; choose another display, or have root remove that file: rm {left_there}"
+        );
+        place.refused(&["start", &format!(":{first}")], &advice);
+        let output = place.command(&["start", "--daemon=no"]).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        let chosen = place.report("supervisor", "args");
+        let chosen = chosen.lines().last().unwrap()[1..].parse().unwrap();
+        assert!(chosen > first, "{chosen}");
+        assert!(left.symlink_metadata().is_ok());
+        fs::remove_file(left).unwrap();
+        // Its stand-ins remove nothing.
+        fs::remove_file(lock_file(chosen)).unwrap();
+        fs::remove_file(place.path("reports/bulkhead-launcher.done")).unwrap();
+    }
 }
 
 #[test]

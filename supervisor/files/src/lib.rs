@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod display;
 mod identity;
 mod made;
 mod open;
@@ -17,5 +18,5 @@ mod spot;
 pub use identity::{Ids, as_user};
 pub use made::{made, remove};
 pub use open::{ordinary, small};
-pub use socket::{connect, listens};
+pub use socket::{connect, listens, listens_abstract};
 pub use spot::{Guard, Spot, guard};

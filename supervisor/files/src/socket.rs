@@ -47,8 +47,20 @@ pub fn connect(address: &UnixAddr, patience: Duration) -> io::Result<UnixStream>
 /// # Errors
 /// Nobody listens, and why that is known.
 pub fn listens(path: &Path) -> io::Result<()> {
+    listens_at(&UnixAddr::new(path)?)
+}
+
+/// Whether somebody listens at an abstract name.
+///
+/// # Errors
+/// Nobody listens, and why that is known.
+pub fn listens_abstract(name: &[u8]) -> io::Result<()> {
+    listens_at(&UnixAddr::new_abstract(name)?)
+}
+
+fn listens_at(address: &UnixAddr) -> io::Result<()> {
     let socket = stream(SockFlag::SOCK_NONBLOCK)?;
-    match connect_to(socket.as_raw_fd(), &UnixAddr::new(path)?) {
+    match connect_to(socket.as_raw_fd(), address) {
         Ok(()) | Err(Errno::EAGAIN) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -82,6 +82,7 @@ struct Launcher {
 /// One line for the person; the supervisor has been told the same.
 pub fn run(channel: OwnedFd, spec: LauncherSpec) -> Result<(), String> {
     let mut channel = Supervisor::new(channel);
+    let display = spec.display;
     match Launcher::prepare(spec) {
         Ok(mut launcher) => {
             launcher.supervisor = Some(channel);
@@ -92,6 +93,7 @@ pub fn run(channel: OwnedFd, spec: LauncherSpec) -> Result<(), String> {
             let failed = LauncherToSupervisor::Failed {
                 reason: shorten(&reason),
             };
+            x_server::give_up_display(display);
             // If the supervisor is gone too, the caller's message is all there is.
             let _ = channel.send(&failed, vec![]);
             Err(reason)
@@ -226,7 +228,8 @@ impl Launcher {
 
     fn start_x(&mut self) {
         let auth = self.spec.session_dir.join(XAUTHORITY);
-        let started = x_server::take_display(self.spec.display).and_then(|display| {
+        let display = self.spec.display;
+        let started = x_server::take_display(display).and_then(|()| {
             self.left.display = Some(display);
             self.left
                 .save(&self.spec.session_dir)
@@ -557,7 +560,7 @@ impl Launcher {
     fn open_display(&mut self) -> io::Result<Vec<OwnedFd>> {
         self.reap();
         let display = self.display().ok_or(io::ErrorKind::NotConnected)?;
-        let address = UnixAddr::new(&leftovers::x_socket(display))?;
+        let address = UnixAddr::new(&files::display::socket(display))?;
         let socket = files::connect(&address, X_PATIENCE)?;
         // Before somebody gets the cookie: where the sockets' directory is not root's, its owner
         // can put another one in this place.

@@ -7,10 +7,9 @@
 use crate::marked;
 use crate::processes::start_time;
 use crate::xauthority;
-use files::{Ids, as_user};
+use files::{Ids, as_user, display};
 use ipc::spec::{self, MadeFile, SessionUser};
-use nix::sys::signal::kill;
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Write};
@@ -19,8 +18,6 @@ use std::path::{Path, PathBuf};
 
 /// The record's name in the session directory.
 const RECORD: &str = "launcher.state";
-/// Longest lock file of an X server that is believed.
-const MAX_LOCK: u64 = 32;
 /// The one directory in the session directory that is the session's user's: programs that read
 /// an Xauthority file make a lock beside it.
 pub const X11: &str = "x11";
@@ -118,12 +115,12 @@ impl Leftovers {
     /// Removes the lock of the display, and the socket of an X server that has been killed.
     fn remove_x_files(&self) {
         let Some(display) = self.display else { return };
-        if x_lock_owner(display) == Some(self.launcher.0) {
-            let socket = x_socket(display);
+        if display::holder(display) == Some(self.launcher.0) {
+            let socket = display::socket(display);
             if files::listens(&socket).is_err() {
                 let _ = fs::remove_file(socket);
             }
-            let _ = fs::remove_file(x_lock(display));
+            let _ = fs::remove_file(display::lock_file(display));
         }
     }
 
@@ -162,27 +159,6 @@ impl Leftovers {
         // Stays when something is kept in it.
         let _ = fs::remove_dir(session_dir);
     }
-}
-
-/// The lock file of a display.
-pub fn x_lock(display: u32) -> PathBuf {
-    PathBuf::from(format!("/tmp/.X{display}-lock"))
-}
-
-/// The socket of a display.
-pub fn x_socket(display: u32) -> PathBuf {
-    PathBuf::from(format!("/tmp/.X11-unix/X{display}"))
-}
-
-/// The process that a display's lock names.
-pub fn x_lock_owner(display: u32) -> Option<i32> {
-    let text = files::small(&x_lock(display), MAX_LOCK)?;
-    text.trim().parse().ok()
-}
-
-/// Whether there is a process with this id, of whatever user.
-pub fn exists(pid: i32) -> bool {
-    pid > 0 && kill(Pid::from_raw(pid), None) != Err(nix::errno::Errno::ESRCH)
 }
 
 /// What is in the way of a start in this session directory.

@@ -1,29 +1,25 @@
 //! The X server: its display, its start, its readiness, why it ended.
 //!
-//! The launcher takes the display's lock file itself: an X server that is told to say its display
-//! number when it is ready (`-displayfd`) takes none, and without the abstract socket nothing else
-//! keeps a second server from replacing the socket of the first (seen with xserver 21.1).
+//! The display's lock file is made by the command line and taken over here: an X server that is
+//! told to say its display number when it is ready (`-displayfd`) takes none, and without the
+//! abstract socket nothing else keeps a second server from replacing the socket of the first
+//! (seen with xserver 21.1).
 
-use crate::leftovers::{exists, x_lock, x_lock_owner, x_socket};
 use crate::processes;
+use files::display;
 use ipc::spec::LauncherSpec;
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
-use nix::unistd::{getpid, mkstemp};
-use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use nix::unistd::getppid;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long the X server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Free displays are looked for from here on, away from those of login screens and of ssh.
-const FIRST_FREE: u32 = 100;
-/// How many are tried.
-const TRIED: u32 = 1000;
 /// How much of the log is searched for the reason of an early end.
 const LOG_TAIL: u64 = 8192;
 
@@ -42,67 +38,23 @@ pub struct XServer {
     said: String,
 }
 
-/// Takes the display that was asked for, or a free one.
+/// Takes the display over from the process that has started this one, which has claimed it.
 ///
 /// # Errors
 /// One line for the person.
-pub fn take_display(wanted: Option<u32>) -> Result<u32, String> {
-    if let Some(display) = wanted {
-        return lock(display).map(|()| display);
-    }
-    let mut displays = FIRST_FREE..FIRST_FREE + TRIED;
-    displays
-        .find(|&display| lock(display).is_ok())
-        .ok_or_else(|| {
-            format!(
-                "no display from :{FIRST_FREE} to :{} is free; name one",
-                FIRST_FREE + TRIED - 1
-            )
-        })
+pub fn take_display(display: u32) -> Result<(), String> {
+    display::take(display, Some(getppid().as_raw())).map_err(|refused| {
+        format!(
+            "display :{display} is in use: {refused}: choose another number, or end that X server"
+        )
+    })
 }
 
-/// Makes the lock file of a display, as X servers do: written beside, then linked in one step.
-fn lock(display: u32) -> Result<(), String> {
-    let lock = x_lock(display);
-    let taken = |by: String| {
-        format!("display :{display} is taken ({by}): choose another number, or end that X server")
-    };
-    let failed = |error: io::Error| format!("cannot make {}: {error}", lock.display());
-    // A name that nobody can foresee, so that nobody can have put something there.
-    let (file, new) =
-        mkstemp(&lock.with_extension("XXXXXX")).map_err(|error| failed(error.into()))?;
-    let mut file = File::from(file);
-    let linked = writeln!(file, "{:>10}", getpid().as_raw())
-        .and_then(|()| file.set_permissions(Permissions::from_mode(0o444)))
-        .map_err(failed)
-        .and_then(|()| {
-            match fs::hard_link(&new, &lock) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    if let Some(pid) = x_lock_owner(display).filter(|&pid| exists(pid)) {
-                        return Err(taken(format!(
-                            "process {pid} has it, says {}",
-                            lock.display()
-                        )));
-                    }
-                    // Of a server that was killed.
-                    fs::remove_file(&lock)
-                        .and_then(|()| fs::hard_link(&new, &lock))
-                        .map_err(failed)
-                }
-                other => other.map_err(failed),
-            }
-        });
-    let _ = fs::remove_file(&new);
-    linked?;
-    let socket = x_socket(display);
-    if files::listens(&socket).is_ok() {
-        let _ = fs::remove_file(&lock);
-        return Err(taken(format!(
-            "an X server answers at {}",
-            socket.display()
-        )));
+/// Gives up the display that this process was to have.
+pub fn give_up_display(display: u32) {
+    if take_display(display).is_ok() {
+        display::release(display);
     }
-    Ok(())
 }
 
 /// Starts the X server. It listens neither on TCP nor on the abstract socket, which no file

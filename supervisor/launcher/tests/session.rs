@@ -32,14 +32,20 @@ fn command(line: &str, child: bool) -> CommandSpec {
     }
 }
 
-fn spec_for(dir: &Path, commands: Vec<CommandSpec>) -> LauncherSpec {
+/// Claims a free display, as the command line does.
+fn free_display() -> u32 {
+    let free = |display: &u32| files::display::take(*display, None).is_ok();
+    (100..1100).find(free).expect("a free display")
+}
+
+fn spec_for(dir: &Path, display: u32, commands: Vec<CommandSpec>) -> LauncherSpec {
     let session_dir = dir.join("session");
     if !session_dir.exists() {
         fs::create_dir(&session_dir).unwrap();
     }
     fs::set_permissions(&session_dir, fs::Permissions::from_mode(0o700)).unwrap();
     LauncherSpec {
-        display: None,
+        display,
         xvfb: ["Xvfb", "-screen", "0", "320x240x24", "-noreset"]
             .map(str::to_owned)
             .to_vec(),
@@ -95,7 +101,7 @@ fn start_with(dir: tempfile::TempDir, spec: &LauncherSpec) -> Session {
 
 fn start(commands: Vec<CommandSpec>) -> Session {
     let dir = tempfile::tempdir().unwrap();
-    let spec = spec_for(dir.path(), commands);
+    let spec = spec_for(dir.path(), free_display(), commands);
     start_with(dir, &spec)
 }
 
@@ -408,7 +414,7 @@ fn a_lost_supervisor_is_replaced_and_only_then() {
 #[test]
 fn failures_are_one_line_each_and_leave_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let mut spec = spec_for(dir.path(), vec![]);
+    let mut spec = spec_for(dir.path(), free_display(), vec![]);
     spec.xvfb = vec!["no-such-x-server".into()];
     let mut session = start_with(dir, &spec);
     let Some((Told::Failed { reason }, _)) = session.told() else {
@@ -423,7 +429,7 @@ fn failures_are_one_line_each_and_leave_nothing() {
     assert!(!session.path("session").exists());
 
     let dir = tempfile::tempdir().unwrap();
-    let mut spec = spec_for(dir.path(), vec![]);
+    let mut spec = spec_for(dir.path(), free_display(), vec![]);
     spec.xvfb = ["sh", "-c", "echo first; echo last words >&2; exit 5"]
         .map(str::to_owned)
         .to_vec();
@@ -433,18 +439,17 @@ fn failures_are_one_line_each_and_leave_nothing() {
     };
     assert!(reason.contains("status 5: last words"), "{reason}");
 
-    // A display that is taken.
+    // A display that is in use.
     let mut other = start(vec![]);
     let (display, _) = other.ready();
     let dir = tempfile::tempdir().unwrap();
-    let mut spec = spec_for(dir.path(), vec![]);
-    spec.display = Some(display);
+    let spec = spec_for(dir.path(), display, vec![]);
     let mut session = start_with(dir, &spec);
     let Some((Told::Failed { reason }, _)) = session.told() else {
         panic!()
     };
     assert!(
-        reason.contains(&format!("display :{display} is taken (process")),
+        reason.contains(&format!("display :{display} is in use: process")),
         "{reason}"
     );
     other.stop();
@@ -526,8 +531,7 @@ fn the_next_start_cleans_up_after_a_killed_launcher() {
     assert!(session.path("session/x11/xauthority").exists());
     assert!(session.path("Xauthority").exists());
 
-    let mut spec = spec_for(session.dir.path(), vec![]);
-    spec.display = Some(display);
+    let spec = spec_for(session.dir.path(), display, vec![]);
     let dir = std::mem::replace(&mut session.dir, tempfile::tempdir().unwrap());
     let mut next = start_with(dir, &spec);
     next.ready();
@@ -558,7 +562,7 @@ fn a_session_that_root_started_trusts_nothing_that_its_user_can_write() {
     let plant = "xdpyinfo > /dev/null && xauth -q add :4000 . 00 && cd ${XAUTHORITY%/*} && \
         ln -s $OUT/roots link && mkdir d && ln -s $OUT/roots d/link && mkfifo pipe && \
         echo $? > d/done; touch $OUT/session/planted; exec sleep 1000";
-    let mut spec = spec_for(dir.path(), vec![command(plant, false)]);
+    let mut spec = spec_for(dir.path(), free_display(), vec![command(plant, false)]);
     fs::set_permissions(&spec.session_dir, fs::Permissions::from_mode(0o711)).unwrap();
     spec.user = Some(spec::SessionUser {
         uid: 65534,

@@ -23,6 +23,7 @@ use crate::undo::Undo;
 use answer::wait;
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
 use ipc::spec::{self, AuthSpec, FdIndex, ListenerSpec, SandboxMode, SupervisorSpec};
+use nix::unistd::getpid;
 use opened::{Opened, attach_hint, open_sockets};
 use plan::Plan;
 use policy::Role;
@@ -109,6 +110,7 @@ pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
     let log_reader = log
         .as_ref()
         .and_then(|log| File::open(format!("/proc/self/fd/{}", log.as_raw_fd())).ok());
+    let from_terminal = getpid().as_raw();
     let ready = match daemon.then(process::background).transpose()? {
         None => None,
         Some(Background::Parent(pipe)) => {
@@ -118,6 +120,9 @@ pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
         Some(Background::Child(pipe)) => {
             if let Some(log) = &log {
                 process::leave_terminal(log)?;
+            }
+            if claim.launcher.is_none() {
+                claim::hand_on(claim.display, from_terminal)?;
             }
             Some(pipe)
         }
@@ -252,7 +257,7 @@ fn hand_over(
     )?;
     if let Some(channel) = launcher_end {
         let mut spec = plan.launcher;
-        spec.display = Some(display);
+        spec.display = display;
         spec.session_dir.clone_from(&claim.dir);
         let table = vec![channel, encoded(&spec)?];
         Program::new(

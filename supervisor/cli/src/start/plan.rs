@@ -103,13 +103,14 @@ impl Plan {
             .filter(|(name, _)| SERVICE_VARIABLES.contains(&name.as_str()))
             .collect();
         let launcher = LauncherSpec {
-            display: None,
+            // These two are known when the display is claimed.
+            display: 0,
+            session_dir: PathBuf::new(),
             xvfb,
             commands,
             env,
             chdir: Some(chdir),
             user: owner.switch.clone(),
-            session_dir: PathBuf::new(),
             remove_at_end: Vec::new(),
             xauthority: Some(xauthority),
         };
