@@ -100,7 +100,9 @@ fn stop_cleans_up_when_the_launcher_was_killed_too() {
 
 #[test]
 fn a_display_is_free_when_stop_returns_and_waits_for_a_server_when_exit_does() {
-    let mut session = Session::start(&[XTERM]);
+    // One that no other test chooses while it is free.
+    let display = 30_000 + std::process::id() % 20_000;
+    let mut session = Session::start(&[&format!(":{display}"), XTERM]);
     succeeds(&session, "exit");
     session.start_again();
     succeeds(&session, "stop");

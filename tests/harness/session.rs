@@ -121,9 +121,9 @@ impl Session {
     /// When it does not get ready.
     pub fn start_again(&mut self) {
         let mut command = self.command();
-        command
-            .args(["seamless", &format!(":{}", self.display)])
-            .args(&self.arguments);
+        let name = format!(":{}", self.display);
+        command.args(["seamless", &name]);
+        command.args(self.arguments.iter().filter(|argument| **argument != name));
         self.process = Process::start(&mut command);
         assert_eq!(ready(&self.process), self.display);
     }
