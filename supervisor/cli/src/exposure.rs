@@ -12,31 +12,35 @@ use std::net::IpAddr;
 #[derive(Clone, Debug, Default)]
 pub struct Typed(pub Vec<String>);
 
+/// What an option said, and what it is to say.
+type Change = (String, String);
+
 impl Typed {
-    /// The line with the value of an option replaced, for a shell, without passwords. An option
-    /// that comes from a configuration file is added.
-    fn with(&self, option: &str, old: &str, new: &str) -> String {
-        let joined = format!("--{option}={old}");
-        let mut replaced = false;
-        let mut words: Vec<String> = Vec::with_capacity(self.0.len() + 1);
-        for word in &self.0 {
-            let after_option = words
-                .last()
-                .is_some_and(|last| *last == format!("--{option}"));
-            let word = if *word == joined {
-                replaced = true;
-                format!("--{option}={new}")
-            } else if after_option && word == old {
-                replaced = true;
-                new.to_owned()
-            } else {
-                word.clone()
+    /// The line with values of `--bind-tcp` replaced, for a shell, without passwords. What comes
+    /// from a configuration file is added.
+    fn with(&self, changes: &[Change]) -> String {
+        const OPTION: &str = "--bind-tcp";
+        let mut words: Vec<String> = Vec::with_capacity(self.0.len() + changes.len());
+        let mut typed = vec![false; changes.len()];
+        for (at, word) in self.0.iter().enumerate() {
+            let after_option = at > 0 && self.0[at - 1] == OPTION;
+            let (option, value) = match word.split_once('=') {
+                Some((OPTION, value)) => ("--bind-tcp=", value),
+                _ if after_option => ("", word.as_str()),
+                _ => {
+                    words.push(word.clone());
+                    continue;
+                }
             };
-            words.push(word);
+            let change = changes.iter().position(|(old, _)| old == value);
+            let value = change.map_or(value, |change| {
+                typed[change] = true;
+                &changes[change].1
+            });
+            words.push(format!("{option}{value}"));
         }
-        if !replaced {
-            words.push(format!("--{option}={new}"));
-        }
+        let added = changes.iter().zip(typed).filter(|(_, typed)| !typed);
+        words.extend(added.map(|((_, new), _)| format!("{OPTION}={new}")));
         words
             .iter()
             .map(|word| quoted(&masked(word)))
@@ -44,8 +48,8 @@ impl Typed {
             .join(" ")
     }
 
-    fn insecure(&self, option: &str, old: &str, new: &str) -> String {
-        let line = self.with(option, old, new);
+    fn insecure(&self, changes: &[Change]) -> String {
+        let line = self.with(changes);
         match self.0.iter().any(|word| word == "--insecure") {
             true => line,
             false => line + " --insecure",
@@ -56,12 +60,19 @@ impl Typed {
 /// Quotes a word for a shell where it needs it.
 #[must_use]
 pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+:,./@%[]*".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+:,./@%".contains(c);
     match !word.is_empty() && word.chars().all(plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', "'\\''")),
     }
 }
+
+/// The password file of the lines made safe.
+const PASSWORD_FILE: &str = "password.txt";
+/// Makes it, for nobody else to read and where there is none yet. A line end would be part of the
+/// password.
+const MAKE_PASSWORD_FILE: &str =
+    "(umask 077; set -C; head -c 15 /dev/urandom | base64 | tr -d '\\n' > password.txt)";
 
 /// The same bind string with an authentication that keeps people out and keeps its secret.
 fn with_password_file(text: &str, chain: &[Module]) -> String {
@@ -75,8 +86,10 @@ fn with_password_file(text: &str, chain: &[Module]) -> String {
     if !kept {
         raw.options
             .retain(|(key, _)| key != "auth" && !crate::auth::OPTION_NAMES.contains(&key.as_str()));
-        raw.options
-            .insert(0, ("auth".into(), "file(filename=password.txt)".into()));
+        raw.options.insert(
+            0,
+            ("auth".into(), format!("file(filename={PASSWORD_FILE})")),
+        );
     }
     raw.to_string()
 }
@@ -111,66 +124,80 @@ pub struct TcpSocket<'a> {
     pub chain: Option<&'a [Module]>,
 }
 
-/// Decides about a network socket.
+/// Why a network socket is not opened; `None` if it is. What it would have to say to be opened
+/// all the same comes with it.
+fn objection(socket: &TcpSocket<'_>, insecure: bool) -> Option<(&'static str, String)> {
+    let Some(chain) = socket.chain else {
+        let anyway = match socket.text.contains(',') {
+            true => socket.text.replacen(',', ",auth=none,", 1),
+            false => format!("{},auth=none", socket.text),
+        };
+        return Some(("it has no authentication", anyway));
+    };
+    let why = match (
+        chain.iter().any(Module::authenticates),
+        socket.address.is_loopback(),
+    ) {
+        (true, true) => return None,
+        _ if insecure => return None,
+        (false, true) => "every user of this machine could use it (no authentication)",
+        (false, false) => "everybody could use it (no authentication)",
+        (true, false) => {
+            "other machines can reach it, and there is no encryption yet: who is on the way could read along and take it over"
+        }
+    };
+    Some((why, socket.text.to_owned()))
+}
+
+/// Decides about the network sockets.
 ///
 /// # Errors
 /// Why not, with the same line made safe, and the line for those who want it anyway.
-pub fn tcp(socket: &TcpSocket<'_>, insecure: bool, typed: &Typed) -> Result<()> {
-    let shown = masked(socket.text);
-    let chain = socket.chain.unwrap_or_default();
-    if chain
-        .iter()
-        .any(|module| matches!(module, Module::PeerCred { .. }))
-    {
-        return Err(Error::usage(format!(
-            "--bind-tcp={shown}: auth=peercred works on unix sockets only: the kernel does not say who is at the other end of a network"
-        )));
-    }
-    let local = socket.address.is_loopback();
-    let authenticated = chain.iter().any(Module::authenticates);
-    let mut safe = with_password_file(socket.text, chain);
-    if !local {
-        safe = on_loopback(&safe, socket.address);
-    }
-    let safe = typed.with("bind-tcp", socket.text, &safe);
-    let refuse = |why: &str, anyway: &str| {
-        let anyway = typed.insecure("bind-tcp", socket.text, anyway);
-        let tunnel = if local {
-            ""
-        } else {
-            " (other machines come through ssh -L)"
+pub fn tcp(sockets: &[TcpSocket<'_>], insecure: bool, typed: &Typed) -> Result<()> {
+    let (mut reasons, mut safe, mut anyway) = (String::new(), Vec::new(), Vec::new());
+    let (mut remote, mut new_file) = (false, false);
+    for socket in sockets {
+        let shown = masked(socket.text);
+        let chain = socket.chain.unwrap_or_default();
+        if chain
+            .iter()
+            .any(|module| matches!(module, Module::PeerCred { .. }))
+        {
+            return Err(Error::usage(format!(
+                "--bind-tcp={shown}: auth=peercred works on unix sockets only: the kernel does not say who is at the other end of a network"
+            )));
+        }
+        let Some((why, as_it_is)) = objection(socket, insecure) else {
+            continue;
         };
-        Err(Error::usage(format!(
-            "--bind-tcp={shown}: refused: {why}; safe: `{safe}`{tunnel}; as it is: `{anyway}`"
-        )))
-    };
-    if socket.chain.is_none() {
-        let separator = if socket.text.contains(',') {
-            ""
-        } else {
-            ",auth=none"
+        reasons += &format!("--bind-tcp={shown}: refused: {why}; ");
+        let kept = with_password_file(socket.text, chain);
+        new_file |= kept.contains(PASSWORD_FILE) && !socket.text.contains(PASSWORD_FILE);
+        let local = socket.address.is_loopback();
+        remote |= !local;
+        let repaired = match local {
+            true => kept,
+            false => on_loopback(&kept, socket.address),
         };
-        let anyway = match separator {
-            "" => socket.text.replacen(',', ",auth=none,", 1),
-            _ => format!("{}{separator}", socket.text),
-        };
-        return refuse("it has no authentication", &anyway);
+        safe.push((socket.text.to_owned(), repaired));
+        anyway.push((socket.text.to_owned(), as_it_is));
     }
-    if insecure {
+    if reasons.is_empty() {
         return Ok(());
     }
-    match (authenticated, local) {
-        (false, true) => refuse(
-            "every user of this machine could use it (no authentication)",
-            socket.text,
-        ),
-        (false, false) => refuse("everybody could use it (no authentication)", socket.text),
-        (true, false) => refuse(
-            "other machines can reach it, and there is no encryption yet: who is on the way could read along and take it over",
-            socket.text,
-        ),
-        (true, true) => Ok(()),
-    }
+    let tunnel = match remote {
+        true => " (other machines come through ssh -L)",
+        false => "",
+    };
+    let make = match new_file {
+        true => format!("; {PASSWORD_FILE} comes from `{MAKE_PASSWORD_FILE}`"),
+        false => String::new(),
+    };
+    Err(Error::usage(format!(
+        "{reasons}safe: `{}`{tunnel}; as it is: `{}`{make}",
+        typed.with(&safe),
+        typed.insecure(&anyway)
+    )))
 }
 
 /// Decides about a unix socket, whose mode says who can reach it.
@@ -218,7 +245,7 @@ mod tests {
             address: address.parse().unwrap(),
             chain: bind.options.auth.as_deref(),
         };
-        tcp(&socket, insecure, &typed)
+        tcp(&[socket], insecure, &typed)
     }
 
     #[test]

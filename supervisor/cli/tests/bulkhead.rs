@@ -93,6 +93,105 @@ fn network_sockets_that_are_not_safe_are_refused() {
     }
 }
 
+/// As a person does: pastes the lines into a shell, in a directory where everything that looks
+/// like a pattern finds a file.
+#[test]
+fn the_line_made_safe_can_be_pasted_and_is_safe() {
+    let place = Place::new();
+    for trap in [
+        "--bind-tcp=X:0,auth=none,stop=no",
+        "--bind-tcp=1:0,auth=none",
+    ] {
+        place.file(trap, 0o600, "");
+    }
+    let name = display();
+    let output = place
+        .command(&[
+            "start",
+            &name,
+            "--daemon=no",
+            "--min-port=0",
+            "--start=xterm -T '[a]b' \"$HOME\" ; `id`",
+            "--bind-tcp=*:0,stop=no",
+            "--bind-tcp",
+            "[::]:0,auth=none",
+            "--bind-tcp=[::1]:0",
+            "--bind-tcp=127.0.0.1:0,auth=fail",
+        ])
+        .output()
+        .unwrap();
+    let refusal = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{refusal}");
+    for bind in ["*:0,stop=no", "[::]:0,auth=none", "[::1]:0"] {
+        let refused = format!("--bind-tcp={bind}: refused: ");
+        assert!(refusal.contains(&refused), "{refusal}");
+    }
+    let (_, lines) = refusal.split_once("safe: `").unwrap();
+    let (safe, _) = lines.split_once("` (other").unwrap();
+    let (_, make) = lines.split_once("comes from `").unwrap();
+    let make = make.trim_end().trim_end_matches('`');
+    let shell = |line: &str| {
+        let mut command = place.command(&[]);
+        let mut shell = std::process::Command::new("sh");
+        shell
+            .args(["-c", line])
+            .env_clear()
+            .current_dir(place.path("home"));
+        shell.envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        if is_root() {
+            shell.uid(NOBODY).gid(NOBODY);
+        }
+        command.env_clear();
+        shell.output().unwrap()
+    };
+    let password = place.path("home/password.txt");
+    let made = shell(make);
+    assert!(made.status.success(), "{make}: {}", text(&made));
+    let meta = password.metadata().unwrap();
+    assert_eq!((meta.mode() & 0o777, meta.len()), (0o600, 20));
+    assert!(!shell(make).status.success(), "a password is not replaced");
+
+    let words = |line: &str| -> Vec<String> {
+        let words = text(&shell(&format!(
+            "for word in {line}; do echo \"$word\"; done"
+        )));
+        words.lines().skip(2).map(str::to_owned).collect()
+    };
+    assert_eq!(
+        words(safe),
+        [
+            &name,
+            "--daemon=no",
+            "--min-port=0",
+            "--start=xterm -T '[a]b' \"$HOME\" ; `id`",
+            "--bind-tcp=127.0.0.1:0,auth=file(filename=password.txt),stop=no",
+            "--bind-tcp",
+            "[::1]:0,auth=file(filename=password.txt)",
+            "--bind-tcp=[::1]:0,auth=file(filename=password.txt)",
+            "--bind-tcp=127.0.0.1:0,auth=fail",
+        ]
+    );
+    let (_, anyway) = lines.split_once("as it is: `").unwrap();
+    let (anyway, _) = anyway.split_once("`; password.txt").unwrap();
+    assert_eq!(
+        words(anyway)[4..],
+        [
+            "--bind-tcp=*:0,auth=none,stop=no",
+            "--bind-tcp",
+            "[::]:0,auth=none",
+            "--bind-tcp=[::1]:0,auth=none",
+            "--bind-tcp=127.0.0.1:0,auth=fail",
+            "--insecure",
+        ]
+    );
+    let started = shell(safe);
+    assert!(started.status.success(), "{}", text(&started));
+}
+
 #[test]
 fn password_files_that_cannot_be_used_are_named() {
     let place = Place::new();
@@ -229,6 +328,8 @@ fn what_another_users_x_server_has_left_is_named_and_passed_over() {
         return;
     }
     let place = Place::new();
+    // The number that is chosen is not one of this test process's own.
+    place.stand_in("bulkhead-launcher", "rm /tmp/.X${1#:}-lock");
     let first = first_free();
     let (lock, socket) = (lock_file(first), x_socket(first));
     for left in [&lock, &socket] {
@@ -247,12 +348,11 @@ fn what_another_users_x_server_has_left_is_named_and_passed_over() {
         let output = place.command(&["start", "--daemon=no"]).output().unwrap();
         assert!(output.status.success(), "{}", text(&output));
         let chosen = place.report("supervisor", "args");
-        let chosen = chosen.lines().last().unwrap()[1..].parse().unwrap();
+        let chosen: u32 = chosen.lines().last().unwrap()[1..].parse().unwrap();
         assert!(chosen > first, "{chosen}");
         assert!(left.symlink_metadata().is_ok());
         fs::remove_file(left).unwrap();
-        // Its stand-ins remove nothing.
-        fs::remove_file(lock_file(chosen)).unwrap();
+        place.report("launcher", "done");
         fs::remove_file(place.path("reports/bulkhead-launcher.done")).unwrap();
     }
 }

@@ -114,32 +114,38 @@ fn unix_wanted(args: &StartArgs, mode: u32) -> Result<Vec<Wanted>> {
 fn tcp_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
     let default = modules("tcp-auth", &args.tcp_auth)?;
     let min_port = args.min_port.unwrap_or(1024);
-    let mut wanted = Vec::new();
+    let mut binds = Vec::new();
     for text in &args.bind_tcp {
         let at = |error: Error| error.at(format!("--bind-tcp={}", masked(text)));
         let bind = TcpBind::parse(text, min_port).map_err(at)?;
-        let any = bind.address.host == Host::Any;
         let ip = match &bind.address.host {
             Host::Default => IpAddr::from([127, 0, 0, 1]),
             Host::Any => IpAddr::from(Ipv6Addr::UNSPECIFIED),
             Host::Name(name) => users::address(name).map_err(at)?,
         };
-        let chain = bind.options.auth.or_else(|| default.clone());
-        let socket = TcpSocket {
+        let chain = bind.options.auth.clone().or_else(|| default.clone());
+        binds.push((text, bind, ip, chain));
+    }
+    let sockets: Vec<_> = binds
+        .iter()
+        .map(|(text, _, address, chain)| TcpSocket {
             text,
-            address: ip,
+            address: *address,
             chain: chain.as_deref(),
-        };
-        exposure::tcp(&socket, args.insecure == Some(true), typed)?;
-        wanted.push(Wanted {
+        })
+        .collect();
+    exposure::tcp(&sockets, args.insecure == Some(true), typed)?;
+    let wanted: Vec<_> = binds
+        .into_iter()
+        .map(|(_, bind, ip, chain)| Wanted {
             socket: Socket::Tcp {
+                any: bind.address.host == Host::Any,
                 address: SocketAddr::new(ip, bind.address.port),
-                any,
             },
             refused_requests: bind.options.refused_requests,
             chain: chain.unwrap_or_default(),
-        });
-    }
+        })
+        .collect();
     if wanted.is_empty() && !args.tcp_auth.is_empty() {
         return Err(Error::usage(
             "--tcp-auth without --bind-tcp protects nothing",
