@@ -156,6 +156,9 @@ impl Launcher {
         }
         // SAFETY: close_range only touches descriptors above those that were passed to us.
         unsafe { libc::close_range(5, libc::c_uint::MAX, 0) };
+        // The cookie, and the channel over which the supervisor takes our word.
+        prctl::set_dumpable(false)
+            .map_err(|error| failed("PR_SET_DUMPABLE".into())(error.into()))?;
         prctl::set_child_subreaper(true)
             .map_err(|error| failed("PR_SET_CHILD_SUBREAPER".into())(error.into()))?;
         if let Before::Running(pid) = leftovers::clean_up_after_killed(&dir) {

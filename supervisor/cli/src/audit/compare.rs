@@ -54,6 +54,11 @@ pub fn entry(role: Role, process: &Process, around: &Around) -> Entry {
         differences: Vec::new(),
         not_readable: Vec::new(),
     };
+    // Of the launcher, too: it has no sandbox, but the cookie and the supervisor's ear.
+    if process.dumpable == Some(true) {
+        let text = "it is dumpable: its owner's other processes may attach";
+        entry.differences.push(text.into());
+    }
     if confined {
         compare(role, process, around, &mut entry);
     }
@@ -79,9 +84,6 @@ fn compare(role: Role, process: &Process, around: &Around, entry: &mut Entry) {
     }
     if !process.no_new_privs {
         differs("no_new_privs is not set".into());
-    }
-    if process.dumpable == Some(true) {
-        differs("it is dumpable: its owner's other processes may attach".into());
     }
     if process
         .uids

@@ -576,11 +576,14 @@ mod tests {
     }
 
     #[test]
-    fn the_launcher_is_shown_and_not_compared() {
+    fn the_launcher_has_no_sandbox_to_compare_but_nobody_may_attach() {
         let mut process = perfect(Role::Launcher, StartMode::User);
         (process.seccomp, process.no_new_privs) = (0, false);
-        let entry = entry(Role::Launcher, &process, &around(StartMode::User));
-        assert!(!entry.confined && entry.differences.is_empty());
+        let seen = entry(Role::Launcher, &process, &around(StartMode::User));
+        assert!(!seen.confined && seen.differences.is_empty());
+        process.dumpable = Some(true);
+        let seen = entry(Role::Launcher, &process, &around(StartMode::User));
+        assert!(seen.differences[0].contains("may attach"), "{seen:?}");
     }
 
     #[test]

@@ -56,9 +56,9 @@ pub fn in_words(report: &Report) -> String {
                 .map_or_else(hidden, |count| count.to_string()),
             entry.label.clone().unwrap_or_else(|| "-".to_owned()),
             match (entry.confined, entry.differences.len()) {
-                (false, _) => "unconfined by design".to_owned(),
+                (false, 0) => "unconfined by design".to_owned(),
                 (true, 0) => "as its policy".to_owned(),
-                (true, count) => format!("{count} DIFFERENT"),
+                (_, count) => format!("{count} DIFFERENT"),
             },
         ]);
     }
