@@ -1,98 +1,289 @@
-//! An application of the session attacks our processes; what separates them holds.
+//! An application of the session attacks every process and every socket of ours; what the design
+//! says of that in each start mode is what happens, and what the audit says.
 
-use bulkhead_tests::commands::{bin_dir, test_user};
-use bulkhead_tests::processes;
+use bulkhead_tests::commands::{bin_dir, chmod, test_user};
+use bulkhead_tests::eventually;
+use bulkhead_tests::neighbour::{Check, Door, Neighbour};
+use bulkhead_tests::processes::{self, Worker};
 use bulkhead_tests::session::{Session, Start};
 use bulkhead_tests::twins::two_clients;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use policy::{Role, StartMode};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::Duration;
+use test_client::Client;
 
-fn attack(session: &Session, pids: &[u32]) -> Vec<(u32, String, String)> {
-    let user = test_user();
-    let mut command = Command::new(bin_dir().join("hostile-neighbour"));
-    command
-        .args(pids.iter().map(u32::to_string))
-        .current_dir(session.home());
-    if nix::unistd::Uid::effective().is_root() {
-        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+const LONG: Duration = Duration::from_secs(20);
+
+/// What the kernel says to the session's applications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Allowed,
+    Refused,
+}
+use Answer::{Allowed, Refused};
+
+/// What docs/security.md says an application can do to a process of this role, in a session that
+/// its user has started and in one that root has.
+fn design(role: Role, check: Check, mode: StartMode) -> Answer {
+    match role {
+        // Nobody attaches to a process of ours, the launcher, which has no sandbox, included. A
+        // signal needs no more than the same user id: what that costs is a restart, and of the
+        // launcher the session.
+        Role::Supervisor
+        | Role::Launcher
+        | Role::Network
+        | Role::Auth
+        | Role::Display
+        | Role::Encoder
+        | Role::Ctl => match (check, mode) {
+            (Check::Attach, _) => Refused,
+            (Check::SameUser, StartMode::User) => Allowed,
+            (Check::SameUser, StartMode::Root) => Refused,
+        },
     }
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.ends_with("end\n"), "it came to its end: {output:?}");
-    let line = |line: &str| {
-        let mut words = line.split_whitespace();
-        Some((
-            words.next()?.parse().ok()?,
-            words.next()?.to_owned(),
-            words.next()?.to_owned(),
-        ))
-    };
-    text.lines().filter_map(line).collect()
 }
 
-fn nothing_is_reached(start: Start) {
-    let session = Session::start_as(start, &["--sharing=yes", "--start=xterm"]);
-    let _clients = two_clients(&session);
-    let workers = processes::workers(session.process().id());
-    let confined: Vec<u32> = workers
-        .iter()
-        .filter(|w| w.role != "launcher")
-        .map(|w| w.pid)
-        .collect();
-    assert_eq!(
-        confined.len(),
-        7,
-        "supervisor, auth, display, two of network and encoder"
-    );
-    let outcomes = attack(&session, &confined);
-    assert_eq!(outcomes.len(), confined.len() * 10);
-    for (pid, attempt, outcome) in outcomes {
-        let role = workers
-            .iter()
-            .find(|w| w.pid == pid)
-            .map(|w| w.role.as_str());
-        assert!(
-            ["EPERM", "EACCES"].contains(&outcome.as_str()),
-            "{attempt} on {role:?}: {outcome}"
-        );
-    }
-    // The control: the same attacks reach a process of the same user that is not ours.
-    let victim = std::process::id();
-    if !nix::unistd::Uid::effective().is_root() {
-        assert!(
-            attack(&session, &[victim])
-                .iter()
-                .any(|(_, _, outcome)| outcome == "done")
-        );
-    }
-    let xterm = applications(&session);
-    let reached = attack(&session, &xterm);
-    assert!(
-        reached
-            .iter()
-            .any(|(_, attempt, outcome)| attempt == "ptrace-seize" && outcome == "done"),
-        "the control: another application can be attached to: {reached:?}"
-    );
+/// A session with two clients, an application that attacks and another one.
+struct Scene {
+    session: Session,
+    clients: [Client; 2],
+    mode: StartMode,
+    attacker: Neighbour,
+    other: Neighbour,
+    /// A socket of the session that asks for a password.
+    strict: PathBuf,
+    _directory: tempfile::TempDir,
 }
 
-fn applications(session: &Session) -> Vec<u32> {
-    let launcher = session.launcher();
+fn scene(start: Start) -> Scene {
+    let directory = tempfile::Builder::new()
+        .prefix("bulkhead-neighbour-")
+        .tempdir_in("/tmp")
+        .unwrap();
+    // A path of the session's user, where every user may make things.
+    chmod(directory.path(), 0o1777);
+    let path = |name: &str| directory.path().join(name);
+    let program = bin_dir().join("hostile-neighbour");
+    let app = |path: PathBuf| format!("{} {}", program.display(), path.display());
+    let strict = path("strict.sock");
+    let session = Session::start_as(
+        start,
+        &[
+            "--sharing=yes",
+            "--start=xterm",
+            &format!("--start={}", app(path("attacker"))),
+            &format!("--start-child={}", app(path("other"))),
+            "--bind=auto",
+            &format!("--bind={},auth=password(value=another)", strict.display()),
+        ],
+    );
+    let clients = two_clients(&session);
+    let (attacker, other) = (path("attacker"), path("other"));
+    let (attacker, other) = (Neighbour::meet(&attacker), Neighbour::meet(&other));
+    let user = test_user().uid.to_string();
     let parents = processes::parents();
-    parents
+    for application in [&attacker, &other] {
+        let pid = application.pid;
+        assert_eq!(parents.get(&pid), Some(&session.launcher()));
+        assert_eq!(
+            processes::status(pid, "Uid").unwrap(),
+            [&*user; 4].join("\t")
+        );
+    }
+    let mode = match start {
+        Start::User => StartMode::User,
+        Start::Root => StartMode::Root,
+    };
+    let _directory = directory;
+    Scene {
+        session,
+        clients,
+        mode,
+        attacker,
+        other,
+        strict,
+        _directory,
+    }
+}
+
+fn role_of(worker: &Worker) -> Role {
+    Role::from_name(&worker.role).unwrap_or_else(|| panic!("no role {:?}", worker.role))
+}
+
+/// What the audit says of each process: whether its owner's other processes may attach.
+fn audited(session: &Session) -> BTreeMap<u32, Option<bool>> {
+    let output = session.bulkhead(&["audit", "--json", &format!(":{}", session.display)]);
+    assert!(output.status.success(), "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let of = |process: &serde_json::Value| {
+        let pid = process["pid"].as_u64().unwrap().try_into().unwrap();
+        (pid, process["dumpable"].as_bool())
+    };
+    report["processes"]
+        .as_array()
+        .unwrap()
         .iter()
-        .filter(|(_, parent)| **parent == launcher)
-        .map(|(pid, _)| *pid)
+        .map(of)
         .collect()
+}
+
+fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
+    // A server that never answers, for a `ctl` to wait for.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}/", silent.local_addr().unwrap());
+    let command = scene.session.begin(&["info", &address]);
+    let ctl = eventually("a bulkhead-ctl", LONG, || {
+        let ctl = processes::workers(command.id()).pop()?;
+        (processes::status(ctl.pid, "Seccomp")? == "2").then_some(ctl)
+    });
+    let mut targets = processes::workers(scene.session.process().id());
+    assert_eq!(targets.len(), 8, "two of network and encoder: {targets:?}");
+    targets.push(ctl);
+    let roles: BTreeSet<Role> = targets.iter().map(role_of).collect();
+    assert_eq!(roles, BTreeSet::from(Role::ALL));
+
+    let audited = audited(&scene.session);
+    for target in &targets {
+        let role = role_of(target);
+        let mut attached = false;
+        for (attempt, outcome) in scene.attacker.attack(target.pid) {
+            let answer = match outcome.as_str() {
+                "done" => Allowed,
+                "EPERM" | "EACCES" => Refused,
+                other => panic!("{} on {role}: {other}", attempt.name),
+            };
+            let expected = design(role, attempt.check, scene.mode);
+            assert_eq!(answer, expected, "{} on {role}", attempt.name);
+            attached |= attempt.check == Check::Attach && answer == Allowed;
+        }
+        match audited.get(&target.pid) {
+            // A process of root, which hides from other users in any case.
+            Some(None) => assert!(
+                !attached
+                    && processes::status(target.pid, "Uid")
+                        .unwrap()
+                        .starts_with("0\t"),
+                "{role}"
+            ),
+            Some(&Some(possible)) => assert_eq!(possible, attached, "{role}: the audit"),
+            None => assert_eq!(role, Role::Ctl, "is not in the audit"),
+        }
+    }
+    // The control: every one of the attempts reaches another application.
+    for (attempt, outcome) in scene.attacker.attack(scene.other.pid) {
+        assert_eq!(outcome, "done", "{} on another application", attempt.name);
+    }
+}
+
+/// Every unix socket at which this process listens, by its name in `/proc/net/unix`.
+fn listening(pid: u32) -> BTreeSet<String> {
+    const LISTENS: u32 = 0x1_0000;
+    let table = std::fs::read_to_string("/proc/net/unix").unwrap();
+    let named = |line: &str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let listens = u32::from_str_radix(words.get(3)?, 16).ok()? & LISTENS != 0;
+        listens.then_some((words.get(6)?.parse().ok()?, (*words.get(7)?).to_owned()))
+    };
+    let all: BTreeMap<u64, String> = table.lines().filter_map(named).collect();
+    let own = processes::sockets(pid);
+    own.iter()
+        .filter_map(|inode| all.get(inode).cloned())
+        .collect()
+}
+
+fn sockets_are_what_the_design_says(scene: &mut Scene) {
+    let session = &scene.session;
+    let (dir, display) = (session.session_dir(), session.display);
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let beside = dir.with_file_name(format!("{}-{display}", host.trim()));
+    let name = |path: PathBuf| path.to_str().unwrap().to_owned();
+    let client = |address: String| (Door::Client(address.clone()), address);
+    let launcher = dir.join("launcher.sock");
+    // The kernel says that the application is the session's owner, who is let in.
+    let owner = "let-in";
+    let doors = [
+        (client(name(dir.join("socket"))), owner),
+        (client(name(beside)), owner),
+        (client(format!("@xpra/{display}")), owner),
+        (client(name(scene.strict.clone())), "asked"),
+        (client(format!("127.0.0.1:{}", session.port)), "asked"),
+        (
+            (Door::Launcher(launcher.clone()), name(launcher)),
+            match scene.mode {
+                // It has a supervisor and hears nobody else.
+                StartMode::User => "turned-away",
+                // It is root's, mode 0600.
+                StartMode::Root => "EACCES",
+            },
+        ),
+    ];
+    if nix::unistd::Uid::effective().is_root() {
+        let ours = [session.process().id(), session.launcher()];
+        let all: BTreeSet<String> = ours.into_iter().flat_map(listening).collect();
+        let known = doors.iter().map(|((_, name), _)| name.clone());
+        let known: BTreeSet<String> = known.filter(|name| name.starts_with(['/', '@'])).collect();
+        assert_eq!(all, known, "each socket is tried");
+    }
+    let before = processes::workers(session.process().id());
+    for ((door, _), expected) in &doors {
+        assert_eq!(scene.attacker.knock(door), *expected, "{door}");
+    }
+    // Nobody minded: the same processes serve the same clients, and nobody else is left.
+    eventually("the processes from before and no others", LONG, || {
+        let after = processes::workers(session.process().id());
+        assert!(before.iter().all(|worker| after.contains(worker)));
+        (after.len() == before.len()).then_some(())
+    });
+    are_served(&mut scene.clients);
+}
+
+/// Each is sent new pictures when it asks for them.
+fn are_served(clients: &mut [Client]) {
+    for client in clients {
+        let before = client.state().draws;
+        client.refresh(None, 100).unwrap();
+        client.wait_for(|state| state.draws > before, LONG).unwrap();
+    }
+}
+
+/// What a signal costs in a session of the same user: a restart.
+fn who_is_ended_comes_back(scene: &mut Scene) {
+    let top = scene.session.process().id();
+    for role in [Role::Encoder, Role::Display, Role::Auth] {
+        let before = processes::of_role(top, role.name());
+        let victim = before[0];
+        let outcome = scene.attacker.end(victim);
+        match design(role, Check::SameUser, scene.mode) {
+            Refused => assert_eq!(outcome, "EPERM", "{role}"),
+            Allowed => {
+                assert_eq!(outcome, "done", "{role}");
+                eventually("a new one in its place", LONG, || {
+                    let now = processes::of_role(top, role.name());
+                    (now.len() == before.len() && !now.contains(&victim)).then_some(())
+                });
+            }
+        }
+    }
+    are_served(&mut scene.clients);
+}
+
+fn the_design_holds(start: Start) {
+    let mut scene = scene(start);
+    processes_are_as_far_away_as_the_design_says(&mut scene);
+    sockets_are_what_the_design_says(&mut scene);
+    who_is_ended_comes_back(&mut scene);
 }
 
 #[test]
 fn in_a_session_of_the_same_user() {
-    nothing_is_reached(Start::User);
+    the_design_holds(Start::User);
 }
 
 #[test]
 fn in_a_session_that_root_started() {
     if nix::unistd::Uid::effective().is_root() {
-        nothing_is_reached(Start::Root);
+        the_design_holds(Start::Root);
     }
 }

@@ -10,7 +10,6 @@ use bulkhead_tests::twins::two_clients;
 use policy::{Role, StartMode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::process::Command;
 
 fn role_of(worker: &Worker) -> Role {
     Role::from_name(&worker.role).unwrap_or_else(|| panic!("no role {:?}", worker.role))
@@ -21,44 +20,11 @@ fn all(session: &Session) -> Vec<Worker> {
     processes::workers(session.process().id())
 }
 
-/// Inode of a unix socket to the inode of its peer (`ss -x`).
-fn socket_peers() -> BTreeMap<u64, u64> {
-    let output = Command::new("ss")
-        .args(["-x", "-a", "-n", "-H"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let peer = |line: &str| {
-        let words: Vec<_> = line.split_whitespace().collect();
-        let star = words.iter().rposition(|word| *word == "*")?;
-        let local = words.get(star.checked_sub(1)?)?.parse().ok()?;
-        Some((local, words.get(star + 1)?.parse().ok()?))
-    };
-    text.lines().filter_map(peer).collect()
-}
-
-/// Socket inodes among a process's descriptors.
-fn sockets(pid: u32) -> Vec<u64> {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    entries
-        .filter_map(|entry| {
-            let link = fs::read_link(entry.path()).ok()?.to_str()?.to_owned();
-            link.strip_prefix("socket:[")?
-                .strip_suffix(']')?
-                .parse()
-                .ok()
-        })
-        .collect()
-}
-
 fn edges(workers: &[Worker]) -> BTreeSet<(Role, Role)> {
-    let peers = socket_peers();
+    let peers = processes::socket_peers();
     let mut owner = BTreeMap::new();
     for worker in workers {
-        for inode in sockets(worker.pid) {
+        for inode in processes::sockets(worker.pid) {
             owner.insert(inode, role_of(worker));
         }
     }

@@ -2,6 +2,7 @@
 //! test starts ends with it.
 
 pub mod commands;
+pub mod neighbour;
 pub mod process;
 pub mod processes;
 pub mod screen;

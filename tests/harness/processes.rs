@@ -5,6 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 /// One process of a session.
@@ -80,6 +81,42 @@ pub fn status(pid: u32, key: &str) -> Option<String> {
         .lines()
         .find(|line| line.split(':').next() == Some(key))?;
     Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// Inode of a unix socket to the inode of its peer (`ss -x`).
+///
+/// # Panics
+/// When there is no `ss`.
+pub fn socket_peers() -> BTreeMap<u64, u64> {
+    let output = Command::new("ss")
+        .args(["-x", "-a", "-n", "-H"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let peer = |line: &str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let star = words.iter().rposition(|word| *word == "*")?;
+        let local = words.get(star.checked_sub(1)?)?.parse().ok()?;
+        Some((local, words.get(star + 1)?.parse().ok()?))
+    };
+    text.lines().filter_map(peer).collect()
+}
+
+/// Socket inodes among a process's descriptors.
+pub fn sockets(pid: u32) -> Vec<u64> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    entries
+        .filter_map(|entry| {
+            let link = fs::read_link(entry.path()).ok()?.to_str()?.to_owned();
+            link.strip_prefix("socket:[")?
+                .strip_suffix(']')?
+                .parse()
+                .ok()
+        })
+        .collect()
 }
 
 /// Sends a process a signal that ends it.

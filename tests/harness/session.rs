@@ -188,6 +188,11 @@ impl Session {
         self.command().args(args).output().unwrap()
     }
 
+    /// Starts a `bulkhead` command by the session's owner, to look at while it runs.
+    pub fn begin(&self, args: &[&str]) -> Process {
+        Process::start(self.command().args(args))
+    }
+
     fn command(&self) -> Command {
         command_as(&self.wrapper, self.start, &self.runtime_dir(), &self.home())
     }

@@ -6,7 +6,8 @@ use bulkhead_tests::session::{Session, free_port};
 use nix::unistd::{Gid, Uid};
 use std::io::Write;
 use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
 use tempfile::TempDir;
 use test_client::{Address, Client, Error, Options};
@@ -52,6 +53,10 @@ pub fn connect(address: &Address) -> Box<dyn Stream> {
     match address {
         Address::Tcp(name) => Box::new(TcpStream::connect(name).unwrap()),
         Address::Unix(path) => Box::new(UnixStream::connect(path).unwrap()),
+        Address::Abstract(name) => {
+            let address = SocketAddr::from_abstract_name(name).unwrap();
+            Box::new(UnixStream::connect_addr(&address).unwrap())
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,14 +14,19 @@ pub enum Address {
     Tcp(String),
     /// Path of a socket.
     Unix(PathBuf),
+    /// Abstract name of a socket.
+    Abstract(String),
 }
 
 impl Address {
-    /// `tcp://HOST:PORT`, `HOST:PORT`, `socket:///PATH`, `unix:///PATH` or `/PATH`.
+    /// `tcp://HOST:PORT`, `HOST:PORT`, `socket:///PATH`, `unix:///PATH`, `/PATH` or `@NAME`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(rest) = text.strip_prefix("tcp://") {
             return Some(Self::Tcp(rest.trim_end_matches('/').into()));
+        }
+        if let Some(name) = text.strip_prefix('@') {
+            return Some(Self::Abstract(name.into()));
         }
         let path = ["socket://", "unix://"]
             .into_iter()
@@ -56,6 +62,10 @@ impl Socket {
                 Err(last)
             }
             Address::Unix(path) => Ok(Self::Unix(UnixStream::connect(path)?)),
+            Address::Abstract(name) => {
+                let address = SocketAddr::from_abstract_name(name)?;
+                Ok(Self::Unix(UnixStream::connect_addr(&address)?))
+            }
         }
     }
 
@@ -106,6 +116,8 @@ mod tests {
         assert_eq!(Address::parse("localhost:1"), tcp("localhost:1"));
         assert_eq!(Address::parse("socket:///run/x"), unix("/run/x"));
         assert_eq!(Address::parse("/run/x"), unix("/run/x"));
+        let name = Address::Abstract("xpra/7".into());
+        assert_eq!(Address::parse("@xpra/7"), Some(name));
         assert_eq!(Address::parse("nonsense"), None);
     }
 }
