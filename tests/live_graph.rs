@@ -79,6 +79,14 @@ fn check(start: Start, mode: StartMode) {
     let mut expected = declared(&present);
     assert!(expected.remove(&(Role::Network, Role::Auth)));
     assert_eq!(edges(&workers), expected, "channels between live processes");
+    // The supervisor has its own filter and whatever lies below all (some systems put one there);
+    // a worker has its own on top of these.
+    let filters = |pid| {
+        let count = processes::status(pid, "Seccomp_filters").expect("the kernel counts them");
+        count.parse::<u32>().expect("a number")
+    };
+    let below = filters(session.process().id());
+    assert_eq!(below, filters(std::process::id()) + 1, "the supervisor's");
     let mut uids = BTreeMap::new();
     for worker in &workers {
         let (pid, role) = (worker.pid, role_of(worker));
@@ -88,6 +96,8 @@ fn check(start: Start, mode: StartMode) {
         }
         let status = |key| processes::status(pid, key).unwrap_or_default();
         assert_eq!(status("Seccomp"), "2", "{role}");
+        let own = u32::from(role != Role::Supervisor);
+        assert_eq!(filters(pid), below + own, "{role}: its own filter");
         assert_eq!(status("NoNewPrivs"), "1", "{role}");
         for set in ["CapInh", "CapBnd", "CapAmb", "CapEff", "CapPrm"] {
             if policy::of(role).capabilities(mode).is_empty()
