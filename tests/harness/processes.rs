@@ -32,8 +32,10 @@ pub fn workers(top: u32) -> Vec<Worker> {
         false
     };
     let ours = |(&pid, &parent): (&u32, &u32)| {
-        let role = role(pid)?;
-        below(pid).then_some(Worker { pid, parent, role })
+        let role = role_name(pid)?;
+        // Between fork and exec a child still has its parent's arguments.
+        let forked = role_name(parent).as_ref() == Some(&role);
+        (below(pid) && !forked).then_some(Worker { pid, parent, role })
     };
     parents.iter().filter_map(ours).collect()
 }
@@ -66,7 +68,7 @@ fn parent_of(pid: u32) -> Option<u32> {
     (state != "Z").then(|| fields.next()?.parse().ok())?
 }
 
-fn role(pid: u32) -> Option<String> {
+fn role_name(pid: u32) -> Option<String> {
     let cmdline = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let program = cmdline.split(|byte| *byte == 0).next()?;
     let name = String::from_utf8_lossy(program).into_owned();
