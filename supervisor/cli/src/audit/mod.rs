@@ -4,19 +4,20 @@
 mod capabilities;
 mod compare;
 pub mod descriptors;
+mod record;
 mod table;
 
-use crate::error::{Error, Result, reason};
+use crate::error::{Error, Result};
 use crate::find::{only_display, session_dir};
 use crate::options::AuditArgs;
-use crate::places::{PID_FILE, Places, X11};
+use crate::places::Places;
 use crate::print;
 use crate::proc::{Proc, Seen};
 use compare::{Around, entry};
 use policy::{Role, StartMode};
+use record::Record;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -113,26 +114,15 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
             "there is no session :{display}; bulkhead list shows those there are"
         ))
     })?;
-    let pid_file = dir.join(PID_FILE);
-    let supervisor = std::fs::read_to_string(&pid_file)
-        .map_err(|error| Error::new(format!("{}: {}", pid_file.display(), reason(&error))))?
-        .trim()
-        .parse::<u32>()
-        .map_err(|_| Error::new(format!("{}: not a process id", pid_file.display())))?;
-    // In a start as root the session directory is root's, and this one in it the user's.
-    let theirs = dir.join(X11);
-    let owner = theirs
-        .symlink_metadata()
-        .map_err(|error| Error::new(format!("{}: {}", theirs.display(), reason(&error))))?
-        .uid();
-    let mut report = examine(&Proc::default(), display, supervisor, owner)?;
+    let record = Record::read(&dir, display)?;
+    let mut report = examine(&Proc::default(), record)?;
     // A worker that has only just been started is not confined yet: look again.
     for _ in 0..LOOKS {
         if report.differences() == 0 {
             break;
         }
         std::thread::sleep(PAUSE);
-        report = examine(&Proc::default(), display, supervisor, owner)?;
+        report = examine(&Proc::default(), record)?;
     }
     if report.not_readable() > 0 {
         let sessions = dir.parent().unwrap_or(&dir).display();
@@ -165,25 +155,34 @@ fn role_of(args: &[String]) -> Option<Role> {
 ///
 /// # Errors
 /// The supervisor does not run.
-pub fn examine(proc: &Proc, display: u32, supervisor: u32, owner: u32) -> Result<Report> {
+pub fn examine(proc: &Proc, record: Record) -> Result<Report> {
+    let Record {
+        display,
+        supervisor,
+        mode,
+        user,
+    } = record;
+    let name = format!(":{display}");
     let head = proc
         .process(supervisor)
         .filter(|process| role_of(&process.args) == Some(Role::Supervisor))
+        .filter(|process| process.args.get(1) == Some(&name))
         .ok_or_else(|| {
             Error::new(format!(
                 "session :{display} has no supervisor (process {supervisor} is none); bulkhead seamless :{display} would take it over"
             ))
         })?;
-    let mode = match head.uids.get(1) {
-        Some(uid) if *uid == owner => StartMode::User,
-        _ => StartMode::Root,
-    };
+    if !record.is_ours(&head.uids) {
+        let whose = head.uids.first().copied().unwrap_or_default();
+        return Err(Error::new(format!(
+            "process {supervisor} belongs to the user {whose}: the session directory of the user {user} is not believed about it"
+        )));
+    }
     let pids = proc.pids();
     let parents: BTreeMap<u32, u32> = pids
         .iter()
         .filter_map(|pid| Some((*pid, proc.parent(*pid)?)))
         .collect();
-    let name = format!(":{display}");
     let mut launchers = Vec::new();
     let mut found = Vec::new();
     let mut differences = Vec::new();
@@ -193,11 +192,10 @@ pub fn examine(proc: &Proc, display: u32, supervisor: u32, owner: u32) -> Result
         match role_of(&args) {
             Some(Role::Launcher) if args.get(1) == Some(&name) => {
                 // Other users may call a process what they like.
-                let wanted = if mode == StartMode::Root { 0 } else { owner };
-                launchers.extend(
-                    proc.process(pid)
-                        .filter(|process| process.uids.iter().all(|uid| *uid == wanted)),
-                );
+                launchers.extend(proc.process(pid).filter(|process| {
+                    let mut uids = process.uids.iter();
+                    uids.all(|uid| *uid == record.launcher())
+                }));
             }
             Some(role) if child && role.is_worker() => {
                 if let Some(process) = proc.process(pid) {
@@ -235,17 +233,18 @@ pub fn examine(proc: &Proc, display: u32, supervisor: u32, owner: u32) -> Result
             launchers.len()
         ));
     }
-    if mode == StartMode::Root {
-        for (role, process) in &found {
-            let shared = found
-                .iter()
-                .any(|(other, p)| other != role && p.uids == process.uids);
-            if shared || process.uids.iter().any(|uid| *uid == owner || *uid == 0) {
-                differences.push(format!(
-                    "{role} {} does not have a user id of its own role",
-                    process.pid
-                ));
-            }
+    for (role, process) in &found {
+        let shared = mode == StartMode::Root
+            && (process.uids == head.uids
+                || found
+                    .iter()
+                    .any(|(other, p)| other != role && p.uids == process.uids));
+        if shared || !record.is_ours(&process.uids) {
+            let wanted = match mode {
+                StartMode::Root => "a user id of its own role",
+                StartMode::User => "the session's user id",
+            };
+            differences.push(format!("{role} {} does not have {wanted}", process.pid));
         }
     }
     let around = Around {
@@ -588,9 +587,13 @@ mod tests {
 
     #[test]
     fn a_process_that_is_no_supervisor_is_not_audited() {
-        let error = examine(&Proc::default(), 7, std::process::id(), 0)
-            .unwrap_err()
-            .to_string();
+        let record = Record {
+            display: 7,
+            supervisor: std::process::id(),
+            mode: StartMode::User,
+            user: nix::unistd::geteuid().as_raw(),
+        };
+        let error = examine(&Proc::default(), record).unwrap_err().to_string();
         assert!(error.contains("session :7 has no supervisor"), "{error}");
     }
 
