@@ -210,9 +210,13 @@ pub const SIGNATURES: &[(&str, &[Argument])] = &[
     ("writev", &[long("fd"), long("vector"), long("count")]),
 ];
 
+/// From the kernel's headers (`asm/prctl.h`, `linux/landlock.h`); the `libc` crate lacks them.
+const ARCH_SET_FS: u64 = 0x1002;
+const LANDLOCK_CREATE_RULESET_ERRATA: u64 = 1 << 1;
+
 macro_rules! constants {
     ($($name:ident)*) => {
-        /// The constants' values, from the `libc` crate.
+        /// The constants' values.
         #[allow(
             clippy::cast_sign_loss,
             clippy::cast_lossless,
@@ -220,7 +224,11 @@ macro_rules! constants {
             clippy::cast_possible_truncation,
             reason = "the constants have many types; none of them is negative"
         )]
-        pub const CONSTANTS: &[(&str, u64)] = &[$((stringify!($name), libc::$name as u64),)*];
+        pub const CONSTANTS: &[(&str, u64)] = &[
+            ("ARCH_SET_FS", ARCH_SET_FS),
+            ("LANDLOCK_CREATE_RULESET_ERRATA", LANDLOCK_CREATE_RULESET_ERRATA),
+            $((stringify!($name), libc::$name as u64),)*
+        ];
     };
 }
 

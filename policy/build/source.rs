@@ -234,26 +234,23 @@ fn limit(name: &str, amount: &Amount) -> Result<Limit, String> {
         .ok_or(format!("limits: no limit is called `{name}`"))?;
     let value = match amount {
         Amount::Number(value) => *value,
-        Amount::Text(text) => {
-            let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
-            let shift = match unit {
-                "KiB" => 10,
-                "MiB" => 20,
-                "GiB" => 30,
-                _ => {
-                    return Err(format!(
-                        "limits: `{text}` is not `N KiB`, `N MiB` or `N GiB`"
-                    ));
-                }
-            };
-            number
-                .parse::<u64>()
-                .ok()
-                .and_then(|number| number.checked_mul(1 << shift))
-                .ok_or(format!("limits: `{text}` is not a size"))?
-        }
+        Amount::Text(text) => size(text).ok_or(format!(
+            "limits: `{text}` is not `N KiB`, `N MiB` or `N GiB`"
+        ))?,
     };
     Ok(Limit { resource, value })
+}
+
+/// `N KiB`, `N MiB` or `N GiB` in bytes.
+fn size(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_once(' ')?;
+    let shift = match unit {
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 fn namespace(name: &str) -> Result<Namespace, String> {
@@ -389,14 +386,12 @@ fn condition(call: &str, text: &str) -> Result<Vec<Condition>, String> {
     })
 }
 
-/// Constants and numbers joined by `|`.
+/// Constants, sizes and numbers joined by `|`. Numbers are decimal: bits have names.
 fn bits(text: &str) -> Result<u64, String> {
     text.split('|').try_fold(0, |all, part| {
         let part = part.trim();
-        let value = if let Some(hex) = part.strip_prefix("0x") {
-            u64::from_str_radix(hex, 16).ok()
-        } else if part.starts_with(|first: char| first.is_ascii_digit()) {
-            part.parse().ok()
+        let value = if part.starts_with(|first: char| first.is_ascii_digit()) {
+            size(part).or_else(|| part.parse().ok())
         } else {
             CONSTANTS
                 .iter()

@@ -1,7 +1,186 @@
 //! A policy in words.
 
-use crate::{LandlockPath, Role, RulePath, StartMode, landlock_rights};
+use crate::{
+    LandlockPath, Limit, Resource, Role, RolePolicy, Rule, RulePath, StartMode, landlock_rights,
+};
 use std::fmt::Write;
+
+/// What a process can do only with one of these system calls.
+pub const ABILITIES: [(&str, &[&str]); 21] = [
+    (
+        "open or create files",
+        &[
+            "open",
+            "openat",
+            "openat2",
+            "creat",
+            "open_by_handle_at",
+            "mknod",
+            "mknodat",
+        ],
+    ),
+    (
+        "change, rename or remove files by their names",
+        &[
+            "truncate",
+            "rename",
+            "renameat",
+            "renameat2",
+            "link",
+            "linkat",
+            "symlink",
+            "symlinkat",
+            "unlink",
+            "unlinkat",
+            "mkdir",
+            "mkdirat",
+            "rmdir",
+            "chmod",
+            "fchmodat",
+            "fchmodat2",
+            "chown",
+            "lchown",
+            "fchownat",
+        ],
+    ),
+    ("list directories", &["getdents", "getdents64"]),
+    ("make sockets", &["socket"]),
+    ("make pairs of sockets", &["socketpair"]),
+    ("connect a socket to an address", &["connect"]),
+    ("listen at an address", &["bind", "listen"]),
+    ("accept connections", &["accept", "accept4"]),
+    ("start programs", &["execve", "execveat"]),
+    (
+        "start processes or threads",
+        &["fork", "vfork", "clone", "clone3"],
+    ),
+    (
+        "send signals",
+        &[
+            "kill",
+            "tkill",
+            "tgkill",
+            "rt_sigqueueinfo",
+            "rt_tgsigqueueinfo",
+            "pidfd_send_signal",
+        ],
+    ),
+    (
+        "see into other processes",
+        &[
+            "ptrace",
+            "process_vm_readv",
+            "process_vm_writev",
+            "kcmp",
+            "pidfd_getfd",
+        ],
+    ),
+    (
+        "become another user",
+        &[
+            "setuid",
+            "setgid",
+            "setreuid",
+            "setregid",
+            "setresuid",
+            "setresgid",
+            "setgroups",
+            "setfsuid",
+            "setfsgid",
+        ],
+    ),
+    ("raise its limits", &["setrlimit", "prlimit64"]),
+    ("give devices commands (ioctl)", &["ioctl"]),
+    (
+        "mount, or change its root or namespaces",
+        &[
+            "mount",
+            "umount2",
+            "pivot_root",
+            "chroot",
+            "unshare",
+            "setns",
+            "fsmount",
+            "move_mount",
+        ],
+    ),
+    (
+        "share memory or messages by System V or POSIX names",
+        &["shmget", "shmat", "msgget", "semget", "mq_open"],
+    ),
+    (
+        "use io_uring",
+        &["io_uring_setup", "io_uring_enter", "io_uring_register"],
+    ),
+    (
+        "load code into the kernel",
+        &[
+            "bpf",
+            "init_module",
+            "finit_module",
+            "kexec_load",
+            "kexec_file_load",
+        ],
+    ),
+    (
+        "use the kernel's keys",
+        &["add_key", "request_key", "keyctl"],
+    ),
+    (
+        "set the clock",
+        &["settimeofday", "clock_settime", "adjtimex", "clock_adjtime"],
+    ),
+];
+
+/// The third argument of these says whether memory becomes executable.
+const PROTECTING: [&str; 3] = ["mmap", "mprotect", "pkey_mprotect"];
+/// `PROT_EXEC`, and all bits that say what memory may be used for (mmap(2)).
+const EXECUTE: u64 = 4;
+const PROTECTIONS: u64 = 7;
+
+/// Whether a rule lets memory become executable.
+fn can_make_executable(rules: &[Rule]) -> bool {
+    let mut rules = rules.iter().filter(|rule| PROTECTING.contains(&rule.call));
+    rules.any(|rule| {
+        let mut values = (0..=PROTECTIONS).filter(|value| value & EXECUTE != 0);
+        values.any(|value| {
+            let mut conditions = rule.conditions.iter();
+            conditions.all(|one| one.argument != 2 || one.holds_for(value))
+        })
+    })
+}
+
+/// What there is no system call for in these rules, in words.
+#[must_use]
+pub fn denied(rules: &[Rule]) -> Vec<&'static str> {
+    let without = |names: &[&str]| !rules.iter().any(|rule| names.contains(&rule.call));
+    let abilities = ABILITIES.iter().filter(|(_, names)| without(names));
+    let executable = (!can_make_executable(rules)).then_some("make memory executable");
+    abilities
+        .map(|(words, _)| *words)
+        .chain(executable)
+        .collect()
+}
+
+/// What other roles hold and this one never does.
+fn not_held(policy: &RolePolicy) -> Vec<&'static str> {
+    let all = Role::ALL.into_iter().flat_map(|role| crate::of(role).holds);
+    let all = all.copied().filter(|one| !policy.holds.contains(one));
+    all.collect()
+}
+
+/// A limit's value with its unit.
+fn value(limit: &Limit) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let unit = units
+        .into_iter()
+        .find(|(shift, _)| limit.value.trailing_zeros() >= *shift);
+    match (limit.resource, unit) {
+        (Resource::Descriptors | Resource::Processes, _) => limit.value.to_string(),
+        (_, Some((shift, unit))) if limit.value > 0 => format!("{} {unit}", limit.value >> shift),
+        _ => format!("{} bytes", limit.value),
+    }
+}
 
 /// What a role may do, for people: the text of `bulkhead policy ROLE`.
 #[must_use]
@@ -73,6 +252,12 @@ fn write_policy(out: &mut String, role: Role) -> std::fmt::Result {
         return writeln!(out, "\nUNCONFINED: {reason}");
     }
 
+    writeln!(out, "\nIt may not, because it has no system call for it:")?;
+    for words in denied(policy.rules) {
+        writeln!(out, "  {words}")?;
+    }
+    writeln!(out, "It never holds: {}", list(&not_held(policy)))?;
+
     writeln!(out, "\nCapabilities:")?;
     for mode in StartMode::ALL {
         writeln!(out, "  {mode:<5} {}", list(policy.capabilities(mode)))?;
@@ -88,7 +273,8 @@ fn write_policy(out: &mut String, role: Role) -> std::fmt::Result {
     }
     writeln!(out, "Limits:")?;
     for limit in policy.limits {
-        writeln!(out, "  {:<11}{}", limit.resource.name(), limit.value)?;
+        let name = limit.resource.proc_name().trim_start_matches("Max ");
+        writeln!(out, "  {name:<18} {}", value(limit))?;
     }
 
     writeln!(

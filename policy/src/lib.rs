@@ -24,7 +24,7 @@ pub use enforce::{
     Error, LandlockReport, apply_limits, check_capabilities, check_limits, check_no_new_privs,
     drop_capabilities, enter_namespaces, install_landlock, install_seccomp, landlock_rights,
 };
-pub use explain::explain;
+pub use explain::{ABILITIES, denied, explain};
 pub use role::{Role, SandboxMode, StartMode};
 
 /// A compiled system-call filter (what [`seccompiler::apply_filter`] takes).

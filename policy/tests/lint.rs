@@ -310,6 +310,10 @@ fn a_channel_has_two_ends() {
 
 #[test]
 fn the_call_table_is_the_kernels() {
+    for name in policy::ABILITIES.iter().flat_map(|(_, names)| *names) {
+        let known = build::calls::CALLS.iter().any(|(known, _)| known == name);
+        assert!(known, "{name}");
+    }
     let number = |wanted| build::calls::CALLS.iter().find(|(name, _)| *name == wanted);
     for (name, value) in [
         ("read", libc::SYS_read),

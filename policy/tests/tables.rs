@@ -1,6 +1,9 @@
 //! What the shipped policies must say, checked on the data.
 
-use policy::{Namespace, Resource, Role, RulePath, StartMode, explain, filter, of};
+use policy::{
+    Condition, Namespace, Resource, Role, Rule, RulePath, StartMode, Test, denied, explain, filter,
+    of,
+};
 
 fn confined() -> impl Iterator<Item = Role> {
     Role::ALL
@@ -236,6 +239,55 @@ fn a_policy_can_be_read() {
         }
     }
     assert!(explain(Role::Launcher).contains("UNCONFINED"));
+}
+
+#[test]
+fn what_a_role_may_not_do_follows_from_its_rules() {
+    for role in [Role::Network, Role::Auth, Role::Display, Role::Encoder] {
+        let text = explain(role);
+        assert!(!text.contains("0x"), "{role}");
+        for words in [
+            "open or create files",
+            "make sockets",
+            "start programs",
+            "start processes or threads",
+            "send signals",
+            "make memory executable",
+        ] {
+            assert!(text.contains(&format!("\n  {words}\n")), "{role}: {words}");
+        }
+    }
+    let text = explain(Role::Supervisor);
+    for words in ["send signals", "start programs", "accept connections"] {
+        assert!(!text.contains(&format!("\n  {words}\n")), "{words}");
+    }
+    assert!(text.contains("\n  see into other processes\n"));
+    assert!(explain(Role::Network).contains("It never holds: "));
+
+    // A rule more is a line less.
+    let rule = |call, conditions| Rule {
+        call,
+        number: 0,
+        conditions,
+        why: "",
+        justification: None,
+        path: RulePath::Always,
+    };
+    for (call, words) in [
+        ("openat", "open or create files"),
+        ("ioctl", "give devices commands (ioctl)"),
+        ("mprotect", "make memory executable"),
+    ] {
+        assert!(denied(&[]).contains(&words));
+        assert!(!denied(&[rule(call, &[])]).contains(&words), "{call}");
+    }
+    const READ_ONLY: &[Condition] = &[Condition {
+        argument: 2,
+        wide: true,
+        test: Test::Within(1),
+        text: "",
+    }];
+    assert!(denied(&[rule("mprotect", READ_ONLY)]).contains(&"make memory executable"));
 }
 
 #[test]
