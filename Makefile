@@ -6,7 +6,14 @@ PRODUCT := --workspace --bins --exclude bulkhead-tests --exclude test-client --e
 PREFIX ?= /usr/local
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
-.PHONY: help run build test lint bench fuzz vm install clean
+BIN := $(DESTDIR)$(PREFIX)/bin
+LIBEXEC := $(DESTDIR)$(PREFIX)/libexec/bulkhead
+MAN := $(DESTDIR)$(PREFIX)/share/man/man1
+BASH_COMPLETIONS := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH_COMPLETIONS := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISH_COMPLETIONS := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+
+.PHONY: help run build test lint bench fuzz vm install uninstall clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -45,11 +52,20 @@ vm: ## Sessions on Debian 12's own kernel, with SELinux and systemd, in a virtua
 	tests/tools/install-packages vm
 	tests/vm/run
 
-install: build ## Install under PREFIX (default /usr/local).
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/bulkhead
-	install -m 0755 $(RELEASE)/bulkhead $(DESTDIR)$(PREFIX)/bin/bulkhead
+install: build ## Install under PREFIX (default /usr/local), with man pages and completions.
+	install -d $(BIN) $(LIBEXEC) $(MAN) $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(FISH_COMPLETIONS)
+	install -m 0755 $(RELEASE)/bulkhead $(BIN)/bulkhead
 	for role in supervisor launcher network auth display encoder ctl; do \
-	  install -m 0711 $(RELEASE)/bulkhead-$$role $(DESTDIR)$(PREFIX)/libexec/bulkhead/ || exit 1; done
+	  install -m 0711 $(RELEASE)/bulkhead-$$role $(LIBEXEC)/ || exit 1; done
+	umask 022 && $(RELEASE)/bulkhead generate man $(MAN)
+	umask 022 && $(RELEASE)/bulkhead generate completions bash > $(BASH_COMPLETIONS)/bulkhead
+	umask 022 && $(RELEASE)/bulkhead generate completions zsh > $(ZSH_COMPLETIONS)/_bulkhead
+	umask 022 && $(RELEASE)/bulkhead generate completions fish > $(FISH_COMPLETIONS)/bulkhead.fish
+
+uninstall: ## Remove what `make install` has installed under PREFIX.
+	rm -f $(BIN)/bulkhead $(MAN)/bulkhead.1 $(MAN)/bulkhead-*.1 $(BASH_COMPLETIONS)/bulkhead \
+	  $(ZSH_COMPLETIONS)/_bulkhead $(FISH_COMPLETIONS)/bulkhead.fish
+	rm -rf $(LIBEXEC)
 
 clean: ## Remove what was built.
 	cargo clean

@@ -1,25 +1,24 @@
 //! Man pages and shell completions, made from the command line's own description.
 
 use crate::error::{Error, Result, reason};
-use crate::options::{Cli, Generate};
-use clap::CommandFactory;
+use crate::options::{Cli, Generate, GenerateCli};
+use crate::usage_error;
+use clap::{CommandFactory, Parser};
 use std::path::Path;
 
-/// Writes what was asked for.
+/// Reads the command line, whose second word is `generate`, and writes what was asked for.
 ///
 /// # Errors
-/// It cannot be written.
-pub fn run(what: &Generate) -> Result<()> {
-    match what {
-        Generate::Man { directory } => man(directory),
+/// What was asked for does not exist, or cannot be written.
+pub fn run(args: Vec<String>) -> Result<()> {
+    let cli = GenerateCli::try_parse_from(args.into_iter().skip(1))
+        .map_err(|error| usage_error(&error, Some("generate")))?;
+    match cli.what {
+        Generate::Man { directory } => man(&directory),
         Generate::Completions { shell } => {
-            clap_complete::generate(
-                *shell,
-                &mut Cli::command(),
-                "bulkhead",
-                &mut std::io::stdout(),
-            );
-            Ok(())
+            let mut out = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "bulkhead", &mut out);
+            crate::print(&String::from_utf8_lossy(&out))
         }
     }
 }
@@ -38,13 +37,16 @@ mod tests {
     #[test]
     fn man_pages_are_written() {
         let dir = tempfile::tempdir().unwrap();
-        run(&Generate::Man {
-            directory: dir.path().join("man"),
-        })
+        let directory = dir.path().join("man").display().to_string();
+        run(["bulkhead", "generate", "man", &directory]
+            .map(str::to_owned)
+            .to_vec())
         .unwrap();
         let page = std::fs::read_to_string(dir.path().join("man/bulkhead-seamless.1")).unwrap();
         assert!(page.contains("bind\\-tcp"), "{page}");
         assert!(dir.path().join("man/bulkhead.1").exists());
         assert!(!dir.path().join("man/bulkhead-generate.1").exists());
+        let page = std::fs::read_to_string(dir.path().join("man/bulkhead.1")).unwrap();
+        assert!(!page.contains("generate"), "{page}");
     }
 }

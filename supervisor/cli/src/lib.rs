@@ -61,6 +61,9 @@ fn run(args: Vec<std::ffi::OsString>) -> Result<ExitCode> {
             })
         })
         .collect::<Result<_>>()?;
+    if args.get(1).is_some_and(|command| command == "generate") {
+        return generate::run(args).map(|()| ExitCode::SUCCESS);
+    }
     let typed = Typed(args.clone());
     let cli = match parse(args)? {
         Parsed::Command(cli) => cli,
@@ -95,12 +98,11 @@ fn run(args: Vec<std::ffi::OsString>) -> Result<ExitCode> {
             Some(role) => print(&policy::explain(role)).map(success),
             None => Err(Error::usage(format!("there is no role `{}`", args.role))),
         },
-        Command::Generate(args) => generate::run(&args.what).map(success),
     }
 }
 
 /// Prints to a reader that may go away.
-fn print(text: &str) -> Result<()> {
+pub(crate) fn print(text: &str) -> Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::new(format!(
             "standard output: {}",
@@ -148,7 +150,7 @@ pub fn parse_only(args: &[String]) -> Result<Cli> {
 }
 
 /// One line of what clap says in several.
-fn usage_error(error: &clap::Error, command: Option<&str>) -> Error {
+pub(crate) fn usage_error(error: &clap::Error, command: Option<&str>) -> Error {
     let text = error.render().to_string();
     let mut message = text
         .lines()

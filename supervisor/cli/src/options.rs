@@ -69,9 +69,6 @@ pub enum Command {
     Audit(AuditArgs),
     /// Say in words what the processes of a role may do
     Policy(PolicyArgs),
-    /// Write man pages or shell completions
-    #[command(hide = true)]
-    Generate(GenerateArgs),
 }
 
 const LISTEN: &str = "Where it listens";
@@ -309,9 +306,11 @@ pub struct PolicyArgs {
     pub role: String,
 }
 
-/// Options of `bulkhead generate`.
-#[derive(Clone, Debug, Args)]
-pub struct GenerateArgs {
+/// `bulkhead generate`, which `make install` uses. A command line of its own, so that it is in
+/// neither the pages nor the completions that it writes.
+#[derive(Debug, Parser)]
+#[command(name = "bulkhead generate", bin_name = "bulkhead generate")]
+pub struct GenerateCli {
     /// What to write.
     #[command(subcommand)]
     pub what: Generate,
