@@ -87,3 +87,62 @@ fn the_tests_that_the_threat_model_names_exist() {
     }
     assert!(named >= 55, "only {named} tests are named");
 }
+
+/// The heading that a link's anchor leads to, as GitHub names them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let anchor = |line: &str| {
+        let kept = |c: &char| c.is_alphanumeric() || *c == ' ' || *c == '-' || *c == '_';
+        let plain: String = line
+            .trim_start_matches('#')
+            .trim()
+            .chars()
+            .filter(kept)
+            .collect();
+        plain.to_lowercase().replace(' ', "-")
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn every_link_in_the_documentation_leads_somewhere() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let pages = |dir: &std::path::Path| {
+        let entries = std::fs::read_dir(dir)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path());
+        entries
+            .filter(|path| path.extension().is_some_and(|end| end == "md"))
+            .collect::<Vec<_>>()
+    };
+    let mut links = 0;
+    for page in pages(&root).into_iter().chain(pages(&root.join("docs"))) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let shown = page.display();
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            links += 1;
+            if target.starts_with("https://") {
+                continue;
+            }
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let path = match path {
+                "" => page.clone(),
+                path => page.parent().unwrap().join(path),
+            };
+            assert!(path.exists(), "{shown}: {target}");
+            let there = || anchors(&std::fs::read_to_string(&path).unwrap());
+            assert!(
+                anchor.is_empty() || there().iter().any(|one| one == anchor),
+                "{shown}: {target}"
+            );
+        }
+        // What rustdoc would make a link of, and Markdown does not.
+        assert!(!text.contains("[`"), "{shown} has a link of rustdoc's");
+    }
+    assert!(links >= 10, "only {links} links were found");
+}
