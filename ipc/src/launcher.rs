@@ -59,6 +59,8 @@ pub enum LauncherToSupervisor {
     CommandStarted {
         /// Which.
         command: CommandId,
+        /// Its program, for the log; at most 64 bytes.
+        program: String,
         /// Its process id.
         pid: u32,
     },
@@ -66,6 +68,8 @@ pub enum LauncherToSupervisor {
     CommandEnded {
         /// Which.
         command: CommandId,
+        /// Its program, for the log; at most 64 bytes.
+        program: String,
         /// Exit code, or 128 + signal.
         status: i32,
     },

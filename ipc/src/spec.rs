@@ -81,7 +81,8 @@ pub struct SupervisorSpec {
     /// What `auth` gets: its own spec, then the secrets, never read by the supervisor.
     pub auth_fds: Vec<FdIndex>,
     /// Where to say what became of the start, for a start in the background: one line, either
-    /// `ready :N` or `failed REASON`, then the end of the file.
+    /// `ready :N` or `failed REASON`, then the end of the file: at once, or when nothing is left of
+    /// the attempt.
     pub ready: Option<FdIndex>,
     /// Log records as JSON lines.
     pub log_json: bool,
@@ -121,6 +122,11 @@ pub struct LauncherSpec {
     pub remove_at_end: Vec<MadeFile>,
     /// The user's Xauthority file, which gets the cookie too.
     pub xauthority: Option<PathBuf>,
+    /// The name of the server's own log, where that is in the session directory; it stays when
+    /// the session fails.
+    pub log_name: Option<String>,
+    /// Log records as JSON lines.
+    pub log_json: bool,
 }
 
 /// A file that was made for the session: this one and no other is removed at its end.

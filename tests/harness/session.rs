@@ -193,7 +193,8 @@ impl Session {
         Process::start(self.command().args(args))
     }
 
-    fn command(&self) -> Command {
+    /// `bulkhead` by the session's owner, without arguments.
+    pub fn command(&self) -> Command {
         command_as(&self.wrapper, self.start, &self.runtime_dir(), &self.home())
     }
 }

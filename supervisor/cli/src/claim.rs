@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result, reason};
 use crate::listen::{State, probe};
-use crate::places::{LAUNCHER_SOCKET, PID_FILE, Places, SOCKET, X11, ensure};
+use crate::places::{LAUNCHER_SOCKET, PID_FILE, Places, RECORD, SOCKET, X11, ensure};
 use crate::start::open_path;
 use crate::undo::Undo;
 use crate::users;
@@ -147,14 +147,39 @@ fn adopt(dir: &Path, user: u32) -> Result<Option<OwnedFd>> {
     }
 }
 
-/// Makes a session directory.
+/// Makes a session directory, in the place of one in which only logs have stayed.
 fn make(dir: &Path) -> std::io::Result<()> {
+    if let Some(logs) = only_logs(dir) {
+        for log in logs {
+            std::fs::remove_file(log)?;
+        }
+        std::fs::remove_dir(dir)?;
+    }
     DirBuilder::new().mode(0o700).create(dir)?;
     if nix::unistd::geteuid().is_root() {
         // The session's user comes to the socket and the cookie, and can replace neither.
         std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o711))?;
     }
     Ok(())
+}
+
+/// The logs in a session directory of ours in which nothing else is, as a session that has failed
+/// leaves them; `None` for any other.
+#[must_use]
+pub fn only_logs(dir: &Path) -> Option<Vec<PathBuf>> {
+    dir.symlink_metadata().ok()?;
+    if foreign(dir).is_some() {
+        return None;
+    }
+    let entries: Vec<_> = std::fs::read_dir(dir).ok()?.flatten().collect();
+    let is_log = |entry: &std::fs::DirEntry| {
+        entry.file_type().is_ok_and(|kind| kind.is_file())
+            && [PID_FILE, RECORD]
+                .iter()
+                .all(|name| entry.file_name() != **name)
+    };
+    let only = !entries.is_empty() && entries.iter().all(is_log);
+    only.then(|| entries.iter().map(std::fs::DirEntry::path).collect())
 }
 
 /// Claims a display for a session of this user: this one, or a free one.
@@ -177,7 +202,7 @@ pub fn claim(wanted: Option<u32>, user: u32, places: &Places, undo: &mut Undo) -
             .sockets
             .iter()
             .any(|d| d.join(places.socket_name(display)).exists());
-        if socket_taken || dir.symlink_metadata().is_ok() {
+        if socket_taken || dir.symlink_metadata().is_ok() && only_logs(&dir).is_none() {
             continue;
         }
         // Clients that are given only the display would talk to whoever has the name.
@@ -199,11 +224,7 @@ pub fn claim(wanted: Option<u32>, user: u32, places: &Places, undo: &mut Undo) -
                     abstract_socket: Some(abstract_socket),
                 })
             }
-            Err(error) => Err(Error::new(format!(
-                "directory {}: cannot be made: {}",
-                dir.display(),
-                reason(&error)
-            ))),
+            Err(error) => Err(at(&dir, &format!("cannot be made: {}", reason(&error)))),
         };
     }
     Err(Error::new(format!(
@@ -213,45 +234,65 @@ pub fn claim(wanted: Option<u32>, user: u32, places: &Places, undo: &mut Undo) -
     )))
 }
 
+/// Why a directory cannot be this session's; `None` if it can, or is not there.
+fn foreign(dir: &Path) -> Option<Error> {
+    let meta = match dir.symlink_metadata() {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) => return Some(at(dir, &reason(&error))),
+    };
+    let me = nix::unistd::geteuid().as_raw();
+    let ours = meta.is_dir() && meta.uid() == me && meta.mode() & 0o022 == 0;
+    (!ours).then(|| {
+        at(
+            dir,
+            "is not a session directory of ours (a directory of this user that others cannot write)",
+        )
+    })
+}
+
+fn at(dir: &Path, why: &str) -> Error {
+    Error::new(format!("directory {}: {why}", dir.display()))
+}
+
 fn claim_this(display: u32, user: u32, places: &Places, undo: &mut Undo) -> Result<Claim> {
     let dir = places.session(display);
-    let fail = |why: String| Error::new(format!("directory {}: {why}", dir.display()));
+    if let Some(error) = foreign(&dir) {
+        return Err(error);
+    }
+    let live = if probe(&dir.join(SOCKET)) == State::Live {
+        Some(format!(
+            "a server answers at {}",
+            dir.join(SOCKET).display()
+        ))
+    } else {
+        runs_supervisor(&dir.join(PID_FILE)).map(|pid| format!("process {pid} serves it"))
+    };
+    if let Some(why) = live {
+        return Err(Error::new(format!(
+            "display :{display} is in use: {why}; choose another, or end that session with: bulkhead stop :{display}"
+        )));
+    }
+    if let Some(launcher) = adopt(&dir, user)? {
+        return Ok(Claim {
+            display,
+            dir,
+            launcher: Some(launcher),
+            abstract_socket: None,
+        });
+    }
+    // A session that ends gives its display up when its directory is as it is to stay.
+    lock(display, undo).map_err(|why| refused(display, &why))?;
     match make(&dir) {
         Ok(()) => undo.tree(&dir),
+        // What lies there is of a session that was killed: the launcher cleans it up.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let meta = dir
-                .symlink_metadata()
-                .map_err(|error| fail(reason(&error)))?;
-            let me = nix::unistd::geteuid().as_raw();
-            if !meta.is_dir() || meta.uid() != me || meta.mode() & 0o022 != 0 {
-                return Err(fail("is not a session directory of ours (a directory of this user that others cannot write)".into()));
+            if let Some(error) = foreign(&dir) {
+                return Err(error);
             }
-            let live = if probe(&dir.join(SOCKET)) == State::Live {
-                Some(format!(
-                    "a server answers at {}",
-                    dir.join(SOCKET).display()
-                ))
-            } else {
-                runs_supervisor(&dir.join(PID_FILE)).map(|pid| format!("process {pid} serves it"))
-            };
-            if let Some(why) = live {
-                return Err(Error::new(format!(
-                    "display :{display} is in use: {why}; choose another, or end that session with: bulkhead stop :{display}"
-                )));
-            }
-            if let Some(launcher) = adopt(&dir, user)? {
-                return Ok(Claim {
-                    display,
-                    dir,
-                    launcher: Some(launcher),
-                    abstract_socket: None,
-                });
-            }
-            // What lies there is of a session that was killed: the launcher cleans it up.
         }
-        Err(error) => return Err(fail(format!("cannot be made: {}", reason(&error)))),
+        Err(error) => return Err(at(&dir, &format!("cannot be made: {}", reason(&error)))),
     }
-    lock(display, undo).map_err(|why| refused(display, &why))?;
     Ok(Claim {
         display,
         dir,

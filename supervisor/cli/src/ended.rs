@@ -1,12 +1,13 @@
 //! Sessions without a server: it was killed, or asked to exit, and its launcher keeps the
 //! applications; or the launcher was killed too, and left files. And the wait for an end.
 
-use crate::claim::{is_supervisor, runs_supervisor, waiting_launcher};
+use crate::claim::{is_supervisor, only_logs, runs_supervisor, waiting_launcher};
 use crate::error::{Error, Result};
 use crate::listen::probe;
-use crate::places::{LAUNCHER_SOCKET, LOG_FILE, PID_FILE, SOCKET};
+use crate::places::{LAUNCHER_SOCKET, LOG_FILE, PID_FILE, RECORD, SOCKET};
 use crate::process::Program;
 use crate::start::executable;
+use files::display::holder;
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
 use nix::errno::Errno;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -16,8 +17,6 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What the launcher writes down for the next start.
-const RECORD: &str = "launcher.state";
 /// How long an end may take: the supervisor gives the launcher 20 seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often is looked.
@@ -113,6 +112,8 @@ pub struct Running {
     server: Option<u32>,
     /// The directory's device and inode number: the next session's is another one.
     identity: Option<(u64, u64)>,
+    /// The process that holds the display; it gives it up last.
+    holder: Option<i32>,
 }
 
 impl Running {
@@ -124,17 +125,20 @@ impl Running {
             dir: dir.to_path_buf(),
             server: runs_supervisor(&dir.join(PID_FILE)),
             identity: identity(dir),
+            holder: holder(display),
         }
     }
 
-    /// Waits until nothing of the session is left.
+    /// Waits until nothing of the session is left, but for the logs of one that has failed.
     ///
     /// # Errors
     /// That takes too long.
     pub fn wait_for_its_end(&self) -> Result<()> {
         let gone = || {
             let now = identity(&self.dir);
-            now.is_none() || now != self.identity
+            let directory = now.is_some() && now == self.identity && only_logs(&self.dir).is_none();
+            let display = self.holder.is_some() && holder(self.display) == self.holder;
+            !directory && !display
         };
         self.wait(|| self.server_has_ended() && gone())
     }

@@ -12,6 +12,8 @@ pub const SOCKET: &str = "socket";
 pub const LAUNCHER_SOCKET: &str = "launcher.sock";
 /// The file with the supervisor's process id inside a session directory.
 pub const PID_FILE: &str = "server.pid";
+/// What the launcher writes down for the next start, inside a session directory.
+pub const RECORD: &str = "launcher.state";
 /// The one directory inside a session directory that is the user's in a start as root.
 pub const X11: &str = "x11";
 /// The log inside a session directory.

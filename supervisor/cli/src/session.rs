@@ -140,15 +140,21 @@ fn own_group(text: &str) -> Result<()> {
     }
 }
 
-/// This process's user, who need not be listed anywhere.
+/// This process's user, who need not be listed anywhere. Home is where `HOME` says, as for every
+/// other program.
 fn myself(uid: u32) -> User {
-    users::user(&uid.to_string()).unwrap_or_else(|_| User {
+    let mut user = users::user(&uid.to_string()).unwrap_or_else(|_| User {
         name: uid.to_string(),
         uid,
         gid: nix::unistd::getegid().as_raw(),
         home: "/".into(),
         shell: "/bin/sh".into(),
-    })
+    });
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    if let Some(home) = home.filter(|home| home.is_absolute()) {
+        user.home = home;
+    }
+    user
 }
 
 /// The environment of the X server and the commands. `secrets` are variables that hold passwords.

@@ -50,7 +50,7 @@ fn mistakes_on_the_command_line_are_one_line() {
         ),
         (
             &["start", "--chdir=/nonexistent"],
-            "--chdir=/nonexistent: is not a directory",
+            "--chdir=/nonexistent: no such file or directory",
         ),
         (
             &["start", "--bind-tcp=:10000,auth=env"],
@@ -68,6 +68,24 @@ fn mistakes_on_the_command_line_are_one_line() {
         (&["screenshot", ":7"], "`:7` is a session and no file"),
     ] {
         place.refused(args, wanted);
+    }
+}
+
+#[test]
+fn the_directory_of_the_commands_is_entered_with_their_users_rights() {
+    let place = Place::new();
+    let file = place.file("file", 0o600, "");
+    let chdir = format!("--chdir={file}");
+    place.refused(&["start", &chdir], &format!("{chdir}: not a directory"));
+    if is_root() {
+        place.chmod("path", 0o700);
+        let chdir = format!("--chdir={}", place.path("path").display());
+        place.refused(&["start", &chdir], &format!("{chdir}: permission denied"));
+        let mut command = place.command(&["start", "--uid=nobody", &chdir]);
+        command.uid(0).gid(0);
+        let wanted =
+            format!("{chdir}: permission denied (with the rights of nobody, whose session it is)");
+        place.refused_command(command, &wanted);
     }
 }
 

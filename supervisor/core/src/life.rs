@@ -235,11 +235,20 @@ impl Session {
                 self.end(Ending::after_launcher(&["server error", &reason]), &reason);
             }
             LauncherToSupervisor::Display => self.start_display(fds, now),
-            LauncherToSupervisor::CommandStarted { command, pid } => {
-                let text = format!("command {} is process {pid}", command.0);
+            LauncherToSupervisor::CommandStarted {
+                command,
+                program,
+                pid,
+            } => {
+                let number = command.0 + 1;
+                let text = format!("command {number} (`{program}`) is process {pid}");
                 self.log.own(Level::Debug, None, &text);
             }
-            LauncherToSupervisor::CommandEnded { command, status } => {
+            LauncherToSupervisor::CommandEnded {
+                command,
+                program,
+                status,
+            } => {
                 // 126 and 127: it could not be started.
                 let level = if status == 126 || status == 127 {
                     Level::Error
@@ -247,7 +256,7 @@ impl Session {
                     Level::Info
                 };
                 let number = command.0 + 1;
-                let text = format!("command {number} has ended with status {status}");
+                let text = format!("command {number} (`{program}`) has ended with status {status}");
                 self.log.own(level, None, &text);
             }
             LauncherToSupervisor::ChildrenEnded => {

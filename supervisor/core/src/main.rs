@@ -37,13 +37,16 @@ mod start;
 mod sys;
 mod worker;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match start::session() {
         Ok(session) => ExitCode::from(session.run()),
         Err(reason) => {
-            eprintln!("bulkhead-supervisor: {reason}");
+            let json = !std::io::stderr().is_terminal();
+            let mut log = log::Log::new(json, false, nix::unistd::getpid().as_raw());
+            log.own(log::Level::Error, None, &reason);
             ExitCode::FAILURE
         }
     }

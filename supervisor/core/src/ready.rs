@@ -11,6 +11,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 #[derive(Default)]
 pub struct Announcement {
     ready: Option<File>,
+    /// It has been told why there is no session, and waits until nothing is left of the attempt.
+    waits: bool,
     background: bool,
     /// Connected; written to, never sent from: the filter knows fewer calls this way.
     systemd: Option<File>,
@@ -33,6 +35,7 @@ impl Announcement {
         });
         Self {
             ready: ready.map(File::from),
+            waits: false,
             background,
             systemd,
         }
@@ -47,17 +50,19 @@ impl Announcement {
     /// The session is ready.
     pub fn ready(&mut self, display: u32) {
         self.tell_starter(&format!("ready :{display}\n"));
+        self.ready = None;
         self.tell_systemd(&format!("READY=1\nSTATUS=session :{display}\n"));
     }
 
     /// It goes down; if it never was ready, then for this reason.
     pub fn ending(&mut self, why: &str) {
         self.tell_starter(&format!("failed {}\n", why.replace(['\n', '\r'], " ")));
+        self.waits = true;
         self.tell_systemd("STOPPING=1\n");
     }
 
     fn tell_starter(&mut self, line: &str) {
-        if let Some(mut ready) = self.ready.take() {
+        if let Some(ready) = self.ready.as_mut().filter(|_| !self.waits) {
             // A starter that has gone does not need it.
             let _ = ready.write_all(line.as_bytes());
         }
@@ -73,18 +78,26 @@ impl Announcement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use std::io::Read;
+    use std::os::fd::AsFd;
 
     #[test]
     fn a_starter_hears_one_line() {
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
         let mut announcement = Announcement {
             ready: Some(write.into()),
+            waits: false,
             background: true,
             systemd: None,
         };
         announcement.ending("no X server:\nlast words");
-        announcement.ready(7);
+        announcement.ending("again");
+        // The end of the file is the end of the attempt.
+        let mut fds = [PollFd::new(read.as_fd(), PollFlags::POLLIN)];
+        assert_eq!(poll(&mut fds, PollTimeout::ZERO), Ok(1));
+        assert_eq!(fds[0].revents(), Some(PollFlags::POLLIN));
+        drop(announcement);
         let mut text = String::new();
         File::from(read).read_to_string(&mut text).unwrap();
         assert_eq!(text, "failed no X server: last words\n");
@@ -96,6 +109,7 @@ mod tests {
         let systemd = Some(File::from(OwnedFd::from(ours)));
         let mut announcement = Announcement {
             ready: None,
+            waits: false,
             background: false,
             systemd,
         };

@@ -23,14 +23,17 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{dup2_stderr, dup2_stdout, geteuid, getpid, setsid};
+use record::{Format, Level, Origin};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The X server gets this long after SIGTERM.
 const X_GRACE: Duration = Duration::from_secs(3);
@@ -38,6 +41,8 @@ const X_GRACE: Duration = Duration::from_secs(3);
 const X_PATIENCE: Duration = Duration::from_secs(5);
 /// Longest reason that a message may carry.
 const MAX_REASON: usize = 1024;
+/// Longest name of a program that a message may carry.
+const MAX_PROGRAM: usize = 64;
 
 type Supervisor = Channel<LauncherToSupervisor, SupervisorToLauncher>;
 
@@ -68,21 +73,18 @@ struct Launcher {
     running: BTreeMap<i32, CommandId>,
     left: Leftovers,
     ending: Option<Ending>,
-    /// Why, when the end was not asked for.
-    failure: Option<String>,
-    /// The log of a session that had run and ended by itself stays.
-    keep_log: bool,
+    /// The end was not asked for: the logs stay.
+    failed: bool,
     /// Processes of the session that were seen during the end.
     seen: BTreeSet<i32>,
 }
 
-/// Runs a session's launcher to its end.
-///
-/// # Errors
-/// One line for the person; the supervisor has been told the same.
-pub fn run(channel: OwnedFd, spec: LauncherSpec) -> Result<(), String> {
+/// Runs a session's launcher to its end. False if the session has failed: the supervisor has been
+/// told why, and the log.
+#[must_use]
+pub fn run(channel: OwnedFd, spec: LauncherSpec) -> bool {
     let mut channel = Supervisor::new(channel);
-    let display = spec.display;
+    let (display, format) = (spec.display, format(&spec));
     match Launcher::prepare(spec) {
         Ok(mut launcher) => {
             launcher.supervisor = Some(channel);
@@ -91,21 +93,40 @@ pub fn run(channel: OwnedFd, spec: LauncherSpec) -> Result<(), String> {
         }
         Err(reason) => {
             let failed = LauncherToSupervisor::Failed {
-                reason: shorten(&reason),
+                reason: shorten(&reason, MAX_REASON),
             };
             x_server::give_up_display(display);
             // If the supervisor is gone too, the caller's message is all there is.
             let _ = channel.send(&failed, vec![]);
-            Err(reason)
+            eprint!("{}", record(format, Level::Error, &reason));
+            false
         }
     }
 }
 
+fn format(spec: &LauncherSpec) -> Format {
+    match spec.log_json {
+        true => Format::Json,
+        false => Format::Human,
+    }
+}
+
+/// A record of this process's.
+pub fn record(format: Format, level: Level, text: &str) -> String {
+    let origin = Origin {
+        role: "launcher",
+        pid: getpid().as_raw(),
+        connection: None,
+    };
+    let time = SystemTime::now().duration_since(UNIX_EPOCH);
+    format.record(time.unwrap_or_default(), level, origin, text.as_bytes())
+}
+
 /// One line of bounded length.
-fn shorten(reason: &str) -> String {
-    let mut reason = reason.replace(['\n', '\r'], " ");
-    reason.truncate(reason.floor_char_boundary(MAX_REASON));
-    reason
+fn shorten(text: &str, max: usize) -> String {
+    let mut text = text.replace(['\n', '\r'], " ");
+    text.truncate(text.floor_char_boundary(max));
+    text
 }
 
 /// Blocked and read from a descriptor: children, and requests to end.
@@ -192,6 +213,7 @@ impl Launcher {
             mark,
             user: spec.user.clone(),
             xauthority: spec.xauthority.clone(),
+            xauthority_was_empty: false,
             files: spec.remove_at_end.clone(),
         };
         left.save(&dir)
@@ -210,8 +232,7 @@ impl Launcher {
             running: BTreeMap::new(),
             left,
             ending: None,
-            failure: None,
-            keep_log: false,
+            failed: false,
             seen: BTreeSet::new(),
             spec,
         })
@@ -251,12 +272,20 @@ impl Launcher {
             let merged = as_user(self.user(), || {
                 xauthority::merge(file, display, &self.cookie)
             });
+            let saved = merged.and_then(|empty| match empty {
+                true => {
+                    self.left.xauthority_was_empty = true;
+                    self.left.save(&self.spec.session_dir)
+                }
+                false => Ok(()),
+            });
             // A convenience for the person's own programs; the session works without.
-            if let Err(error) = merged {
-                self.note(&format!(
+            if let Err(error) = saved {
+                let text = format!(
                     "the cookie could not be put into {}: {error}",
                     file.display()
-                ));
+                );
+                self.note(Level::Warn, &text);
             }
         }
         self.tell(
@@ -268,9 +297,10 @@ impl Launcher {
         );
     }
 
-    /// A line of ours in the session's log.
-    fn note(&mut self, line: &str) {
-        let _ = writeln!(self.log, "bulkhead-launcher: {line}");
+    /// A record of ours in the session's log.
+    fn note(&mut self, level: Level, text: &str) {
+        let record = record(format(&self.spec), level, text);
+        let _ = self.log.write_all(record.as_bytes());
     }
 
     fn tell(&mut self, message: &LauncherToSupervisor, fds: Vec<OwnedFd>) {
@@ -283,15 +313,21 @@ impl Launcher {
 
     /// The session cannot go on: says so and cleans up.
     fn fail(&mut self, reason: String) {
-        let reason = shorten(&reason);
-        self.note(&reason);
+        let log = self.spec.session_dir.join(LOG);
+        let reason = format!(
+            "{} (log: {})",
+            shorten(&reason, MAX_REASON / 2),
+            log.display()
+        );
+        let reason = shorten(&reason, MAX_REASON);
+        self.note(Level::Error, &reason);
         self.tell(
             &LauncherToSupervisor::Failed {
                 reason: reason.clone(),
             },
             vec![],
         );
-        self.failure.get_or_insert(reason);
+        self.failed = true;
         self.end();
     }
 
@@ -304,17 +340,23 @@ impl Launcher {
         }
     }
 
-    fn run(mut self) -> Result<(), String> {
+    fn run(mut self) -> bool {
         loop {
             self.step_end();
             if matches!(self.ending, Some(Ending::Done)) {
                 break;
             }
-            self.wait().map_err(|error| format!("poll: {error}"))?;
+            if let Err(error) = self.wait() {
+                self.note(Level::Error, &format!("cannot wait for events: {error}"));
+                return false;
+            }
         }
-        self.left.clean(&self.spec.session_dir, self.keep_log);
+        let logs = [Some(LOG), self.spec.log_name.as_deref()];
+        let logs: Vec<&str> = logs.into_iter().flatten().collect();
+        let kept = if self.failed { &logs[..] } else { &[] };
+        self.left.clean(&self.spec.session_dir, kept);
         self.tell(&LauncherToSupervisor::Stopped, vec![]);
-        self.failure.map_or(Ok(()), Err)
+        !self.failed
     }
 
     fn timeout(&self) -> PollTimeout {
@@ -397,8 +439,9 @@ impl Launcher {
         let words = words.map(|words| format!(": {words}")).unwrap_or_default();
         if was_ready {
             self.tell(&LauncherToSupervisor::XEnded { status }, vec![]);
-            self.keep_log = true;
-            self.failure = Some(format!("the X server ended with status {status}{words}"));
+            self.failed = true;
+            let text = format!("the X server has ended with status {status}{words}");
+            self.note(Level::Error, &text);
             self.end();
         } else {
             self.fail(format!(
@@ -417,11 +460,21 @@ impl Launcher {
         self.running.values().any(|command| self.is_child(*command))
     }
 
+    /// What a command is called in the log: its program without the directories.
+    fn program(&self, command: CommandId) -> String {
+        let argv = self.spec.command(command).map(|command| &command.argv);
+        let program = argv.and_then(|argv| argv.first());
+        let name = program.and_then(|program| program.rsplit('/').next());
+        shorten(name.unwrap_or_default(), MAX_PROGRAM)
+    }
+
     fn command_ended(&mut self, command: CommandId, status: i32) {
-        self.tell(
-            &LauncherToSupervisor::CommandEnded { command, status },
-            vec![],
-        );
+        let ended = LauncherToSupervisor::CommandEnded {
+            command,
+            program: self.program(command),
+            status,
+        };
+        self.tell(&ended, vec![]);
         if self.is_child(command) && !self.children_left() {
             self.tell(&LauncherToSupervisor::ChildrenEnded, vec![]);
         }
@@ -452,14 +505,15 @@ impl Launcher {
             }
         }
         for (pid, command) in self.running.clone() {
-            let pid = u32::try_from(pid).unwrap_or_default();
-            self.tell(
-                &LauncherToSupervisor::CommandStarted { command, pid },
-                vec![],
-            );
+            let started = LauncherToSupervisor::CommandStarted {
+                command,
+                program: self.program(command),
+                pid: u32::try_from(pid).unwrap_or_default(),
+            };
+            self.tell(&started, vec![]);
         }
         for (command, line, error) in failed {
-            self.note(&format!("cannot start `{line}`: {error}"));
+            self.note(Level::Error, &format!("cannot start `{line}`: {error}"));
             // As a shell says it: not found, or not to be executed.
             let status = if error.kind() == io::ErrorKind::NotFound {
                 127
@@ -482,11 +536,10 @@ impl Launcher {
             .stdin(Stdio::null())
             .stdout(self.log.try_clone()?)
             .stderr(self.log.try_clone()?);
-        if let Some(dir) = &self.spec.chdir {
-            // As login does for a user without a home; exec's own error would not name it.
-            command.current_dir(if dir.is_dir() { dir } else { Path::new("/") });
-        }
-        let child = processes::start(&mut command, self.spec.user.as_ref(), None, Signal::SIGHUP)?;
+        let dir = self.spec.chdir.as_deref().unwrap_or(Path::new("/"));
+        let dir = CString::new(dir.as_os_str().as_bytes())?;
+        let user = self.spec.user.as_ref();
+        let child = processes::start(&mut command, user, &dir, None, Signal::SIGHUP)?;
         i32::try_from(child.id()).map_err(io::Error::other)
     }
 
@@ -502,7 +555,8 @@ impl Launcher {
                 Err(error) => {
                     self.supervisor = None;
                     if error.is_violation() {
-                        self.note(&format!("the supervisor's channel is given up: {error}"));
+                        let text = format!("the supervisor's channel is given up: {error}");
+                        self.note(Level::Error, &text);
                     }
                     self.left_alone();
                 }
@@ -510,12 +564,13 @@ impl Launcher {
         }
     }
 
-    /// There is no supervisor any more: a start that failed leaves nothing; a session that lost
+    /// There is no supervisor any more: a start that failed leaves its log; a session that lost
     /// its supervisor waits for the next.
     fn left_alone(&mut self) {
         if self.commands_started {
             self.supervisor = None;
         } else {
+            self.failed = true;
             self.end();
         }
     }

@@ -43,6 +43,8 @@ pub struct Leftovers {
     pub user: Option<SessionUser>,
     /// The user's Xauthority file.
     pub xauthority: Option<PathBuf>,
+    /// That file was there and empty.
+    pub xauthority_was_empty: bool,
     /// Files outside of the session directory.
     pub files: Vec<MadeFile>,
 }
@@ -107,8 +109,9 @@ impl Leftovers {
         let Some(file) = &self.xauthority else { return };
         // The file is the user's; an end must not fail because of it.
         let _ = as_user(self.user(), || {
-            xauthority::read_session(&session_dir.join(XAUTHORITY))
-                .map_or(Ok(()), |cookie| xauthority::remove(file, &cookie))
+            xauthority::read_session(&session_dir.join(XAUTHORITY)).map_or(Ok(()), |cookie| {
+                xauthority::remove(file, &cookie, self.xauthority_was_empty)
+            })
         });
     }
 
@@ -140,14 +143,14 @@ impl Leftovers {
         let _ = fs::remove_file(session_dir.join(SERVER_SOCKET));
     }
 
-    /// Removes the session's files and directory. `keep_log` leaves the applications' output
-    /// for the person who wants to know why.
-    pub fn clean(&self, session_dir: &Path, keep_log: bool) {
+    /// Removes the session's files and directory, but the files of these names, for the person who
+    /// wants to know why. The display is given up last: until then nobody else can have the
+    /// directory.
+    pub fn clean(&self, session_dir: &Path, kept: &[&str]) {
         self.forget_cookie(session_dir);
-        self.remove_x_files();
         self.hide(session_dir);
         for entry in fs::read_dir(session_dir).into_iter().flatten().flatten() {
-            if keep_log && entry.file_name() == LOG {
+            if kept.iter().any(|name| entry.file_name() == **name) {
                 continue;
             }
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -158,6 +161,7 @@ impl Leftovers {
         }
         // Stays when something is kept in it.
         let _ = fs::remove_dir(session_dir);
+        self.remove_x_files();
     }
 }
 
@@ -186,7 +190,7 @@ pub fn clean_up_after_killed(session_dir: &Path) -> Before {
             && !left.launcher_lives()
         {
             marked::end(&left.mark, left.user());
-            left.clean(&dir, false);
+            left.clean(&dir, &[]);
         }
     }
     let Some(left) = Leftovers::load(session_dir) else {
@@ -212,7 +216,7 @@ pub fn clean_up(session_dir: &Path) -> Before {
         Some(left) if left.launcher_lives() => Before::Running(left.launcher.0),
         Some(left) => {
             marked::end(&left.mark, left.user());
-            left.clean(session_dir, false);
+            left.clean(session_dir, &[]);
             Before::Free
         }
         None => Before::Free,
@@ -236,6 +240,7 @@ mod tests {
             mark: "0123".into(),
             user: None,
             xauthority: Some(dir.join("Xauthority")),
+            xauthority_was_empty: false,
             files: files.to_vec(),
         }
     }
@@ -303,7 +308,7 @@ mod tests {
         fs::DirBuilder::new().mode(0o700).create(&fresh).unwrap();
         assert_eq!(clean_up_after_killed(&fresh), Before::Free);
         assert!(!dead.exists() && !killed.files[0].path.exists() && anew.exists());
-        assert_eq!(fs::read(killed.xauthority.unwrap()).unwrap(), b"");
+        assert!(!killed.xauthority.unwrap().exists());
         assert!(live.join(LOG).exists());
         assert_eq!(clean_up_after_killed(&live), Before::Running(me));
         assert_eq!(clean_up(&live), Before::Running(me));

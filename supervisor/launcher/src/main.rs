@@ -18,6 +18,7 @@ mod xauthority;
 
 use ipc::spec::{self, LauncherSpec};
 use leftovers::Before;
+use record::{Format, Level};
 use std::fs::File;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::Path;
@@ -38,16 +39,13 @@ fn main() -> ExitCode {
     let spec: LauncherSpec = match spec::read(&mut spec) {
         Ok(spec) => spec,
         Err(error) => {
-            eprintln!("bulkhead-launcher: descriptor 4 is not a specification: {error}");
+            let text = format!("descriptor 4 is not a specification: {error}");
+            eprint!("{}", launcher::record(Format::Json, Level::Error, &text));
             return ExitCode::from(2);
         }
     };
     match launcher::run(channel, spec) {
-        Ok(()) => ExitCode::SUCCESS,
-        // The supervisor has been told; this is for whoever reads the session's log.
-        Err(reason) => {
-            eprintln!("bulkhead-launcher: {reason}");
-            ExitCode::FAILURE
-        }
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
 }

@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -28,18 +29,21 @@ const LAST_SIGNAL: i32 = 64;
 
 /// Starts a program in its own process group, with nothing of ours: no descriptor above the
 /// three standard ones (but `keep`), default signal dispositions, an empty signal mask, the
-/// session's user. `death` is what it gets when the launcher is killed.
+/// session's user, in `dir` if that user may enter it. `death` is what it gets when the launcher
+/// is killed.
 ///
 /// # Errors
 /// What fork and exec say; `NotFound` when there is no such program.
 pub fn start(
     command: &mut Command,
     user: Option<&SessionUser>,
+    dir: &CStr,
     keep: Option<i32>,
     death: Signal,
 ) -> io::Result<Child> {
     let groups: Vec<libc::gid_t> = user.map(|user| user.groups.clone()).unwrap_or_default();
     let ids = user.map(|user| (user.uid, user.gid));
+    let dir = dir.to_owned();
     command.process_group(0);
     let prepare = move || -> io::Result<()> {
         let check = |result: libc::c_int| match result {
@@ -67,6 +71,10 @@ pub fn start(
                 check(libc::setgroups(groups.len(), groups.as_ptr()))?;
                 check(libc::setresgid(gid, gid, gid))?;
                 check(libc::setresuid(uid, uid, uid))?;
+            }
+            // As login does for a user without a home; exec's own error would not name it.
+            if libc::chdir(dir.as_ptr()) != 0 {
+                check(libc::chdir(c"/".as_ptr()))?;
             }
             check(libc::prctl(libc::PR_SET_PDEATHSIG, death as libc::c_int))?;
             // Marked, not closed: std still has to report whether exec worked.
@@ -236,8 +244,14 @@ mod tests {
 
     #[test]
     fn a_child_is_found_below_us_and_its_status_is_told() {
-        let mut sleeper =
-            start(Command::new("sleep").arg("60"), None, None, Signal::SIGHUP).unwrap();
+        let mut sleeper = start(
+            Command::new("sleep").arg("60"),
+            None,
+            c"/",
+            None,
+            Signal::SIGHUP,
+        )
+        .unwrap();
         let pid = i32::try_from(sleeper.id()).unwrap();
         assert!(descendants().contains(&pid));
         assert!(start_time(pid).is_some());
@@ -253,6 +267,7 @@ mod tests {
         let error = start(
             &mut Command::new("/nonexistent/program"),
             None,
+            c"/",
             None,
             Signal::SIGHUP,
         )

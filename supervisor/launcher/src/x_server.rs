@@ -93,6 +93,7 @@ pub fn start(
     let child = processes::start(
         &mut command,
         spec.user.as_ref(),
+        c"/",
         Some(write.as_raw_fd()),
         Signal::SIGTERM,
     )

@@ -191,7 +191,12 @@ impl Drop for Lock {
     }
 }
 
-fn update(path: &Path, change: impl FnOnce(&mut Vec<Entry>) -> bool) -> io::Result<()> {
+/// Changes the entries of a file, if `change` says so.
+fn update(
+    path: &Path,
+    remove_empty: bool,
+    change: impl FnOnce(&mut Vec<Entry>) -> bool,
+) -> io::Result<()> {
     let _lock = Lock::take(path)?;
     let mut bytes = Vec::new();
     // A link may be followed, but nothing is waited for.
@@ -215,6 +220,9 @@ fn update(path: &Path, change: impl FnOnce(&mut Vec<Entry>) -> bool) -> io::Resu
     }
     // A link that the user has made leads to the real file.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    if entries.is_empty() && remove_empty {
+        return fs::remove_file(&target);
+    }
     let new = with_suffix(&target, "-n");
     let _ = fs::remove_file(&new);
     let mut file = create_new(&new)?;
@@ -223,11 +231,12 @@ fn update(path: &Path, change: impl FnOnce(&mut Vec<Entry>) -> bool) -> io::Resu
     fs::rename(&new, &target)
 }
 
-/// Puts the session's cookie into the user's file, in place of older ones for that display.
+/// Puts the session's cookie into the user's file, in place of older ones for that display. True
+/// if the file was there and empty: then it is to be that again.
 ///
 /// # Errors
 /// What the file system says; another program holds the lock.
-pub fn merge(path: &Path, display: u32, cookie: &Cookie) -> io::Result<()> {
+pub fn merge(path: &Path, display: u32, cookie: &Cookie) -> io::Result<bool> {
     let host = nix::unistd::gethostname()?;
     let entry = Entry::cookie(
         FAMILY_LOCAL,
@@ -235,24 +244,29 @@ pub fn merge(path: &Path, display: u32, cookie: &Cookie) -> io::Result<()> {
         &display.to_string(),
         cookie,
     );
-    update(path, |entries| {
+    let existed = path.exists();
+    let mut empty = false;
+    update(path, false, |entries| {
+        empty = existed && entries.is_empty();
         entries.retain(|old| {
             (old.family, &old.address, &old.number) != (entry.family, &entry.address, &entry.number)
         });
         entries.push(entry);
         true
-    })
+    })?;
+    Ok(empty)
 }
 
-/// Takes the session's cookie out of the user's file.
+/// Takes the session's cookie out of the user's file. One in which nothing is left then goes,
+/// but with `keep_empty`.
 ///
 /// # Errors
 /// What the file system says; another program holds the lock.
-pub fn remove(path: &Path, cookie: &Cookie) -> io::Result<()> {
+pub fn remove(path: &Path, cookie: &Cookie, keep_empty: bool) -> io::Result<()> {
     if !path.exists() {
         return Ok(());
     }
-    update(path, |entries| {
+    update(path, !keep_empty, |entries| {
         let before = entries.len();
         entries.retain(|entry| entry.data != cookie);
         entries.len() != before
@@ -300,13 +314,31 @@ mod tests {
         let entries = parse(&fs::read(&file).unwrap());
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[1].data, [2; 16]);
-        remove(&file, &[2; 16]).unwrap();
+        remove(&file, &[2; 16], false).unwrap();
         assert_eq!(parse(&fs::read(&file).unwrap()), [other]);
         assert_eq!(
             fs::read_dir(dir.path()).unwrap().count(),
             1,
             "locks are left"
         );
+    }
+
+    #[test]
+    fn an_empty_file_stays_only_where_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("Xauthority");
+        // Made for two sessions, of which the one that made it ends first.
+        let keep = [1, 2].map(|byte| merge(&file, byte.into(), &[byte; 16]).unwrap());
+        assert_eq!(keep, [false, false]);
+        remove(&file, &[1; 16], keep[0]).unwrap();
+        assert_eq!(parse(&fs::read(&file).unwrap()).len(), 1);
+        remove(&file, &[2; 16], keep[1]).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+
+        fs::write(&file, "").unwrap();
+        let keep = merge(&file, 1, &[1; 16]).unwrap();
+        remove(&file, &[1; 16], keep).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"");
     }
 
     #[test]

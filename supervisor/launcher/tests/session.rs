@@ -59,6 +59,8 @@ fn spec_for(dir: &Path, display: u32, commands: Vec<CommandSpec>) -> LauncherSpe
         session_dir,
         remove_at_end: vec![socket_beside(dir)],
         xauthority: Some(dir.join("Xauthority")),
+        log_name: Some("own.log".into()),
+        log_json: true,
     }
 }
 
@@ -169,6 +171,16 @@ impl Session {
         })
     }
 
+    /// What is in the session directory.
+    fn logs(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path("session")).unwrap().flatten();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
     fn stop(mut self) {
         self.ask(Ask::Stop);
         let mut stopped = false;
@@ -270,14 +282,18 @@ fn a_session_starts_its_commands_clean_and_leaves_nothing_behind() {
     let mut started = 0;
     loop {
         match session.told().unwrap().0 {
-            Told::CommandEnded { command, status } => ended.push((command, status)),
+            Told::CommandEnded {
+                command,
+                program,
+                status,
+            } => ended.push((command, program, status)),
             Told::CommandStarted { .. } => started += 1,
             Told::ChildrenEnded => break,
             other => panic!("{other:?}"),
         }
     }
     assert_eq!(started, 3);
-    assert!(ended.contains(&(CommandId(1), 3)), "{ended:?}");
+    assert!(ended.contains(&(CommandId(1), "sh".into(), 3)), "{ended:?}");
 
     session.ask(Ask::OpenDisplay);
     let fds = loop {
@@ -287,6 +303,7 @@ fn a_session_starts_its_commands_clean_and_leaves_nothing_behind() {
                 Told::CommandEnded {
                     command: CommandId(2),
                     status: 127,
+                    ..
                 },
                 _,
             ) => {}
@@ -412,7 +429,7 @@ fn a_lost_supervisor_is_replaced_and_only_then() {
 }
 
 #[test]
-fn failures_are_one_line_each_and_leave_nothing() {
+fn failures_are_one_line_each_and_leave_the_log_that_they_name() {
     let dir = tempfile::tempdir().unwrap();
     let mut spec = spec_for(dir.path(), free_display(), vec![]);
     spec.xvfb = vec!["no-such-x-server".into()];
@@ -424,12 +441,26 @@ fn failures_are_one_line_each_and_leave_nothing() {
         reason.contains("no-such-x-server") && reason.contains("--xvfb="),
         "{reason}"
     );
+    let log = session.path("session/server.log");
+    assert!(
+        reason.ends_with(&format!(" (log: {})", log.display())),
+        "{reason}"
+    );
     while session.told().is_some() {}
     assert!(!session.child.wait().unwrap().success());
-    assert!(!session.path("session").exists());
+    assert_eq!(session.logs(), ["server.log"]);
+    let record = fs::read_to_string(&log).unwrap();
+    let launcher = session.child.id();
+    let stamp = format!("\"level\":\"error\",\"role\":\"launcher\",\"pid\":{launcher},\"message\"");
+    assert!(
+        record.contains(&stamp) && record.lines().count() == 1,
+        "{record}"
+    );
 
     let dir = tempfile::tempdir().unwrap();
     let mut spec = spec_for(dir.path(), free_display(), vec![]);
+    fs::write(dir.path().join("session/own.log"), "").unwrap();
+    fs::write(dir.path().join("session/socket"), "").unwrap();
     spec.xvfb = ["sh", "-c", "echo first; echo last words >&2; exit 5"]
         .map(str::to_owned)
         .to_vec();
@@ -438,6 +469,8 @@ fn failures_are_one_line_each_and_leave_nothing() {
         panic!()
     };
     assert!(reason.contains("status 5: last words"), "{reason}");
+    while session.told().is_some() {}
+    assert_eq!(session.logs(), ["own.log", "server.log"]);
 
     // A display that is in use.
     let mut other = start(vec![]);
@@ -456,19 +489,19 @@ fn failures_are_one_line_each_and_leave_nothing() {
 }
 
 #[test]
-fn a_start_whose_supervisor_fails_leaves_nothing() {
+fn a_start_whose_supervisor_fails_leaves_its_log() {
     let mut session = start(vec![command("exec sleep 1000", false)]);
     session.ready();
     session.channel = Channel::new(ipc::channel::socketpair().unwrap().0);
-    assert!(session.child.wait().unwrap().success());
-    assert!(!session.path("session").exists());
+    assert!(!session.child.wait().unwrap().success());
+    assert_eq!(session.logs(), ["server.log"]);
 
     let mut session = start(vec![command("exec sleep 1000", false)]);
     session.ready();
     session.ask(Ask::Leave);
     assert_eq!(session.told().unwrap().0, Told::Stopped);
-    assert!(session.child.wait().unwrap().success());
-    assert!(!session.path("session").exists());
+    assert!(!session.child.wait().unwrap().success());
+    assert_eq!(session.logs(), ["server.log"]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Records of `tracing` as lines on descriptor 2: `LEVEL message key=value …`.
+//! Records of `tracing` as lines on descriptor 2: `LEVEL message key=value …`, or, where a process
+//! that is for all connections speaks of one, `LEVEL connection=N message key=value …`.
 //!
 //! The supervisor reads the other end of that pipe and stamps role, process and connection by the
 //! pipe, not by what is written. Here, a line is at most [`MAX_LINE`] bytes (so that the kernel
@@ -109,21 +110,43 @@ impl Write for Escaped<'_> {
     }
 }
 
-/// Puts an event's fields into a line: first the message, then `key=value`.
+/// The parts of a line, in order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The field `connection`.
+    Connection,
+    /// The message.
+    Message,
+    /// All others, as `key=value`.
+    Others,
+}
+
+impl Part {
+    fn of(field: &Field) -> Self {
+        match field.name() {
+            "connection" => Self::Connection,
+            "message" => Self::Message,
+            _ => Self::Others,
+        }
+    }
+}
+
+/// Puts one part of an event's fields into a line.
 struct Fields<'line> {
     line: &'line mut Line,
-    message: bool,
+    part: Part,
 }
 
 impl Fields<'_> {
     fn put(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         // Nothing here fails: a line that is too long is cut.
-        let _ = match (field.name() == "message", self.message) {
-            (true, true) => {
+        let _ = match self.part {
+            part if part != Part::of(field) => Ok(()),
+            Part::Message => {
                 self.line.push(" ");
                 self.line.escaped().write_fmt(value)
             }
-            (false, false) => {
+            Part::Connection | Part::Others => {
                 self.line.push(" ");
                 self.line.push(field.name());
                 self.line.push("=\"");
@@ -133,12 +156,11 @@ impl Fields<'_> {
                 self.line.push("\"");
                 result
             }
-            _ => Ok(()),
         };
     }
 
     fn number(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        if !self.message {
+        if self.part == Part::of(field) {
             self.line.push(" ");
             self.line.push(field.name());
             self.line.push("=");
@@ -168,11 +190,9 @@ impl Visit for Fields<'_> {
 fn line_of(event: &Event<'_>) -> Line {
     let mut line = Line::new();
     line.push(event.metadata().level().as_str());
-    for message in [true, false] {
-        event.record(&mut Fields {
-            line: &mut line,
-            message,
-        });
+    for part in [Part::Connection, Part::Message, Part::Others] {
+        let line = &mut line;
+        event.record(&mut Fields { line, part });
     }
     line
 }
@@ -264,12 +284,14 @@ mod tests {
         let got = lines(|| {
             tracing::info!(window, title, up = true, "moved\r\nERROR x");
             tracing::warn!(error = %"no such file", "failed");
+            tracing::info!(user = "ann", connection = 3_u64, "accepted");
         });
         assert_eq!(
             got,
             [
                 "INFO moved\\r\\nERROR x window=7 title=\"a \\\"title\\\"\\n\\u{1b}[31mPANIC \\u{202e}\\\\\" up=true\n",
                 "WARN failed error=\"no such file\"\n",
+                "INFO connection=3 accepted user=\"ann\"\n",
             ]
         );
     }

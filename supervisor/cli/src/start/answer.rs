@@ -10,23 +10,26 @@ use std::path::Path;
 /// Waits for the line that says what became of the start.
 pub fn wait(pipe: OwnedFd, log: Option<&File>, path: &Path, hint: &str) -> Result<()> {
     let mut line = String::new();
-    let _ = BufReader::new(File::from(pipe))
-        .take(4096)
-        .read_line(&mut line);
+    let mut pipe = BufReader::new(File::from(pipe));
+    let _ = pipe.by_ref().take(4096).read_line(&mut line);
     let line = one_line(line.trim());
     if let Some(display) = line.strip_prefix("ready ") {
         println!("session {display} is ready; attach with: {hint}");
         return Ok(());
     }
+    // The attempt is over when nobody holds the other end any more: then it can be made again.
+    let _ = std::io::copy(&mut pipe, &mut std::io::sink());
     let why = line
         .strip_prefix("failed ")
         .map(str::to_owned)
         .or_else(|| log.and_then(last_line))
         .unwrap_or_else(|| "nothing was logged".into());
-    Err(Error::new(format!(
-        "the session did not start: {why} (log: {})",
-        path.display()
-    )))
+    // The launcher names its own, and one of an attempt that never came so far is removed.
+    let log = match why.contains("(log: ") || !path.exists() {
+        true => String::new(),
+        false => format!(" (log: {})", path.display()),
+    };
+    Err(Error::new(format!("the session did not start: {why}{log}")))
 }
 
 /// The last line of a log, or of its last JSON record the message.

@@ -105,6 +105,7 @@ pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
         );
     }
     let hint = attach_hint(&claim, &plan.places, &opened);
+    let claim_dir = claim.dir.clone();
     // Opened now: when the start fails, the log may be removed before it is read.
     // By descriptor: the path may mean another file by now.
     let log_reader = log
@@ -139,6 +140,11 @@ pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
         opened,
         Output {
             log,
+            log_name: log_path
+                .strip_prefix(&claim_dir)
+                .ok()
+                .and_then(|name| name.to_str())
+                .map(str::to_owned),
             session_log,
             ready,
             hint,
@@ -150,6 +156,8 @@ pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
 /// Where lines go.
 struct Output {
     log: Option<OwnedFd>,
+    /// Its name, where it is in the session directory.
+    log_name: Option<String>,
     session_log: OwnedFd,
     ready: Option<OwnedFd>,
     hint: String,
@@ -259,6 +267,8 @@ fn hand_over(
         let mut spec = plan.launcher;
         spec.display = display;
         spec.session_dir.clone_from(&claim.dir);
+        spec.log_name = output.log_name;
+        spec.log_json = supervisor.log_json;
         let table = vec![channel, encoded(&spec)?];
         Program::new(
             &path(Role::Launcher)?,

@@ -13,7 +13,7 @@ use crate::secrets;
 use crate::session::{self, Owner};
 use ipc::spec::LauncherSpec;
 use policy::Role;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the service manager tells the supervisor, and nobody else.
 const SERVICE_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM"];
@@ -29,6 +29,25 @@ pub struct Plan {
     pub executables: Vec<(Role, PathBuf)>,
     pub service: Vec<(String, String)>,
     pub cwd: PathBuf,
+}
+
+/// Whether the commands can be started in a directory: with the rights that they will have.
+fn enter(dir: &Path, owner: &Owner) -> Result<()> {
+    let entered = files::as_user(owner.ids(), || dir.join(".").metadata());
+    entered.map(drop).map_err(|error| {
+        let whose = match owner.switch {
+            Some(_) => format!(
+                " (with the rights of {}, whose session it is)",
+                owner.user.name
+            ),
+            None => String::new(),
+        };
+        Error::new(format!(
+            "--chdir={}: {}{whose}",
+            dir.display(),
+            reason(&error)
+        ))
+    })
 }
 
 impl Plan {
@@ -63,12 +82,7 @@ impl Plan {
             (Some(dir), _) => {
                 let dir = places::expand(dir, &owner.user.home);
                 let dir = cwd.join(&dir);
-                if !dir.is_dir() {
-                    return Err(Error::new(format!(
-                        "--chdir={}: is not a directory",
-                        dir.display()
-                    )));
-                }
+                enter(&dir, &owner)?;
                 dir
             }
             (None, Some(_)) => owner.user.home.clone(),
@@ -95,7 +109,7 @@ impl Plan {
         let secrets = open_secrets(&chains, &owner)?;
         secrets::scrub(&variables);
         let xauthority = match inherited.iter().find(|(name, _)| name == "XAUTHORITY") {
-            Some((_, path)) if owner.switch.is_none() && !path.is_empty() => PathBuf::from(path),
+            Some((_, path)) if owner.switch.is_none() && !path.is_empty() => cwd.join(path),
             _ => owner.user.home.join(".Xauthority"),
         };
         let service = inherited
@@ -103,9 +117,11 @@ impl Plan {
             .filter(|(name, _)| SERVICE_VARIABLES.contains(&name.as_str()))
             .collect();
         let launcher = LauncherSpec {
-            // These two are known when the display is claimed.
+            // These are known when the display is claimed and the log is open.
             display: 0,
             session_dir: PathBuf::new(),
+            log_name: None,
+            log_json: true,
             xvfb,
             commands,
             env,

@@ -7,10 +7,9 @@
 
 mod journal;
 mod pipe;
-mod record;
 
+pub use ::record::{Format, Level, Origin};
 pub use pipe::Pipe;
-pub use record::{Format, Level, Origin};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};

@@ -1,10 +1,10 @@
 //! What a worker writes: lines on a pipe. Who wrote is known by the pipe, not by what is written,
 //! and each worker may only write so much.
 
-use super::record::printable;
 use super::{Level, Log, Origin};
 use crate::rate::Bucket;
 use nix::errno::Errno;
+use record::printable;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
@@ -95,6 +95,11 @@ impl Pipe {
             return;
         }
         let (level, text) = level_of(&line);
+        let (connection, text) = connection_of(self.origin, text);
+        let origin = Origin {
+            connection,
+            ..self.origin
+        };
         if line.starts_with(b"PANIC ") {
             self.panic = Some(printable(text));
         }
@@ -107,7 +112,22 @@ impl Pipe {
             let note = format!("{suppressed} records were suppressed: too many");
             log.record(Level::Warn, self.origin, note.as_bytes());
         }
-        log.record(level, self.origin, text);
+        log.record(level, origin, text);
+    }
+}
+
+/// The connection that a record is about, and the rest: the one that its process is for. A
+/// process that is for all of them says it, first thing after the level.
+fn connection_of(origin: Origin, text: &[u8]) -> (Option<u64>, &[u8]) {
+    let said = || {
+        let rest = text.strip_prefix(b"connection=")?;
+        let end = rest.iter().position(|byte| *byte == b' ')?;
+        let number = str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
+        Some((Some(number), &rest[end + 1..]))
+    };
+    match origin.connection {
+        Some(_) => (origin.connection, text),
+        None => said().unwrap_or((None, text)),
     }
 }
 
@@ -161,6 +181,27 @@ mod tests {
         assert_eq!(suppressed_after(start), 1000 - u64::from(BURST));
         let later = start + Duration::from_secs(1);
         assert_eq!(suppressed_after(later), 1000 - u64::from(PER_SECOND));
+    }
+
+    #[test]
+    fn the_connection_is_the_processes_or_what_it_says_first() {
+        let all = Origin {
+            connection: None,
+            ..ORIGIN
+        };
+        let said = b"connection=12 refused";
+        assert_eq!(connection_of(all, said), (Some(12), b"refused".as_slice()));
+        assert_eq!(connection_of(ORIGIN, said), (Some(3), said.as_slice()));
+        for text in [
+            b"refused connection=12 ".as_slice(),
+            b"connection=x refused",
+            b"connection=-1 refused",
+            b"connection=99999999999999999999 refused",
+            b"connection=12",
+            b"",
+        ] {
+            assert_eq!(connection_of(all, text), (None, text));
+        }
     }
 
     #[test]

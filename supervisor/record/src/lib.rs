@@ -1,5 +1,7 @@
-//! A record: who says what, and the line that it becomes. Everything that is not a printable
-//! character is escaped here, once.
+//! A record of the log: who says what, and the line that it becomes. Everything that is not a
+//! printable character is escaped here, once.
+
+#![forbid(unsafe_code)]
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -112,6 +114,7 @@ pub enum Format {
 }
 
 /// Text that is printable and not too long.
+#[must_use]
 pub fn printable(text: &[u8]) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     escape(text, &mut out, MAX_TEXT);
@@ -119,7 +122,8 @@ pub fn printable(text: &[u8]) -> String {
 }
 
 impl Format {
-    /// A record as it is written.
+    /// A record as it is written; `time` is since 1970.
+    #[must_use]
     pub fn record(self, time: Duration, level: Level, origin: Origin, text: &[u8]) -> String {
         let Origin {
             role,
