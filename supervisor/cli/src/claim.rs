@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result, reason};
 use crate::listen::{State, probe};
-use crate::places::{LAUNCHER_SOCKET, PID_FILE, Places, RECORD, SOCKET, X11, ensure};
+use crate::places::{LAUNCHER_SOCKET, PID_FILE, Places, RECORD, SOCKET, X11};
 use crate::start::open_path;
 use crate::undo::Undo;
 use crate::users;
@@ -192,7 +192,7 @@ pub fn claim(wanted: Option<u32>, user: u32, places: &Places, undo: &mut Undo) -
     } else {
         0o700
     };
-    undo.directories(ensure(&places.sessions, mode)?);
+    undo.directories(places.ensure(&places.sessions, mode)?);
     if let Some(display) = wanted {
         return claim_this(display, user, places, undo);
     }
@@ -346,6 +346,7 @@ mod tests {
             stock: Vec::new(),
             hostname: "box".into(),
             home: dir.to_path_buf(),
+            named: Vec::new(),
         }
     }
 

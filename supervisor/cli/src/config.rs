@@ -27,17 +27,63 @@ pub fn files(home: Option<&Path>) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Adds to what the command line says what the files say.
+/// Where what a file says is: option, and file and line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins(Vec<(String, String)>);
+
+impl Origins {
+    /// The error of an option, which it begins with, with the place where that was said.
+    #[must_use]
+    pub fn explain(&self, error: Error) -> Error {
+        let message = error.to_string();
+        let option = message.strip_prefix("--").map(|rest| {
+            let name = |c: char| c.is_ascii_lowercase() || c == '-';
+            rest.split(|c| !name(c)).next().unwrap_or_default()
+        });
+        match self
+            .0
+            .iter()
+            .find(|(known, _)| Some(known.as_str()) == option)
+        {
+            Some((_, place)) => error.at(place),
+            None => error,
+        }
+    }
+}
+
+/// Adds to what the command line says what the files say, and tells what is from where.
 ///
 /// # Errors
 /// A file that cannot be read or is wrong, with the line.
-pub fn complete(mut args: StartArgs, files: &[PathBuf]) -> Result<StartArgs> {
+pub fn complete(mut args: StartArgs, files: &[PathBuf]) -> Result<(StartArgs, Origins)> {
+    let mut origins = Origins::default();
     for path in files {
-        if let Some(text) = read(path)? {
-            args = or(args, parse(&text, &path.display().to_string())?);
+        let Some(text) = read(path)? else { continue };
+        for Entry {
+            option,
+            place,
+            said,
+        } in parse(&text, &path.display().to_string())?
+        {
+            let with = or(args.clone(), said);
+            if with != args {
+                origins.0.push((option, place));
+            }
+            args = with;
         }
     }
-    Ok(args)
+    Ok((args, origins))
+}
+
+/// What one key of a file says.
+#[derive(Debug)]
+pub struct Entry {
+    /// The key.
+    pub option: String,
+    /// File and line.
+    pub place: String,
+    /// The option, and nothing else.
+    pub said: StartArgs,
 }
 
 fn read(path: &Path) -> Result<Option<String>> {
@@ -79,48 +125,72 @@ fn read(path: &Path) -> Result<Option<String>> {
 ///
 /// # Errors
 /// What is wrong, with `name` and the line.
-pub fn parse(text: &str, name: &str) -> Result<StartArgs> {
+pub fn parse(text: &str, name: &str) -> Result<Vec<Entry>> {
     let line = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
     let table = DeTable::parse(text).map_err(|error| {
         let place = error.span().map_or(1, |span| line(span.start));
         Error::usage(format!("{name}:{place}: {}", error.message()))
     })?;
     let command = Cli::command();
-    let known: Vec<&str> = command
+    let known: Vec<&clap::Arg> = command
         .find_subcommand("seamless")
         .into_iter()
         .flat_map(clap::Command::get_arguments)
-        .filter_map(clap::Arg::get_long)
         .collect();
-    let mut entries: Vec<_> = table.get_ref().iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    let mut args = StartArgs::default();
-    for (key, value) in entries {
+    let mut keys: Vec<_> = table.get_ref().iter().collect();
+    keys.sort_by_key(|(key, _)| key.span().start);
+    let mut entries = Vec::new();
+    for (key, value) in keys {
         let place = format!("{name}:{}", line(key.span().start));
         let option = key.get_ref().as_ref();
-        let values =
-            values(value.get_ref()).map_err(|error| error.at(format!("{place}: {option}")))?;
-        if !known.contains(&option) {
+        let at = |error: Error| error.at(&place);
+        let values = values(value.get_ref()).map_err(|error| at(error.at(option)))?;
+        let found = known.iter().find(|arg| arg.get_long() == Some(option));
+        let Some(arg) = found else {
             let mut off = false;
             for value in &values {
-                off =
-                    names::missing_option(option, Some(value)).map_err(|error| error.at(&place))?;
+                off = names::missing_option(option, Some(value)).map_err(at)?;
             }
             if off {
                 continue;
             }
-            return Err(Error::usage(format!(
-                "{place}: there is no option `{option}`"
-            )));
+            return Err(at(unknown(option, &known)));
+        };
+        if values.len() > 1 && !matches!(arg.get_action(), clap::ArgAction::Append) {
+            return Err(at(Error::usage(format!(
+                "{option}: takes one value, not a list"
+            ))));
         }
         let mut line = vec!["bulkhead".to_owned(), "seamless".to_owned()];
         line.extend(values.iter().map(|value| format!("--{option}={value}")));
-        match parse_only(&line).map_err(|error| error.at(&place))?.command {
-            Command::Seamless(one) => args = or(args, *one),
-            _ => return Err(Error::usage(format!("{place}: not an option of a session"))),
+        if let Command::Seamless(said) = parse_only(&line).map_err(at)?.command {
+            entries.push(Entry {
+                option: option.to_owned(),
+                place,
+                said: *said,
+            });
         }
     }
-    Ok(args)
+    Ok(entries)
+}
+
+/// What to say of a key that is none: the option that begins or ends like it is probably meant.
+fn unknown(key: &str, known: &[&clap::Arg]) -> Error {
+    let names = known.iter().filter_map(|arg| arg.get_long());
+    let alike = |name: &&str| {
+        let both = name.bytes().zip(key.bytes());
+        let start = both.take_while(|(one, other)| one == other).count();
+        let both = name.bytes().rev().zip(key.bytes().rev());
+        let end = both.take_while(|(one, other)| one == other).count();
+        start + end + 2 >= name.len().max(key.len())
+    };
+    let meant = names.clone().find(alike);
+    Error::usage(format!(
+        "there is no option `{key}`{}; keys are the options of `bulkhead seamless --help` without the dashes",
+        meant
+            .map(|name| format!("; did you mean `{name}`?"))
+            .unwrap_or_default()
+    ))
 }
 
 fn values(value: &DeValue<'_>) -> Result<Vec<String>> {
@@ -140,7 +210,7 @@ fn values(value: &DeValue<'_>) -> Result<Vec<String>> {
         DeValue::Integer(number) if number.radix() == 10 => vec![number.as_str().to_owned()],
         other => {
             return Err(Error::usage(format!(
-                "a {} is no option's value",
+                "this is of the type {}; write a text in quotes, a decimal number, true, false, or a list of these",
                 other.type_str()
             )));
         }
@@ -196,7 +266,9 @@ mod tests {
     #[test]
     fn every_kind_of_value_is_read() {
         let text = "# comment\nstart = [\"xterm\", 'a b']\ndaemon = false\nmin-port = 80\nreadonly = \"on\"\nsandbox = \"best-effort\"\nmdns = false\n";
-        let args = parse(text, "f").unwrap();
+        let entries = parse(text, "f").unwrap();
+        let said = entries.into_iter().map(|entry| entry.said);
+        let args = said.fold(StartArgs::default(), or);
         assert_eq!(args.start, ["xterm", "a b"]);
         assert_eq!(
             (args.daemon, args.min_port, args.readonly),
@@ -210,7 +282,7 @@ mod tests {
         for (text, wanted) in [
             (
                 "start = \"x\"\nfrob = 1\n",
-                "f:2: there is no option `frob`",
+                "f:2: there is no option `frob`; keys are the options of",
             ),
             (
                 "\nclipboard = true\n",
@@ -220,12 +292,37 @@ mod tests {
                 "bind-ssl = \":1\"",
                 "f:1: --bind-ssl: this option of Xpra's is not built yet",
             ),
-            ("daemon = \"perhaps\"", "f:1: "),
-            ("min-port = 0x50", "f:1: min-port: a integer is no"),
-            ("min-port = 1.5", "is no option's value"),
-            ("[section]\nstart = 1", "f:1: section: a table is no"),
+            (
+                "daemon = \"perhaps\"",
+                "f:1: --daemon=perhaps: `perhaps` is neither yes nor no (nor on, off,",
+            ),
+            (
+                "min-port = \"abc\"",
+                "f:1: --min-port=abc: not a port: write a number from 0 to 65535",
+            ),
+            ("min-port = 70000", "f:1: --min-port=70000: not a port"),
+            (
+                "sandbox = \"off\"",
+                "f:1: --sandbox=off; write enforce or best-effort",
+            ),
+            (
+                "min-prot = 1",
+                "f:1: there is no option `min-prot`; did you mean `min-port`?",
+            ),
+            (
+                "min-port = 0x50",
+                "f:1: min-port: this is of the type integer; write a text in quotes, a decimal",
+            ),
+            ("min-port = 1.5", "f:1: min-port: this is of the type float"),
+            (
+                "[section]\nstart = 1",
+                "f:1: section: this is of the type table",
+            ),
             ("a = [[1]]", "a list in a list"),
-            ("daemon = [true, false]", "f:1: "),
+            (
+                "daemon = [true, false]",
+                "f:1: daemon: takes one value, not a list",
+            ),
             ("start = \n", "f:1: "),
             ("a = 1\na = 2", "f:2: "),
             ("display = 7", "there is no option `display`"),
@@ -247,12 +344,22 @@ mod tests {
             "start = \"c\"\nreadonly = false\nsession-name = \"s\"\n",
         )
         .unwrap();
-        let files = [user.clone(), system, dir.path().join("missing")];
+        let files = [user.clone(), system.clone(), dir.path().join("missing")];
         let typed = StartArgs {
             start: vec!["a".into()],
             ..StartArgs::default()
         };
-        let args = complete(typed, &files).unwrap();
+        let (args, origins) = complete(typed, &files).unwrap();
+        // The command line's own has no place in a file; of two files the first counts.
+        let at = |message: &str| origins.explain(Error::new(message)).to_string();
+        assert_eq!(at("--start=a: no"), "--start=a: no");
+        assert_eq!(
+            at("--readonly: no"),
+            format!("{}:2: --readonly: no", user.display())
+        );
+        let wanted = format!("{}:3: --session-name=s: no", system.display());
+        assert_eq!(at("--session-name=s: no"), wanted);
+        assert_eq!(at("--session: no"), "--session: no");
         assert_eq!(
             (args.start, args.readonly, args.session_name.as_deref()),
             (vec!["a".to_owned()], Some(true), Some("s"))

@@ -330,6 +330,7 @@ mod tests {
             stock: Vec::new(),
             hostname: "box".into(),
             home: dir.to_path_buf(),
+            named: Vec::new(),
         }
     }
 

@@ -76,8 +76,11 @@ fn run(args: Vec<std::ffi::OsString>) -> Result<ExitCode> {
     match &cli.command {
         Command::Seamless(args) => {
             let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
-            let args = config::complete(*args.clone(), &config::files(home.as_deref()))?;
-            start::run(&args, &typed).map(success)
+            let files = config::files(home.as_deref());
+            let (args, origins) = config::complete(*args.clone(), &files)?;
+            start::run(&args, &typed)
+                .map_err(|error| origins.explain(error))
+                .map(success)
         }
         Command::List(args) => {
             let mut sessions = find::sessions(&Places::find(&args.places)?);
@@ -149,6 +152,31 @@ pub fn parse_only(args: &[String]) -> Result<Cli> {
     Cli::try_parse_from(args).map_err(|error| usage_error(&error, args.get(1).map(String::as_str)))
 }
 
+/// `--OPTION=VALUE: WHY` for a value that an option does not take.
+fn invalid_value(error: &clap::Error) -> Option<String> {
+    if !matches!(
+        error.kind(),
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue
+    ) {
+        return None;
+    }
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let argument = text(ContextKind::InvalidArg)?;
+    let option = argument.split([' ', '=', '[']).next()?;
+    let why = std::error::Error::source(error).map(ToString::to_string);
+    match (option.starts_with("--"), why) {
+        (true, why) => {
+            let value = text(ContextKind::InvalidValue)?;
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            Some(format!("{option}={value}{why}"))
+        }
+        (false, why) => why,
+    }
+}
+
 /// One line of what clap says in several.
 pub(crate) fn usage_error(error: &clap::Error, command: Option<&str>) -> Error {
     let text = error.render().to_string();
@@ -167,6 +195,9 @@ pub(crate) fn usage_error(error: &clap::Error, command: Option<&str>) -> Error {
             .collect();
         message = format!("{message} {}", rest.join(" "));
     }
+    if let Some(said) = invalid_value(error) {
+        message = said;
+    }
     if let Some(ContextValue::Strings(names)) =
         error
             .get(ContextKind::SuggestedArg)
@@ -181,7 +212,7 @@ pub(crate) fn usage_error(error: &clap::Error, command: Option<&str>) -> Error {
     if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue)
         && !values.is_empty()
     {
-        message = format!("{message}; there are {}", values.join(", "));
+        message = format!("{message}; write {}", values.join(" or "));
     }
     let help = match command {
         Some(command)

@@ -80,7 +80,7 @@ const PLACE: &str = "Where it runs";
 const LOGS: &str = "Safety and logs";
 
 /// Options of `bulkhead seamless`. What is `None` or empty was not said.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Booleans are --X, --X=yes|no|on|off|true|false|1|0 or --no-X.
 The same names, without the dashes, are keys in /etc/bulkhead/bulkhead.toml and
@@ -138,7 +138,7 @@ pub struct StartArgs {
     #[arg(long, value_name = "HOST:PORT", help_heading = LISTEN)]
     pub bind_tcp: Vec<String>,
     /// Lowest port that may be used [default: 1024]
-    #[arg(long, value_name = "PORT", help_heading = LISTEN)]
+    #[arg(long, value_name = "PORT", help_heading = LISTEN, value_parser = port)]
     pub min_port: Option<u16>,
     /// Directory for the socket HOSTNAME-N of --bind=auto (may be repeated)
     #[arg(long, alias = "socket-dirs", value_name = "DIR", help_heading = LISTEN, value_hint = ValueHint::DirPath)]
@@ -179,7 +179,7 @@ pub struct StartArgs {
     pub gid: Option<String>,
     /// First of the 16 user ids of the workers (start as root only)
     /// [default: 1900000000 + 16 * display]
-    #[arg(long, value_name = "UID", help_heading = PLACE)]
+    #[arg(long, value_name = "UID", help_heading = PLACE, value_parser = user_id)]
     pub worker_uid_base: Option<u32>,
 
     /// enforce: every layer or no session; best-effort: do without what the kernel lacks, and
@@ -353,8 +353,20 @@ pub fn boolean(text: &str) -> Result<bool> {
     match text.to_ascii_lowercase().as_str() {
         "yes" | "on" | "true" | "1" => Ok(true),
         "no" | "off" | "false" | "0" => Ok(false),
-        _ => Err(Error::usage(format!("`{text}` is neither yes nor no"))),
+        _ => Err(Error::usage(format!(
+            "`{text}` is neither yes nor no (nor on, off, true, false, 1, 0)"
+        ))),
     }
+}
+
+fn port(text: &str) -> std::result::Result<u16, Error> {
+    text.parse()
+        .map_err(|_| Error::usage("not a port: write a number from 0 to 65535"))
+}
+
+fn user_id(text: &str) -> std::result::Result<u32, Error> {
+    text.parse()
+        .map_err(|_| Error::usage("not a user id: write a number from 1 to 4294967279"))
 }
 
 fn flag(text: &str) -> std::result::Result<bool, Error> {

@@ -34,6 +34,8 @@ pub struct Places {
     pub hostname: String,
     /// For `~`.
     pub home: PathBuf,
+    /// Options or variables that have named a directory of these, for errors.
+    pub named: Vec<(PathBuf, &'static str)>,
 }
 
 impl Places {
@@ -69,6 +71,16 @@ impl Places {
             true => vec![sessions.clone()],
             false => args.socket_dir.iter().map(expand).collect(),
         };
+        let mut named: Vec<(PathBuf, &str)> = Vec::new();
+        if args.sessions_dir.is_some() {
+            named.push((sessions.clone(), "--sessions-dir"));
+        }
+        if !args.socket_dir.is_empty() {
+            named.extend(sockets.iter().map(|dir| (dir.clone(), "--socket-dir")));
+        }
+        if std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|dir| own.starts_with(dir)) {
+            named.push((own.clone(), "XDG_RUNTIME_DIR"));
+        }
         let stock = vec![own, run, legacy];
         let mut searched = sockets.clone();
         for dir in std::iter::once(&sessions).chain(&stock) {
@@ -91,6 +103,19 @@ impl Places {
             stock,
             hostname: hostname()?,
             home,
+            named,
+        })
+    }
+
+    /// As [`ensure`], for one of these: an error names what has led there.
+    ///
+    /// # Errors
+    /// As [`ensure`].
+    pub fn ensure(&self, dir: &Path, mode: u32) -> Result<Vec<PathBuf>> {
+        let named = self.named.iter().find(|(known, _)| known == dir);
+        ensure(dir, mode).map_err(|error| match named {
+            Some((_, name)) => error.at(name),
+            None => error,
         })
     }
 

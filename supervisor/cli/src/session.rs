@@ -1,12 +1,14 @@
 //! What the X server and the user's commands get: who they are, their environment, their words.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, reason};
 use crate::options::StartArgs;
 use crate::secrets::is_secret_variable;
 use crate::syntax::words;
 use crate::users::{self, User};
 use files::Ids;
 use ipc::spec::{CommandSpec, SessionUser};
+use nix::unistd::AccessFlags;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The X server that is started when none is named: a screen that clients of any size fit on.
@@ -207,15 +209,36 @@ pub fn environment(
     Ok(env)
 }
 
-/// Finds a program as execvp(3) would.
-#[must_use]
-pub fn find_program(name: &str, env: &[(String, String)], cwd: &Path) -> Option<PathBuf> {
-    let runs = |path: &Path| {
-        path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
+/// Finds a program as execvp(3) would, that `user` (`None`: this process's) may execute.
+///
+/// # Errors
+/// There is none, and why.
+pub fn find_program(
+    name: &str,
+    env: &[(String, String)],
+    cwd: &Path,
+    user: Option<Ids>,
+) -> Result<PathBuf> {
+    let runs = |path: &Path| -> std::io::Result<()> {
+        files::as_user(user, || {
+            let meta = path.metadata()?;
+            nix::unistd::eaccess(path, AccessFlags::X_OK)?;
+            match meta.is_file() {
+                true => Ok(()),
+                false => Err(std::io::Error::other("is no file")),
+            }
+        })
     };
     if name.contains('/') {
         let path = cwd.join(name);
-        return runs(&path).then_some(path);
+        return runs(&path).map(|()| path).map_err(|error| {
+            let what = match error.kind() {
+                ErrorKind::PermissionDenied => "may not be executed (chmod +x, if it is a program)",
+                ErrorKind::NotFound => "there is no such program",
+                _ => return Error::new(format!("`{name}`: {}", reason(&error))),
+            };
+            Error::new(format!("`{name}`: {what}"))
+        });
     }
     let path = env
         .iter()
@@ -223,7 +246,8 @@ pub fn find_program(name: &str, env: &[(String, String)], cwd: &Path) -> Option<
         .map_or("", |(_, value)| value.as_str());
     std::env::split_paths(path)
         .map(|dir| cwd.join(dir).join(name))
-        .find(|path| runs(path))
+        .find(|path| runs(path).is_ok())
+        .ok_or_else(|| Error::new(format!("there is no program `{name}` in PATH ({path})")))
 }
 
 /// The commands of `--start` and `--start-child`.
@@ -234,6 +258,7 @@ pub fn commands(
     args: &StartArgs,
     env: &[(String, String)],
     cwd: &Path,
+    user: Option<Ids>,
 ) -> Result<Vec<CommandSpec>> {
     let start = args.start.iter().map(|text| ("start", text, false));
     let child = args
@@ -244,13 +269,9 @@ pub fn commands(
         .chain(child)
         .map(|(option, text, child)| {
             let argv = words(text).map_err(|error| error.at(format!("--{option}")))?;
-            match find_program(&argv[0], env, cwd) {
-                Some(_) => Ok(CommandSpec { argv, child }),
-                None => Err(Error::new(format!(
-                    "--{option}={}: there is no program `{}` in PATH",
-                    text, argv[0]
-                ))),
-            }
+            find_program(&argv[0], env, cwd, user)
+                .map_err(|error| error.at(format!("--{option}={text}")))?;
+            Ok(CommandSpec { argv, child })
         })
         .collect()
 }
@@ -259,15 +280,20 @@ pub fn commands(
 ///
 /// # Errors
 /// It is not installed, or the text cannot be split.
-pub fn x_server(args: &StartArgs, env: &[(String, String)], cwd: &Path) -> Result<Vec<String>> {
+pub fn x_server(
+    args: &StartArgs,
+    env: &[(String, String)],
+    cwd: &Path,
+    user: Option<Ids>,
+) -> Result<Vec<String>> {
     let mut argv =
         words(args.xvfb.as_deref().unwrap_or(XVFB)).map_err(|error| error.at("--xvfb"))?;
-    let Some(path) = find_program(&argv[0], env, cwd) else {
-        return Err(Error::new(match args.xvfb {
-            None => "Xvfb is not installed (on Debian: apt install xvfb); or name another X server with --xvfb=".to_owned(),
-            Some(_) => format!("--xvfb: there is no program `{}` in PATH", argv[0]),
-        }));
-    };
+    let path = find_program(&argv[0], env, cwd, user).map_err(|error| match args.xvfb {
+        None => Error::new(
+            "Xvfb is not installed (on Debian: apt install xvfb); or name another X server with --xvfb=",
+        ),
+        Some(_) => error.at("--xvfb"),
+    })?;
     argv[0] = path
         .into_os_string()
         .into_string()
@@ -341,14 +367,14 @@ mod tests {
             start_child: vec!["/bin/sh".into()],
             ..StartArgs::default()
         };
-        let found = commands(&args, &env, Path::new("/")).unwrap();
+        let found = commands(&args, &env, Path::new("/"), None).unwrap();
         assert_eq!(found[0].argv, ["sh", "-c", "a b"]);
         assert_eq!((found[0].child, found[1].child), (false, true));
         let args = StartArgs {
             start: vec!["no-such-program x".into()],
             ..StartArgs::default()
         };
-        let error = commands(&args, &env, Path::new("/"))
+        let error = commands(&args, &env, Path::new("/"), None)
             .unwrap_err()
             .to_string();
         assert!(error.contains("no program `no-such-program`"), "{error}");
@@ -356,6 +382,7 @@ mod tests {
             &StartArgs::default(),
             &pairs(&[("PATH", "/nonexistent")]),
             Path::new("/"),
+            None,
         )
         .unwrap_err();
         assert!(error.to_string().contains("apt install xvfb"), "{error}");

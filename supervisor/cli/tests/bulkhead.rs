@@ -23,9 +23,36 @@ fn mistakes_on_the_command_line_are_one_line() {
             &["start", "--dpi=96"],
             "--dpi: this option of Xpra's is not built yet",
         ),
-        (&["start", "--sandbox=off"], "'off'"),
+        (
+            &["start", "--sandbox=off"],
+            "--sandbox=off; write enforce or best-effort; try",
+        ),
+        (
+            &["start", "--min-port=abc"],
+            "--min-port=abc: not a port: write a number from 0 to 65535; try",
+        ),
+        (
+            &["start", "--start=/etc/passwd"],
+            "--start=/etc/passwd: `/etc/passwd`: may not be executed",
+        ),
+        (
+            &["start", "--xvfb=/etc/passwd"],
+            "--xvfb: `/etc/passwd`: may not be executed",
+        ),
+        (
+            &["start", "--bind=/proc/x"],
+            "--bind=/proc/x: unix socket /proc/x: ",
+        ),
+        (
+            &["start", "--pidfile=/proc/x"],
+            "--pidfile: pid file /proc/x: ",
+        ),
+        (
+            &["start", "--socket-dir=/proc/self/x"],
+            "--socket-dir: directory /proc/self/x: cannot be made",
+        ),
         (&["start", "--env=x"], "--env=x: not NAME=VALUE"),
-        (&["start", ":x"], "':x'"),
+        (&["start", ":x"], "`:x` is not a display: write :N"),
         (&["start", ":1", ":2"], "':2'"),
         (&["frob"], "'frob'"),
         (&[], "no command"),
@@ -275,7 +302,7 @@ fn a_missing_x_server_or_part_of_ours_is_named() {
     );
     place.refused(
         &["start", "--xvfb=/nonexistent/X -a"],
-        "no program `/nonexistent/X`",
+        "`/nonexistent/X`: there is no such program",
     );
     place.script("path/Xvfb", "#!/bin/sh\n");
     fs::remove_file(place.path("bin/bulkhead-display")).unwrap();
@@ -415,7 +442,7 @@ fn configuration_mistakes_name_file_and_line() {
     let dir = place.path("home/.config/bulkhead");
     fs::create_dir_all(&dir).unwrap();
     let file = dir.join("bulkhead.toml");
-    let write = |mode, text| {
+    let write = |mode, text: &str| {
         fs::write(&file, text).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
     };
@@ -425,6 +452,38 @@ fn configuration_mistakes_name_file_and_line() {
     place.refused(&["start"], "others may write it");
     write(0o644, "bind-tcp = \"0.0.0.0:10000,auth=fail\"\n");
     place.refused(&["start"], "--bind-tcp=127.0.0.1:10000,auth=fail`");
+    // What is wrong with a value that can be read is said with its place too.
+    for (option, value, wanted) in [
+        ("bind-tcp", "x", "--bind-tcp=x: `x` has no port"),
+        (
+            "start",
+            "/etc/passwd",
+            "--start=/etc/passwd: `/etc/passwd`: may not be executed",
+        ),
+        (
+            "log-file",
+            "/nonexistent/x",
+            "--log-file: log file /nonexistent/x: no such file",
+        ),
+        (
+            "chdir",
+            "/nonexistent",
+            "--chdir=/nonexistent: no such file or directory",
+        ),
+        (
+            "sessions-dir",
+            "/proc/self/x",
+            "--sessions-dir: directory /proc/self/x: cannot be made",
+        ),
+    ] {
+        write(0o644, &format!("# A comment.\n{option} = \"{value}\"\n"));
+        place.refused(&["start"], &format!("bulkhead.toml:2: {wanted}"));
+        // Not where the command line says it.
+        let argument = format!("--{option}={value}");
+        let place_less = format!("bulkhead: {wanted}");
+        let output = place.command(&["start", &argument]).output().unwrap();
+        assert!(text(&output).starts_with(&place_less), "{}", text(&output));
+    }
 }
 
 #[test]

@@ -15,15 +15,16 @@ pub struct Secrets {
     pub warnings: Vec<String>,
 }
 
-/// Opens and checks the secrets of all sockets, and turns names into numbers.
-pub fn open_secrets(chains: &[&[Module]], owner: &Owner) -> Result<Secrets> {
+/// Opens and checks the secrets of all sockets, and turns names into numbers. Each chain comes with
+/// the option that asks for it, which an error begins with.
+pub fn open_secrets(chains: &[(&str, &[Module])], owner: &Owner) -> Result<Secrets> {
     let mut secrets = Secrets {
         listeners: Vec::new(),
         fds: Vec::new(),
         warnings: Vec::new(),
     };
     let mut known: Vec<(&Module, u16, bool)> = Vec::new();
-    for chain in chains {
+    for (said, chain) in chains {
         let mut specs = Vec::new();
         for module in *chain {
             let spec = match module {
@@ -63,7 +64,7 @@ pub fn open_secrets(chains: &[&[Module]], owner: &Owner) -> Result<Secrets> {
                                 fd,
                                 warnings,
                                 in_place,
-                            } = open_secret(module, owner)?;
+                            } = open_secret(module, owner).map_err(|error| error.at(said))?;
                             let index = u16::try_from(secrets.fds.len())
                                 .map_err(|_| Error::usage("too many passwords"))?;
                             secrets.fds.push(fd);
@@ -119,7 +120,7 @@ mod tests {
             switch: None,
         };
         let (first, second) = (vec![value("a"), value("b")], vec![value("b"), Module::None]);
-        let secrets = open_secrets(&[&first, &second], &owner).unwrap();
+        let secrets = open_secrets(&[("", &first), ("", &second)], &owner).unwrap();
         assert_eq!(secrets.fds.len(), 2);
         let secret = |secret| AuthModule::Secret {
             name: "password".into(),
@@ -146,7 +147,7 @@ mod tests {
             gids: vec!["root".into()],
             allow_owner: true,
         }];
-        let secrets = open_secrets(&[&chain], &owner).unwrap();
+        let secrets = open_secrets(&[("", &chain)], &owner).unwrap();
         assert_eq!(
             secrets.listeners,
             [[AuthModule::PeerCred {

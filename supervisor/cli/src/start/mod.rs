@@ -96,7 +96,11 @@ pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
     let to_file = daemon || args.log_file.is_some();
     let log = to_file
         .then(|| open_log(&log_path, &claim, user, &mut undo))
-        .transpose()?;
+        .transpose()
+        .map_err(|error| match args.log_file {
+            Some(_) => error.at("--log-file"),
+            None => error,
+        })?;
     let session_log = open_log(&claim.dir.join(LOG_FILE), &claim, user, &mut undo)?;
     if claim.launcher.is_some() && !plan.launcher.commands.is_empty() {
         eprintln!(

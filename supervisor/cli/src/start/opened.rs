@@ -5,7 +5,7 @@ use super::wanted::Socket;
 use crate::auth::Module;
 use crate::bind::UnixAddress;
 use crate::claim::{self, Claim, abstract_name};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::places::{self, Places, SOCKET};
 use crate::undo::Undo;
 use crate::{exposure, listen};
@@ -32,9 +32,14 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
     for (wanted, auth) in plan.wanted.drain(..).zip(plan.secrets.listeners.drain(..)) {
         let mut paths: Vec<PathBuf> = Vec::new();
         let mut abstract_names: Vec<String> = Vec::new();
+        // What the session makes by itself was not asked for.
+        let at = |error: Error| match &wanted.socket {
+            Socket::Unix(UnixAddress::Auto | UnixAddress::NoAbstract) | Socket::Own => error,
+            _ => error.at(&wanted.said),
+        };
         match &wanted.socket {
             Socket::Tcp { address, any } => {
-                let (fd, local) = listen::tcp(*address, *any)?;
+                let (fd, local) = listen::tcp(*address, *any).map_err(at)?;
                 listeners.push(auth);
                 opened.push(Opened {
                     fd,
@@ -49,7 +54,7 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
             Socket::Unix(address @ (UnixAddress::Auto | UnixAddress::NoAbstract)) => {
                 paths.push(claim.dir.join(SOCKET));
                 for dir in &plan.places.sockets {
-                    undo.directories(places::ensure(dir, 0o700)?);
+                    undo.directories(plan.places.ensure(dir, 0o700)?);
                     paths.push(dir.join(&name));
                 }
                 if *address == UnixAddress::Auto {
@@ -61,7 +66,7 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
             }
             Socket::Unix(UnixAddress::Directory(dir)) => {
                 let dir = places::expand(dir, &plan.places.home);
-                undo.directories(places::ensure(&dir, 0o700)?);
+                undo.directories(places::ensure(&dir, 0o700).map_err(at)?);
                 paths.push(dir.join(&name));
             }
             Socket::Unix(UnixAddress::Abstract(name)) => abstract_names.push(name.clone()),
@@ -73,7 +78,7 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
         };
         for path in paths {
             let spot = Spot::new(&path, user);
-            let (fd, made) = listen::unix(&spot, mode, user)?;
+            let (fd, made) = listen::unix(&spot, mode, user).map_err(at)?;
             undo.file(made.clone());
             if path.parent() != Some(&claim.dir) {
                 plan.launcher.remove_at_end.push(made);
@@ -110,7 +115,7 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
             opened.push(Opened {
                 fd: match held {
                     Some(held) => held,
-                    None => listen::abstract_unix(&abstract_name)?,
+                    None => listen::abstract_unix(&abstract_name).map_err(at)?,
                 },
                 kind: ListenerKind::Unix,
                 name: format!("@{abstract_name}"),

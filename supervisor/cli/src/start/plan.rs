@@ -88,11 +88,11 @@ impl Plan {
             (None, Some(_)) => owner.user.home.clone(),
             (None, None) => cwd.clone(),
         };
-        let commands = session::commands(args, &env, &chdir)?;
+        let commands = session::commands(args, &env, &chdir, owner.ids())?;
         if args.exit_with_children == Some(true) && !commands.iter().any(|command| command.child) {
             return Err(Error::usage("--exit-with-children needs a --start-child="));
         }
-        let xvfb = session::x_server(args, &env, &cwd)?;
+        let xvfb = session::x_server(args, &env, &cwd, owner.ids())?;
         let executables = Role::ALL
             .into_iter()
             .filter(|role| *role != Role::Ctl)
@@ -102,9 +102,9 @@ impl Plan {
             socket_dir: args.socket_dir.clone(),
             sessions_dir: args.sessions_dir.clone(),
         })?;
-        let chains: Vec<&[Module]> = wanted
+        let chains: Vec<(&str, &[Module])> = wanted
             .iter()
-            .map(|wanted| wanted.chain.as_slice())
+            .map(|wanted| (wanted.said.as_str(), wanted.chain.as_slice()))
             .collect();
         let secrets = open_secrets(&chains, &owner)?;
         secrets::scrub(&variables);

@@ -11,6 +11,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// A socket that is to be opened.
 pub struct Wanted {
+    /// The option that says so, for errors.
+    pub said: String,
     pub socket: Socket,
     pub refused_requests: Vec<String>,
     pub chain: Vec<Module>,
@@ -92,6 +94,7 @@ fn unix_wanted(args: &StartArgs, mode: u32) -> Result<Vec<Wanted>> {
             args.insecure == Some(true),
         )?;
         wanted.push(Wanted {
+            said: format!("--bind={}", masked(text)),
             socket: Socket::Unix(bind.address),
             refused_requests,
             chain,
@@ -103,6 +106,7 @@ fn unix_wanted(args: &StartArgs, mode: u32) -> Result<Vec<Wanted>> {
     };
     if !wanted.iter().any(has_own) {
         wanted.push(Wanted {
+            said: "--auth".into(),
             socket: Socket::Own,
             refused_requests: Vec::new(),
             chain: default.unwrap_or_else(owner_only),
@@ -137,7 +141,8 @@ fn tcp_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
     exposure::tcp(&sockets, args.insecure == Some(true), typed)?;
     let wanted: Vec<_> = binds
         .into_iter()
-        .map(|(_, bind, ip, chain)| Wanted {
+        .map(|(text, bind, ip, chain)| Wanted {
+            said: format!("--bind-tcp={}", masked(text)),
             socket: Socket::Tcp {
                 any: bind.address.host == Host::Any,
                 address: SocketAddr::new(ip, bind.address.port),

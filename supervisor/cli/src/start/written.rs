@@ -113,10 +113,11 @@ pub fn open_pid_files(
         let spot = Spot::new(path, user);
         let fail = |error: std::io::Error| {
             let why = reason(&error);
+            let rights = spot.rights();
+            let option = if path == own { "" } else { "--pidfile: " };
             Error::new(format!(
-                "pid file {}: {why}{}",
-                path.display(),
-                spot.rights()
+                "{option}pid file {}: {why}{rights}",
+                path.display()
             ))
         };
         let file = spot.act(make_pid_file).map_err(fail)?;
