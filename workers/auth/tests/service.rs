@@ -11,21 +11,28 @@ use ipc::channel::socketpair;
 use ipc::spec::{AuthModule, AuthSpec};
 use ipc::verdict::Peer;
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId, Message};
+use runtime::{Interest, PollSet};
 use std::io::Write;
-use std::time::Duration;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 type Supervisor = Channel<SupervisorToAuth, AuthToSupervisor>;
 type Network = Channel<NetworkToAuth, AuthToNetwork>;
 
 fn next<Tx: Message, Rx: Message>(channel: &mut Channel<Tx, Rx>) -> Result<Rx, ChannelError> {
-    for _ in 0..1000 {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
         channel.flush()?;
         if let Some((message, _)) = channel.receive()? {
             return Ok(message);
         }
-        std::thread::sleep(Duration::from_millis(2));
+        assert!(Instant::now() < end, "no message");
+        let mut set = PollSet::new();
+        let interest = Interest::read_and(channel.wants_write());
+        set.add(channel.as_fd(), interest);
+        set.wait(Some(end.saturating_duration_since(Instant::now())))
+            .unwrap();
     }
-    panic!("no message within two seconds");
 }
 
 /// Runs the service with one listener for each chain.
@@ -47,6 +54,16 @@ fn with_service(listeners: Vec<Vec<AuthModule>>, test: impl FnOnce(&mut Supervis
     test(&mut supervisor);
     drop(supervisor);
     service.join().unwrap().unwrap();
+}
+
+/// Waits until the service has heard what was said so far. It answers a ping at the start of a
+/// turn and hears the connections at its end: in the first one it takes in the last connection,
+/// the next one hears it, and that is over when a third one begins.
+fn hears(supervisor: &mut Supervisor) {
+    for _ in 0..3 {
+        supervisor.send(&SupervisorToAuth::Ping, vec![]).unwrap();
+        assert_eq!(next(supervisor).unwrap(), AuthToSupervisor::Pong);
+    }
 }
 
 fn connect(supervisor: &mut Supervisor, id: u64) -> Network {
@@ -189,12 +206,11 @@ fn no_answer_is_no() {
             }
             // The service may have a bounded number at a time: let it forget those that left.
             if id % 50 == 0 {
-                std::thread::sleep(Duration::from_millis(5));
+                hears(supervisor);
             }
         }
         // It has heard all of that, and says nothing but that it lives.
-        supervisor.send(&SupervisorToAuth::Ping, vec![]).unwrap();
-        assert_eq!(next(supervisor).unwrap(), AuthToSupervisor::Pong);
+        hears(supervisor);
         let mut honest = connect(supervisor, 5000);
         honest.send(&hello(), vec![]).unwrap();
         assert!(matches!(
