@@ -9,6 +9,7 @@ mod common;
 
 use common::{End, executed_as, is_root, modes, start};
 use policy::{Role, SandboxMode, StartMode};
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::ptr::null_mut;
 
@@ -40,8 +41,11 @@ enum Control {
     Root,
     /// It depends on the machine: a kernel option, a module, a setting.
     Varies,
+    /// Nobody: it would do harm, or a descriptor here is not what the attempt is after. Its call
+    /// is tried all the same.
+    Never,
 }
-use Control::{Root, Varies, Works};
+use Control::{Never, Root, Varies, Works};
 
 /// What an attempt aims at.
 struct Target {
@@ -54,6 +58,12 @@ struct Attempt {
     what: &'static str,
     control: Control,
     run: fn(&Target) -> bool,
+}
+
+impl std::fmt::Display for Attempt {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(to, "{}: {}", self.class, self.what)
+    }
 }
 
 /// A call with up to six arguments; whether it succeeded.
@@ -146,7 +156,11 @@ fn call_32(number: i32) -> bool {
     let result: i32;
     // SAFETY: the calls that are tried this way take no pointer.
     unsafe {
-        std::arch::asm!("int 0x80", inlateout("eax") number => result, in("ecx") 0, in("edx") 0);
+        std::arch::asm!(
+            "xchg rbx, {first}", "int 0x80", "xchg rbx, {first}",
+            first = inout(reg) 0_u64 => _,
+            inlateout("eax") number => result, in("ecx") 0, in("edx") 0,
+        );
     }
     result >= 0
 }
@@ -304,12 +318,12 @@ const ATTEMPTS: &[Attempt] = attempts! {
             let mut pair = [0; 2];
             call!(SYS_socketpair, libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr())
         };
-        "connect a descriptor we have", Varies, |_| {
+        "connect a descriptor we have", Never, |_| {
             let address = [1_u16, 0, 0, 0];
             call!(SYS_connect, 3, address.as_ptr(), 8)
         };
-        "listen on a descriptor we have", Varies, |_| call!(SYS_listen, 3, 1);
-        "change a socket", Varies, |_| {
+        "listen on a descriptor we have", Never, |_| call!(SYS_listen, 3, 1);
+        "change a socket", Works, |_| {
             let on = 1;
             call!(SYS_setsockopt, 3, libc::SOL_SOCKET, libc::SO_PASSCRED, &raw const on, 4)
         };
@@ -354,7 +368,7 @@ const ATTEMPTS: &[Attempt] = attempts! {
             let action = [0_u64; 4];
             call!(SYS_rt_sigaction, libc::SIGUSR1, action.as_ptr(), 0, 8)
         };
-        "wait for children", Varies, |_| call!(SYS_wait4, -1, 0, libc::WNOHANG, 0);
+        "wait for children", Works, |_| call!(SYS_wait4, -1, 0, libc::WNOHANG, 0);
     }
     "the kernel" {
         "load a BPF map", Root, |_| {
@@ -381,9 +395,14 @@ const ATTEMPTS: &[Attempt] = attempts! {
         };
         "a file system context", Root, |_| call!(SYS_fsopen, path(c"tmpfs"), 0);
         "a copy of a mount", Root, |_| call!(SYS_open_tree, libc::AT_FDCWD, path(c"/"), 1);
-        "another root mount", Varies, |_| call!(SYS_pivot_root, path(c"/"), path(c"/tmp"));
-        "a kernel module", Varies, |_| call!(SYS_init_module, path(c"x"), 1, path(c""));
-        "another kernel", Varies, |_| call!(SYS_kexec_load, 0, 0, 0, 1 << 30);
+        "another root mount", Varies, |_| {
+            let _ = call!(SYS_pivot_root, path(c"/"), path(c"/tmp"));
+            own_mounts()
+                && call!(SYS_mount, path(c"none"), path(c"/tmp"), path(c"tmpfs"), 0, 0)
+                && call!(SYS_pivot_root, path(c"/tmp"), path(c"/tmp"))
+        };
+        "a kernel module", Never, |_| call!(SYS_init_module, path(c"x"), 1, path(c""));
+        "another kernel", Never, |_| call!(SYS_kexec_load, 0, 0, 0, 1 << 30);
         "the kernel's log", Varies, |_| call!(SYS_syslog, 10, 0, 0);
         "ports", Varies, |_| call!(SYS_iopl, 3);
         "a port", Varies, |_| call!(SYS_ioperm, 0x80, 1, 1);
@@ -392,8 +411,8 @@ const ATTEMPTS: &[Attempt] = attempts! {
             call!(@raw libc::SYS_modify_ldt, 0, buffer.as_mut_ptr(), size_of_val(&buffer)) >= 0
         };
         "the host's name", Root, |_| call!(SYS_unshare, libc::CLONE_NEWUTS) && call!(SYS_sethostname, path(c"x"), 1);
-        "the clock", Varies, |_| call!(SYS_clock_settime, libc::CLOCK_REALTIME, 0);
-        "swap", Varies, |_| call!(SYS_swapoff, path(c"/"));
+        "the clock", Never, |_| call!(SYS_clock_settime, libc::CLOCK_REALTIME, 0);
+        "swap", Never, |_| call!(SYS_swapoff, path(c"/"));
         "another filter", Works, |_| {
             let return_allow = [0x7fff_0000_0000_0006_u64];
             let program = [1_usize, return_allow.as_ptr() as usize];
@@ -435,8 +454,8 @@ const ATTEMPTS: &[Attempt] = attempts! {
         };
         "a POSIX queue", Varies, |_| call!(SYS_mq_open, path(c"escape"), libc::O_CREAT | libc::O_RDWR, 0o600, 0);
         "an event set", Works, |_| call!(SYS_epoll_create1, 0);
-        "type into a terminal", Varies, |_| call!(SYS_ioctl, 3, libc::TIOCSTI, path(c"x"));
-        "ask a descriptor", Varies, |_| {
+        "type into a terminal", Never, |_| call!(SYS_ioctl, 3, libc::TIOCSTI, path(c"x"));
+        "ask a descriptor", Works, |_| {
             let mut count = 0;
             call!(SYS_ioctl, 3, libc::FIONREAD, &raw mut count)
         };
@@ -445,7 +464,7 @@ const ATTEMPTS: &[Attempt] = attempts! {
             call!(SYS_socketpair, libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr())
                 && call!(SYS_fcntl, pair[0], libc::F_SETOWN, target.parent)
         };
-        "write where only messages go", Varies, |_| call!(SYS_write, 3, path(c"x"), 1);
+        "write where only messages go", Works, |_| call!(SYS_write, 3, path(c"x"), 1);
     }
     "resources" {
         "a copy of a descriptor", Works, |_| call!(SYS_dup, 2);
@@ -476,66 +495,110 @@ const ATTEMPTS: &[Attempt] = attempts! {
     }
 };
 
+/// Fewest attempts that each role must have held off in each mode.
+const FEWEST: usize = 60;
+
+#[derive(Default)]
+struct Report {
+    failed: usize,
+}
+
+impl Report {
+    fn complain(&mut self, text: &str) {
+        self.failed += 1;
+        println!("FAILED {text}");
+    }
+
+    /// What the control run can do; each attempt that it cannot make succeed is named.
+    fn control(&mut self) {
+        let (mut never, mut not_here) = (Vec::new(), Vec::new());
+        for attempt in ATTEMPTS {
+            let name = attempt.to_string();
+            match (attempt.control, control(attempt)) {
+                (Works, false) => self.complain(&format!("{name}: fails without a sandbox too")),
+                (Root, false) if is_root() => {
+                    self.complain(&format!("{name}: fails for root without a sandbox too"));
+                }
+                (Never, true) => self.complain(&format!("{name}: succeeds without a sandbox")),
+                (Never, false) => never.push(name),
+                (Root | Varies, false) => not_here.push(name),
+                (Works | Root | Varies, true) => {}
+            }
+        }
+        let proven = ATTEMPTS.len() - never.len() - not_here.len();
+        println!("without a sandbox {proven} of {} succeed", ATTEMPTS.len());
+        println!("impossible anywhere: {}", never.join("; "));
+        println!("impossible here: {}", not_here.join("; "));
+        if proven < FEWEST {
+            self.complain("the attempts prove too little");
+        }
+    }
+
+    /// What a worker, or `ctl`, is kept from.
+    fn worker(&mut self, role: Role, mode: StartMode) {
+        let (mut killed, mut refused) = (0, 0);
+        for (attempt, number) in ATTEMPTS.iter().zip(FIRST..) {
+            match start(role, mode, number).end() {
+                (End::Signal(libc::SIGSYS), _) => killed += 1,
+                (End::Code(REFUSED), _) => refused += 1,
+                (end, log) => {
+                    self.complain(&format!("{role}, {mode:?}: {attempt}: {end:?}: {log}"));
+                }
+            }
+        }
+        self.held_off(role, mode, killed, refused, "");
+    }
+
+    /// What the supervisor is kept from; what it is not.
+    fn supervisor(&mut self, mode: StartMode) -> BTreeSet<&'static str> {
+        let (mut killed, mut refused, mut may) = (0, 0, BTreeSet::new());
+        for attempt in ATTEMPTS {
+            match supervisor(attempt, mode) {
+                End::Signal(libc::SIGSYS) => killed += 1,
+                End::Code(REFUSED) => refused += 1,
+                End::Code(ESCAPED | 0) if SUPERVISOR_MAY.contains(&attempt.what) => {
+                    may.insert(attempt.what);
+                }
+                end => {
+                    self.complain(&format!("supervisor, {mode:?}: {attempt}: {end:?}"));
+                }
+            }
+        }
+        let work = format!(", {} are its work", may.len());
+        self.held_off(Role::Supervisor, mode, killed, refused, &work);
+        may
+    }
+
+    fn held_off(&mut self, role: Role, mode: StartMode, killed: usize, refused: usize, more: &str) {
+        let all = ATTEMPTS.len();
+        println!(
+            "{role}, {mode:?}: of {all} attempts {killed} ended by SIGSYS, {refused} refused{more}"
+        );
+        if killed + refused < FEWEST {
+            self.complain(&format!("{role}, {mode:?}: too few attempts ran"));
+        }
+    }
+}
+
 fn main() -> ExitCode {
     if let Some(role) = executed_as() {
         worker(role);
     }
-    let mut failed = 0;
-    let mut complain = |text: String| {
-        failed += 1;
-        println!("FAILED {text}");
-    };
-    let mut unproven = Vec::new();
-    for attempt in ATTEMPTS {
-        let name = format!("{}: {}", attempt.class, attempt.what);
-        let succeeded = control(attempt);
-        let expected = match attempt.control {
-            Works => true,
-            Root => is_root(),
-            Varies => false,
-        };
-        if expected && !succeeded {
-            complain(format!("{name}: fails without a sandbox too"));
-        } else if !succeeded {
-            unproven.push(name);
+    let mut report = Report::default();
+    report.control();
+    let mut may = BTreeSet::new();
+    for mode in modes() {
+        for role in Role::WORKERS.into_iter().chain([Role::Ctl]) {
+            report.worker(role, *mode);
         }
+        may.extend(report.supervisor(*mode));
     }
-    for role in Role::WORKERS.into_iter().chain([Role::Ctl]) {
-        let mut killed = 0;
-        for (attempt, number) in ATTEMPTS.iter().zip(FIRST..) {
-            match start(role, mode_of(number), number).end() {
-                (End::Signal(libc::SIGSYS), _) => killed += 1,
-                (End::Code(REFUSED), _) => {}
-                (end, log) => complain(format!("{role}: {}: {end:?}: {log}", attempt.what)),
-            }
-        }
-        let count = ATTEMPTS.len();
-        println!("{role}: {count} attempts, {killed} ended by SIGSYS, the others refused");
+    if is_root() && !SUPERVISOR_MAY.iter().all(|what| may.contains(what)) {
+        report.complain(&format!("the supervisor may no more than {may:?}"));
     }
-    let mut allowed = Vec::new();
-    for (attempt, number) in ATTEMPTS.iter().zip(FIRST..) {
-        if supervisor(attempt, mode_of(number)) {
-            allowed.push(attempt.what);
-        }
-    }
-    for what in &allowed {
-        if !SUPERVISOR_MAY.contains(what) {
-            complain(format!("supervisor: {what}"));
-        }
-    }
-    println!(
-        "supervisor: {} attempts, {} are its work",
-        ATTEMPTS.len(),
-        allowed.len()
-    );
-    println!(
-        "impossible here without a sandbox too: {}",
-        unproven.join("; ")
-    );
     common::clean_up();
     let _ = std::fs::remove_file("/tmp/bulkhead-escape");
-    assert!(ATTEMPTS.len() >= 60);
-    ExitCode::from(u8::from(failed > 0))
+    ExitCode::from(u8::from(report.failed > 0))
 }
 
 fn worker(role: Role) -> ! {
@@ -556,38 +619,44 @@ fn worker(role: Role) -> ! {
     )
 }
 
-/// Both modes take turns.
-fn mode_of(number: u64) -> StartMode {
-    let turn = usize::try_from(number).expect("a small number");
-    modes()[turn % modes().len()]
-}
-
-/// Whether the attempt succeeds in the supervisor's place.
-fn supervisor(attempt: &Attempt, mode: StartMode) -> bool {
-    let status = in_child(|| {
+/// How the attempt ends in the supervisor's place.
+fn supervisor(attempt: &Attempt, mode: StartMode) -> End {
+    in_child(|| {
         let parent = nix::unistd::getppid().as_raw();
         if mode == StartMode::User && is_root() {
             common::become_user(common::SESSION_UID);
         }
         runtime::confine_supervisor(mode, SandboxMode::Enforce, &[]).expect("it can be confined");
         end((attempt.run)(&Target { parent }))
-    });
-    status == ESCAPED || status == 0
+    })
 }
 
-/// Without a sandbox, in a child of a child (so that what it does to its parent is done to nobody
-/// who is needed).
+/// Whether it succeeds without a sandbox, in a child of a child (so that what it does to its
+/// parent is done to nobody who is needed) that has a channel and a child of its own.
 fn control(attempt: &Attempt) -> bool {
     let status = in_child(|| {
         let parent = std::process::id().cast_signed();
-        let status = in_child(|| end((attempt.run)(&Target { parent })));
-        // SAFETY: ends the child.
-        unsafe { libc::_exit(status) }
+        let status = in_child(|| {
+            let mut pair = [0; 2];
+            let kind = libc::SOCK_SEQPACKET;
+            assert!(call!(
+                SYS_socketpair,
+                libc::AF_UNIX,
+                kind,
+                0,
+                pair.as_mut_ptr()
+            ));
+            assert!(pair.contains(&3) || call!(SYS_dup2, pair[0], 3));
+            assert!(forked(call!(@raw libc::SYS_fork)));
+            end((attempt.run)(&Target { parent }))
+        });
+        let succeeded = matches!(status, End::Code(ESCAPED | 0));
+        end(succeeded)
     });
-    status == ESCAPED || status == 0
+    status == End::Code(ESCAPED)
 }
 
-fn in_child(body: impl FnOnce() -> ExitCode) -> i32 {
+fn in_child(body: impl FnOnce() -> ExitCode) -> End {
     // SAFETY: this test has one thread.
     match unsafe { libc::fork() } {
         0 => {
@@ -601,9 +670,9 @@ fn in_child(body: impl FnOnce() -> ExitCode) -> i32 {
             // SAFETY: waits for the child of ours; `status` is writable.
             while unsafe { libc::waitpid(child, &raw mut status, 0) } != child {}
             if libc::WIFEXITED(status) {
-                libc::WEXITSTATUS(status)
+                End::Code(libc::WEXITSTATUS(status))
             } else {
-                99
+                End::Signal(libc::WTERMSIG(status))
             }
         }
     }
