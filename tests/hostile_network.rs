@@ -3,7 +3,7 @@
 #[path = "upstream_holes/peer.rs"]
 mod peer;
 
-use bulkhead_tests::processes::{self, Worker};
+use bulkhead_tests::processes;
 use bulkhead_tests::session::Session;
 use bulkhead_tests::twins::{attach, shown};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -418,79 +418,4 @@ fn who_dribbles_is_cut_off() {
     println!("bytes that dribble in end after {:?}", began.elapsed());
     logged(&session, "login timeout", 8);
     only_these_are_left(&session, &before);
-}
-
-/// Proportional memory of processes in KiB, and the part of it that is shared memory.
-fn pss(pids: &[u32]) -> Option<(u64, u64)> {
-    let mut sum = (0, 0);
-    for pid in pids {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-        let field = |name: &str| {
-            let line = text.lines().find(|line| line.starts_with(name))?;
-            line.split_whitespace().nth(1)?.parse::<u64>().ok()
-        };
-        sum.0 += field("Pss:")?;
-        sum.1 += field("Pss_Shmem:")?;
-    }
-    Some(sum)
-}
-
-/// Pictures that a client gets in this time.
-fn frames(client: &mut Client, time: Duration) -> u64 {
-    let before = client.state().draws;
-    let end = Instant::now() + time;
-    while Instant::now() < end {
-        let left = end.saturating_duration_since(Instant::now());
-        client.next_event(left).unwrap();
-    }
-    client.state().draws - before
-}
-
-#[test]
-fn who_stops_reading_costs_no_memory_and_nobody_else_a_frame() {
-    const WINDOW: Duration = Duration::from_secs(4);
-    let _alone = alone();
-    // Pixels that change all the time, and a title that does; a pace that the machine can keep.
-    let script = r#"--start=xterm -T busy -geometry 100x40+10+10 -e sh -c 'n=0; while :; do n=$((n+1)); printf "\033]0;title %s\007 line %s\n" $n $n; sleep 0.02; done'"#;
-    let session = Session::start(&["--sharing=yes", script]);
-    let mut good = attach(&session, 1);
-    let drawn = |state: &test_client::State| state.draws > 20;
-    good.wait_for(drawn, LONG).unwrap();
-    let others = processes_but(&session, &[]);
-    frames(&mut good, WINDOW);
-    let before = frames(&mut good, WINDOW);
-
-    let mut lazy = attach(&session, 2);
-    lazy.wait_for(drawn, LONG).unwrap();
-    let own: Vec<u32> = processes_but(&session, &others)
-        .iter()
-        .map(|worker: &Worker| worker.pid)
-        .collect();
-    assert_eq!(own.len(), 2, "network and encoder");
-    let start = pss(&own);
-    // From here on it reads nothing. What the kernel holds for it fills first.
-    let (mut most, mut during) = (start, Vec::new());
-    for _ in 0..5 {
-        during.push(frames(&mut good, WINDOW / 2) * 2);
-        most = most.max(pss(&own));
-    }
-    let left = processes_but(&session, &others).len();
-    println!("frames in {WINDOW:?}: {before} before, {during:?} while one does not read");
-    println!(
-        "who does not read is {}",
-        ["cut off", "half gone", "held"][left]
-    );
-    if let (Some(start), Some(most)) = (start, most) {
-        println!(
-            "its network and encoder, KiB (of it shared): {start:?} at first, at most {most:?}"
-        );
-        assert!(most.0 <= start.0 + (8 << 10), "{start:?}, {most:?}");
-    } else {
-        println!("memory not measured: only root can look at our processes");
-    }
-    during.sort_unstable();
-    assert!(
-        during[during.len() / 2] * 4 >= before * 3,
-        "{before}, {during:?}"
-    );
 }

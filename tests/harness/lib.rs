@@ -1,7 +1,9 @@
 //! What the tests stand on: real sessions, real X servers, the real stock client. Everything a
 //! test starts ends with it.
 
+pub mod application;
 pub mod commands;
+pub mod memory;
 pub mod neighbour;
 pub mod process;
 pub mod processes;

@@ -1,7 +1,7 @@
 //! A3: the client chooses how pictures come, on every channel that carries some.
 
-use crate::application::Application;
 use crate::peer::{LONG, address, sharing};
+use bulkhead_tests::application::Application;
 use bulkhead_tests::session::Session;
 use std::time::{Duration, Instant};
 use test_client::wire::packet::{Coding, ServerPacket};

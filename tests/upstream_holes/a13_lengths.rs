@@ -1,7 +1,7 @@
 //! A13: what a client is sent is as long as what is there, never as long as somebody says.
 
-use crate::application::Application;
 use crate::peer::{LONG, address, sharing};
+use bulkhead_tests::application::Application;
 use bulkhead_tests::session::Session;
 use test_client::wire::packet::{Cursor, Size};
 use test_client::{Client, State};

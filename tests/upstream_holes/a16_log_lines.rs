@@ -1,7 +1,7 @@
 //! A16: nobody writes a log line but the supervisor.
 
-use crate::application::Application;
 use crate::peer::{LONG, address, logged, packet, say, sharing};
+use bulkhead_tests::application::Application;
 use bulkhead_tests::session::Session;
 use test_client::Client;
 use test_client::wire::packet::{ClientPacket, Disconnect, LayoutChanged};

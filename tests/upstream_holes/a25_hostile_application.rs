@@ -1,7 +1,7 @@
 //! A25: an application that does everything to its windows that X11 allows.
 
-use crate::application::Application;
 use crate::peer::{LONG, key_to_pixels, only_these_are_left, processes_but};
+use bulkhead_tests::application::Application;
 use bulkhead_tests::session::Session;
 use bulkhead_tests::twins::{attach, shown};
 use std::time::Duration;

@@ -12,6 +12,6 @@ mod a16_log_lines;
 mod a21_before_authentication;
 mod a25_hostile_application;
 mod a26_one_crash;
-mod application;
+
 mod login;
 mod peer;

@@ -178,14 +178,21 @@ pub fn session() -> Result<Session> {
     })
 }
 
-/// Accepted sockets inherit what is set here: small packets go out at once, and a peer that has
-/// silently gone is found in the end (tcp(7)).
+/// Bytes that the kernel takes for a client before it can send them. What is sent and not yet
+/// acknowledged is not counted, so this does not bound what a long link carries; a send buffer of
+/// a fixed size would (and `net.core.wmem_max` would bound it in turn).
+const MAX_UNSENT: u32 = 256 * 1024;
+
+/// Accepted sockets inherit what is set here: small packets go out at once, a peer that has
+/// silently gone is found in the end, and little waits in the kernel for one that does not read
+/// (tcp(7)).
 fn prepare_listener(kind: ListenerKind, socket: &OwnedFd) -> nix::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(socket, FcntlArg::F_GETFL)?);
     fcntl(socket, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     if kind == ListenerKind::Tcp {
         setsockopt(socket, sockopt::TcpNoDelay, &true)?;
         setsockopt(socket, sockopt::KeepAlive, &true)?;
+        sys::bound_unsent(socket.as_fd(), MAX_UNSENT)?;
     }
     Ok(())
 }

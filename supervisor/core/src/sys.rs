@@ -27,6 +27,18 @@ pub fn take_passed(first: RawFd, last: RawFd) -> Result<Vec<OwnedFd>, Errno> {
         .collect()
 }
 
+/// Sets `TCP_NOTSENT_LOWAT` in bytes: more than that is not taken from a writer before it is sent.
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn bound_unsent(socket: BorrowedFd<'_>, bytes: u32) -> Result<(), Errno> {
+    let (level, option) = (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT);
+    let (value, length) = ((&raw const bytes).cast(), 4);
+    // SAFETY: the kernel reads four bytes from `bytes`.
+    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value, length) };
+    Errno::result(result).map(drop)
+}
+
 /// How a worker is to be started.
 pub struct Plan<'a> {
     /// Its executable.

@@ -8,6 +8,7 @@ use crate::options::Options;
 use crate::state::{Event, Happening, State, Window};
 use crate::transport::{Address, Socket};
 use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use wire::challenge::{self, Digest};
 use wire::limits::Limits;
@@ -32,6 +33,13 @@ pub struct Client {
     received: Instant,
     state: State,
     pointer_sequence: u64,
+}
+
+/// Its socket, to set options on.
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 impl Client {

@@ -494,7 +494,7 @@ impl Connection {
         }
         let closing = matches!(self.phase, Phase::Closing { .. } | Phase::Closed);
         if !closing && self.out.outbox.is_overfull() {
-            tracing::warn!("the client does not read: more than 8 MiB wait for it");
+            tracing::warn!("the client does not read: more than 2 MiB wait for it");
             self.out.outbox.cut();
             let text = "the client does not read what it is sent";
             self.follow(now, Next::disconnect(reason::CONNECTION_ERROR, text));

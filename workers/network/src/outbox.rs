@@ -6,9 +6,13 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::rc::Rc;
 
-/// Most bytes of ours that may wait for a client that does not read. Pictures that are written
-/// from an encoder's buffer are bounded by the number of its buffers.
-pub const MAX_WAITING: usize = 8 << 20;
+/// Most memory of ours that may wait for a client that does not read: titles, icons' frames,
+/// answers. Pictures are written from the encoder's buffers, and the encoder has few under way;
+/// both together, and what the kernel holds, are less than 8 MiB.
+pub const MAX_WAITING: usize = 2 << 20;
+/// What a piece costs besides its bytes: a queue that grows is twice as long as what it holds, and
+/// the allocator's part.
+const PIECE: usize = 2 * size_of::<Piece>() + 32;
 /// Most pieces handed to one write.
 pub const MAX_SLICES: usize = 16;
 
@@ -103,7 +107,7 @@ impl Outbox {
     /// Does more wait than may wait?
     #[must_use]
     pub fn is_overfull(&self) -> bool {
-        self.owned > MAX_WAITING
+        self.owned + self.pieces.len() * PIECE > MAX_WAITING
     }
 
     /// Bytes of ours that wait.

@@ -1447,7 +1447,7 @@ fn a_silent_client_is_asked_and_then_given_up() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_cut_off_at_8_mib() {
+fn a_client_that_does_not_read_is_cut_off_at_2_mib() {
     let mut hello = gui();
     hello.network.lz4 = false;
     let mut bench = Bench::attached(hello);
@@ -1459,7 +1459,7 @@ fn a_client_that_does_not_read_is_cut_off_at_8_mib() {
     bench.read_some(10);
     for n in 0..20_000 {
         bench.display(title(n));
-        assert!(bench.connection.outbox().waiting() <= (8 << 20) + 2000);
+        assert!(bench.connection.outbox().waiting() <= (2 << 20) + 2000);
         if bench.connection.outbox().waiting() < 100_000 && n > 1000 {
             break;
         }

@@ -1,6 +1,6 @@
 //! An X11 application of a test's own in a session.
 
-use bulkhead_tests::screen::Screen;
+use crate::screen::Screen;
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{
     Atom, AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, CreateGCAux, CreateWindowAux,
@@ -13,6 +13,7 @@ pub const SIZE: (u16, u16) = (240, 160);
 
 /// The application.
 pub struct Application {
+    /// Its connection to the X server.
     pub screen: Screen,
 }
 
