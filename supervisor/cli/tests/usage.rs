@@ -33,10 +33,10 @@ fn every_row_has_the_stated_outcome() {
     let mut rows = 0;
     for row in text.lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
-        let Some(stated) = cells
-            .get(1)
-            .filter(|cell| cell.starts_with("accepted") || cell.starts_with("refused: "))
-        else {
+        let Some(stated) = cells.get(1).filter(|cell| {
+            let outcomes = ["accepted", "works: ", "works, ", "refused: "];
+            outcomes.iter().any(|outcome| cell.starts_with(outcome))
+        }) else {
             continue;
         };
         rows += 1;

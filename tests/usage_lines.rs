@@ -1,0 +1,297 @@
+//! Every line of `docs/usage.md` whose outcome is `works: …` does that, in a real session.
+
+use bulkhead_tests::commands::{chmod, test_user};
+use bulkhead_tests::session::{PASSWORD, Session, free_port};
+use bulkhead_tests::{eventually, processes};
+use nix::sys::signal::Signal;
+use nix::unistd::chown;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// A line of the tables and what it is said to do.
+struct Row {
+    variables: Vec<(String, String)>,
+    words: Vec<String>,
+    line: String,
+    warns: bool,
+    outcome: String,
+}
+
+fn rows() -> Vec<Row> {
+    let text = include_str!("../docs/usage.md");
+    let rows = text.lines().filter_map(|row| {
+        let (line, outcome) = row.strip_prefix("| `")?.split_once("` | ")?;
+        let outcome = outcome.strip_suffix(" |")?;
+        let (how, outcome) = outcome.split_once(": ")?;
+        let warns = match how {
+            "works" => false,
+            "works, with a warning" => true,
+            _ => return None,
+        };
+        let words = line
+            .split(' ')
+            .map(|word| word.trim_matches('\'').to_owned());
+        let mut words: Vec<String> = words.collect();
+        let program = words.iter().position(|word| word == "xpra")?;
+        let variables = words.drain(..program).map(|word| {
+            let (name, value) = word.split_once('=').unwrap();
+            (name.to_owned(), value.to_owned())
+        });
+        Some(Row {
+            variables: variables.collect(),
+            words: words.drain(..).skip(1).collect(),
+            line: line.to_owned(),
+            warns,
+            outcome: outcome.to_owned(),
+        })
+    });
+    rows.collect()
+}
+
+/// The owner of the sessions, and the one that the one-shot commands are for.
+struct Owner(Session);
+
+impl Owner {
+    fn new() -> Self {
+        let owner = Self(Session::start(&[]));
+        // The lines call it by two names.
+        let home = owner.0.home();
+        std::fs::hard_link(home.join("password.txt"), home.join("mypasswordfile.txt")).unwrap();
+        owner
+    }
+
+    /// The words with what they name put where this test may have it.
+    fn words(&self, row: &Row, port: u16, display: u32) -> Vec<String> {
+        let home = self.0.home().display().to_string();
+        let own = |word: &String| {
+            let word = word
+                .replace(":10000", &format!(":{port}"))
+                .replace("/tmp", &home)
+                .replace("/path/to", &home)
+                .replace("mysecret", "sesame");
+            match word.as_str() {
+                ":100" => format!(":{display}"),
+                _ => word,
+            }
+        };
+        row.words.iter().map(own).collect()
+    }
+
+    fn run(&self, words: &[String], variables: &[(String, String)]) -> Output {
+        let mut command: Command = self.0.command();
+        command.args(words);
+        for (name, value) in variables {
+            command.env(name, value.replace("mysecret", "sesame"));
+        }
+        command.output().unwrap()
+    }
+
+    fn secret(&self, name: &str, text: &str) -> String {
+        let path = self.0.home().join(name);
+        std::fs::write(&path, text).unwrap();
+        chmod(&path, 0o600);
+        chown(&path, Some(test_user().uid), None).unwrap();
+        format!("--password-file={}", path.display())
+    }
+}
+
+/// A session that a row has started.
+struct Started<'a> {
+    owner: &'a Owner,
+    row: &'a Row,
+    display: u32,
+    /// What a client is given.
+    target: String,
+}
+
+impl Started<'_> {
+    fn ask(&self, command: &str, password: Option<&str>) -> Output {
+        let mut args: Vec<String> = command.split(' ').map(str::to_owned).collect();
+        args.push(self.target.clone());
+        args.extend(password.map(|text| self.owner.secret("typed", text)));
+        self.owner.run(&args, &[])
+    }
+
+    fn lets_in(&self, password: Option<&str>) -> bool {
+        let output = self.ask("info", password);
+        let let_in = output.status.success();
+        assert!(
+            let_in || said(&output).lines().count() == 1,
+            "{}",
+            said(&output)
+        );
+        let_in
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.owner
+            .0
+            .runtime_dir()
+            .join("xpra")
+            .join(self.display.to_string())
+    }
+
+    /// The launcher, by the display's lock.
+    fn launcher(&self) -> Option<u32> {
+        let lock = std::fs::read_to_string(format!("/tmp/.X{}-lock", self.display)).ok()?;
+        lock.trim().parse().ok()
+    }
+
+    fn child(&self, name: &str) -> u32 {
+        let launcher = self.launcher().unwrap();
+        eventually(name, LONG, || {
+            let mut all = processes::parents().into_iter();
+            let comm = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm"));
+            all.find(|(pid, parent)| {
+                *parent == launcher && comm(*pid).is_ok_and(|comm| comm.trim_end() == name)
+            })
+            .map(|(pid, _)| pid)
+        })
+    }
+
+    /// Whether the session does what its row says.
+    fn does(&self) -> bool {
+        match self.row.outcome.as_str() {
+            "who knows the password gets in" => {
+                // Two of the three are wrong, which makes the third wait: it comes first.
+                let right = if self.row.line.contains("file") {
+                    PASSWORD
+                } else {
+                    "sesame"
+                };
+                self.lets_in(Some(right)) && !self.lets_in(Some("wrong")) && !self.lets_in(None)
+            }
+            "everybody gets in" => self.lets_in(None),
+            "nobody gets in" => !self.lets_in(Some("sesame")) && !self.lets_in(None),
+            "everything is logged" => {
+                let log = std::fs::read_to_string(self.directory().join("server.log"));
+                log.unwrap().contains("\"level\":\"debug\"")
+            }
+            "the session ends with its xterm" => {
+                processes::end(self.child("xterm"), Signal::SIGTERM);
+                eventually("the end", LONG, || {
+                    (!self.directory().exists()).then_some(())
+                });
+                true
+            }
+            "the files are where the line says" => {
+                let pid = std::fs::read_to_string(self.owner.0.home().join("a.pid")).unwrap();
+                let log = std::fs::read_to_string(self.directory().join("a.log")).unwrap();
+                let stamp = format!("\"role\":\"supervisor\",\"pid\":{}", pid.trim());
+                log.contains(&stamp)
+            }
+            "the X server and the commands have A=B" => {
+                let environment = std::fs::read(format!("/proc/{}/environ", self.child("Xvfb")));
+                environment
+                    .unwrap()
+                    .split(|byte| *byte == 0)
+                    .any(|one| one == b"A=B")
+            }
+            "stop, exit and screenshot are refused there" => {
+                let refused = |command| {
+                    let output = self.ask(command, Some("sesame"));
+                    !output.status.success() && self.directory().join("socket").exists()
+                };
+                self.lets_in(Some("sesame"))
+                    && ["stop", "exit", "screenshot x.png"]
+                        .into_iter()
+                        .all(refused)
+            }
+            other => panic!("nobody tests `{other}`"),
+        }
+    }
+}
+
+impl Drop for Started<'_> {
+    fn drop(&mut self) {
+        // By the launcher: some of these let nobody ask.
+        if let Some(launcher) = self.launcher() {
+            processes::end(launcher, Signal::SIGTERM);
+            eventually("the end", LONG, || {
+                (!self.directory().exists()).then_some(())
+            });
+        }
+    }
+}
+
+#[test]
+fn every_line_that_starts_a_session_does_what_it_says() {
+    let owner = Owner::new();
+    let rows = rows();
+    let starts = |row: &&Row| ["start", "seamless"].contains(&row.words[0].as_str());
+    let mut number = 0;
+    for row in rows.iter().filter(starts) {
+        number += 1;
+        let port = free_port();
+        let display = 51_000 + std::process::id() % 400 * 30 + number;
+        let mut words = owner.words(row, port, display);
+        words.push(format!(":{display}"));
+        let mut variables = vec![("XPRA_PASSWORD".to_owned(), "sesame".to_owned())];
+        variables.extend(row.variables.clone());
+        let output = owner.run(&words, &variables);
+        assert!(output.status.success(), "{}: {}", row.line, said(&output));
+        assert_eq!(
+            said(&output).contains("warning: "),
+            row.warns,
+            "{}",
+            row.line
+        );
+        let session = Started {
+            owner: &owner,
+            row,
+            display,
+            target: match row.line.contains("--bind-tcp") {
+                true => format!("tcp://127.0.0.1:{port}"),
+                false => format!(":{display}"),
+            },
+        };
+        assert!(session.does(), "{}: not so: {}", row.line, row.outcome);
+    }
+    assert!(number >= 18, "only {number} lines");
+}
+
+#[test]
+fn every_question_is_answered() {
+    let mut owner = Owner::new();
+    let rows = rows();
+    let asks = |row: &&Row| !["start", "seamless"].contains(&row.words[0].as_str());
+    let mut number = 0;
+    for row in rows.iter().filter(asks) {
+        number += 1;
+        let (port, display) = (owner.0.port, owner.0.display);
+        let words = owner.words(row, port, display);
+        let password = vec![("XPRA_PASSWORD".to_owned(), PASSWORD.to_owned())];
+        let output = owner.run(&words, &password);
+        assert!(output.status.success(), "{}: {}", row.line, said(&output));
+        let text = said(&output);
+        let done = match row.outcome.as_str() {
+            "it names the session" => text.contains(&format!("LIVE session at :{display}")),
+            "it is answered" => !text.is_empty() && !text.contains("warning"),
+            "the picture is saved" => {
+                let picture = std::fs::read(owner.0.home().join("screen.png")).unwrap();
+                picture.starts_with(b"\x89PNG")
+            }
+            "clients are disconnected" => text.is_empty(),
+            "the session ends" | "the server ends" => {
+                let ended = owner.0.process_mut().wait(LONG).success();
+                let left = owner.0.session_dir().exists();
+                if left {
+                    owner.0.start_again();
+                } else {
+                    owner = Owner::new();
+                }
+                ended && left == (row.outcome == "the server ends")
+            }
+            other => panic!("nobody tests `{other}`"),
+        };
+        assert!(done, "{}: not so: {}: {text}", row.line, row.outcome);
+    }
+    assert!(number >= 11, "only {number} lines");
+}
