@@ -44,9 +44,23 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// A display that no other test chooses.
-fn own_display(number: u32) -> u32 {
-    50_000 + std::process::id() % 1500 * 10 + number
+/// A display that no other test chooses; what a test leaves there ends with it.
+struct OwnDisplay(u32);
+
+impl OwnDisplay {
+    fn new(number: u32) -> Self {
+        Self(50_000 + std::process::id() % 1500 * 10 + number)
+    }
+}
+
+impl Drop for OwnDisplay {
+    fn drop(&mut self) {
+        let lock = PathBuf::from(format!("/tmp/.X{}-lock", self.0));
+        if lock.exists() {
+            let _ = kill(pid_in(&lock), Signal::SIGTERM);
+            eventually("the end", LONG, || (!lock.exists()).then_some(()));
+        }
+    }
 }
 
 /// Runs `bulkhead` as the session's owner at a terminal of its own, which is gone when it returns.
@@ -93,7 +107,8 @@ fn a_session_in_the_background_outlives_its_terminal_and_stop_cleans_up() {
     // Gives the user, the directories and the environment.
     let other = Session::start(&[]);
     let (log, pidfile) = (other.home().join("own.log"), other.home().join("own.pid"));
-    let display = own_display(0);
+    let own = OwnDisplay::new(0);
+    let display = own.0;
     let name = format!(":{display}");
     let output = at_a_terminal(
         &other,
@@ -146,7 +161,8 @@ fn a_session_in_the_background_outlives_its_terminal_and_stop_cleans_up() {
 #[test]
 fn the_log_of_a_start_that_fails_stays_until_the_next() {
     let other = Session::start(&[]);
-    let display = own_display(1);
+    let own = OwnDisplay::new(1);
+    let display = own.0;
     let name = format!(":{display}");
     let directory = other.runtime_dir().join("xpra").join(display.to_string());
     let names = || -> Vec<PathBuf> {
@@ -248,7 +264,8 @@ fn the_cookie_is_where_programs_look_for_it_and_goes_at_the_end() {
     assert!(opens(other.display, None));
     assert!(!opens(other.display, Some(&named)));
 
-    let display = own_display(2);
+    let own = OwnDisplay::new(2);
+    let display = own.0;
     let name = format!(":{display}");
     let mut start = with("bulkhead", Some(&named));
     let started = start.args(["start", &name]).output().unwrap();

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result, reason};
 use crate::options::{Cli, Generate, GenerateCli};
 use crate::usage_error;
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use std::path::Path;
 
@@ -11,8 +12,13 @@ use std::path::Path;
 /// # Errors
 /// What was asked for does not exist, or cannot be written.
 pub fn run(args: Vec<String>) -> Result<()> {
-    let cli = GenerateCli::try_parse_from(args.into_iter().skip(1))
-        .map_err(|error| usage_error(&error, Some("generate")))?;
+    let cli = match GenerateCli::try_parse_from(args.into_iter().skip(1)) {
+        Ok(cli) => cli,
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            return crate::print(&error.render().to_string());
+        }
+        Err(error) => return Err(usage_error(&error, Some("generate"))),
+    };
     match cli.what {
         Generate::Man { directory } => man(&directory),
         Generate::Completions { shell } => {

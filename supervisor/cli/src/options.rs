@@ -306,10 +306,14 @@ pub struct PolicyArgs {
     pub role: String,
 }
 
-/// `bulkhead generate`, which `make install` uses. A command line of its own, so that it is in
-/// neither the pages nor the completions that it writes.
+/// Writes man pages and shell completions, as `make install` does.
+// A command line of its own, so that it is in neither.
 #[derive(Debug, Parser)]
-#[command(name = "bulkhead generate", bin_name = "bulkhead generate")]
+#[command(
+    name = "bulkhead generate",
+    bin_name = "bulkhead generate",
+    subcommand_required = true
+)]
 pub struct GenerateCli {
     /// What to write.
     #[command(subcommand)]

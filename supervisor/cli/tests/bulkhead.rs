@@ -819,6 +819,7 @@ fn help_and_lists_go_to_standard_output() {
         (&["list"], "sessions"),
         (&["policy", "network"], "bulkhead-network"),
         (&["generate", "completions", "zsh"], "#compdef bulkhead"),
+        (&["generate", "--help"], "Usage: bulkhead generate"),
     ] {
         let output = place.command(args).output().unwrap();
         assert!(output.status.success(), "{args:?}: {}", text(&output));

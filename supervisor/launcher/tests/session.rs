@@ -584,6 +584,46 @@ fn the_next_start_cleans_up_after_a_killed_launcher() {
     next.stop();
 }
 
+/// As the session's user; where that user may not go, as for one without a home.
+#[test]
+fn commands_start_in_a_directory_that_their_user_may_enter() {
+    let root = nix::unistd::geteuid().is_root();
+    for (mode, entered) in [(0o755, true), (0o700, !root), (0o000, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let (out, start) = (dir.path().join("out"), dir.path().join("start"));
+        fs::create_dir(&out).unwrap();
+        fs::set_permissions(&out, fs::Permissions::from_mode(0o777)).unwrap();
+        fs::create_dir(&start).unwrap();
+        let mut spec = spec_for(
+            dir.path(),
+            free_display(),
+            vec![command("pwd > $OUT/out/pwd", false)],
+        );
+        spec.chdir = Some(start.clone());
+        fs::set_permissions(&start, fs::Permissions::from_mode(mode)).unwrap();
+        if root {
+            fs::set_permissions(&spec.session_dir, fs::Permissions::from_mode(0o711)).unwrap();
+            spec.user = Some(spec::SessionUser {
+                uid: 65534,
+                gid: 65534,
+                groups: vec![],
+            });
+        }
+        let mut session = start_with(dir, &spec);
+        session.ready();
+        session.ask(Ask::StartCommands);
+        let wanted = if entered {
+            start.as_path()
+        } else {
+            Path::new("/")
+        };
+        let pwd = session.written("out/pwd");
+        assert_eq!(Path::new(pwd.trim_end()), wanted, "{mode:o}");
+        session.stop();
+    }
+}
+
 /// What a user puts into the one directory that is theirs is removed with their rights.
 #[test]
 fn a_session_that_root_started_trusts_nothing_that_its_user_can_write() {
