@@ -5,6 +5,8 @@ RELEASE := $(TARGET_DIR)/x86_64-unknown-linux-gnu/release
 PRODUCT := --workspace --bins --exclude bulkhead-tests --exclude test-client --exclude bulkhead-bench
 PREFIX ?= /usr/local
 export CARGO_TERM_PROGRESS_WHEN ?= never
+# Tests that lack what they need (root) write a line here.
+export BULKHEAD_NOT_RUN := $(abspath $(TARGET_DIR))/not-run.txt
 
 BIN := $(DESTDIR)$(PREFIX)/bin
 LIBEXEC := $(DESTDIR)$(PREFIX)/libexec/bulkhead
@@ -31,13 +33,15 @@ lint: ## Formatting, warnings, licences and banned crates.
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	tests/tools/check-dependencies
 
-test: ## Install what the tests need and run all of them.
+test: ## Install what the tests need and run all of them; says at the end which could not run here.
 	tests/tools/install-packages test
 	tests/tools/install-stock-client >/dev/null
 	$(MAKE) lint
 	cargo build --locked --workspace --bins
+	rm -f $(BULKHEAD_NOT_RUN)
 	cargo test --locked --workspace --no-fail-fast
 	tests/tools/fuzz 10
+	@tests/tools/not-run $(BULKHEAD_NOT_RUN)
 
 bench: ## Measure side by side with the stock server; writes docs/performance.md's table.
 	tests/tools/install-packages test

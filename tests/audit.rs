@@ -260,7 +260,7 @@ fn of_a_user() {
 
 #[test]
 fn started_by_root() {
-    if nix::unistd::Uid::effective().is_root() {
+    if needs::root("start a session for somebody else") {
         nothing_differs(Start::Root, StartMode::Root);
     }
 }
@@ -351,7 +351,7 @@ impl Forged {
 #[test]
 fn root_does_not_believe_what_a_user_can_write() {
     const NOBODY: u32 = 65534;
-    if !nix::unistd::Uid::effective().is_root() {
+    if !needs::root("have processes of other users") {
         return;
     }
     let user = test_user().uid.as_raw();
@@ -399,7 +399,7 @@ fn root_does_not_believe_what_a_user_can_write() {
 /// A process can call itself what it likes; that it has no sandbox is seen all the same.
 #[test]
 fn a_name_is_no_sandbox() {
-    if !nix::unistd::Uid::effective().is_root() {
+    if !needs::root("have processes of other users") {
         return;
     }
     let user = test_user();

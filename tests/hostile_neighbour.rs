@@ -283,7 +283,7 @@ fn in_a_session_of_the_same_user() {
 
 #[test]
 fn in_a_session_that_root_started() {
-    if nix::unistd::Uid::effective().is_root() {
+    if needs::root("start a session for somebody else") {
         the_design_holds(Start::Root);
     }
 }

@@ -282,7 +282,7 @@ fn unused(rule: &Rule, used: Option<&Used>) -> Option<String> {
 #[test]
 fn every_rule_is_used_or_has_its_reason() {
     let mut record = Record::default();
-    let root = nix::unistd::Uid::effective().is_root();
+    let root = needs::root("start a session for somebody else");
     let best = "--sandbox=best-effort";
     life(&mut record, &["trace-rules"], Start::User, &[], true);
     if root {

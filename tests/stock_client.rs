@@ -73,7 +73,7 @@ fn typed_text_arrives_over_the_unix_socket() {
 
 #[test]
 fn typed_text_arrives_in_a_session_that_root_started() {
-    if nix::unistd::Uid::effective().is_root() {
+    if needs::root("start a session for somebody else") {
         typed_text_arrives(Via::Tcp, Start::Root);
     }
 }

@@ -20,8 +20,7 @@ use policy::StartMode;
 const CLIENTS: usize = 2;
 
 fn check(start: Start, mode: StartMode) {
-    if !nix::unistd::Uid::effective().is_root() {
-        eprintln!("not run: only root can read the descriptors of our processes");
+    if !needs::root("read the descriptors of our processes") {
         return;
     }
     let session = Session::start_as(start, &["--sharing=yes", "--start=xterm"]);

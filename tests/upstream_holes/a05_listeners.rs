@@ -108,8 +108,7 @@ fn connect_as(path: &Path, uid: Uid, gid: Gid) -> UnixStream {
 
 #[test]
 fn the_kernel_says_who_connects() {
-    if !Uid::effective().is_root() {
-        eprintln!("not run: only root can connect as another user");
+    if !needs::root("connect as another user") {
         return;
     }
     let user = bulkhead_tests::commands::test_user();

@@ -36,8 +36,7 @@ fn holds(pid: u32, secret: &[u8]) -> bool {
 
 /// Only `auth` ever has a password, and it forgets it when it has compared.
 fn nobody_keeps_it(start: Start) {
-    if !nix::unistd::Uid::effective().is_root() {
-        eprintln!("not run: only root can read the memory of our processes");
+    if !needs::root("read the memory of our processes") {
         return;
     }
     let mut random = [0; 12];

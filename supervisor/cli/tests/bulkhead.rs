@@ -104,7 +104,7 @@ fn the_directory_of_the_commands_is_entered_with_their_users_rights() {
     let file = place.file("file", 0o600, "");
     let chdir = format!("--chdir={file}");
     place.refused(&["start", &chdir], &format!("{chdir}: not a directory"));
-    if is_root() {
+    if needs::root("start a session for somebody else") {
         place.chmod("path", 0o700);
         let chdir = format!("--chdir={}", place.path("path").display());
         place.refused(&["start", &chdir], &format!("{chdir}: permission denied"));
@@ -369,7 +369,7 @@ fn first_free() -> u32 {
 
 #[test]
 fn what_another_users_x_server_has_left_is_named_and_passed_over() {
-    if !is_root() {
+    if !needs::root("leave a lock of another user's") {
         return;
     }
     let place = Place::new();
@@ -488,7 +488,7 @@ fn configuration_mistakes_name_file_and_line() {
 
 #[test]
 fn root_needs_a_user_who_is_not_root() {
-    if !is_root() {
+    if !needs::root("start a session for somebody else") {
         return;
     }
     let place = Place::new();

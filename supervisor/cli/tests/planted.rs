@@ -4,7 +4,7 @@
 
 mod place;
 
-use place::{NOBODY, Place, display, is_root, text};
+use place::{NOBODY, Place, display, text};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
@@ -29,7 +29,7 @@ struct Ground {
 
 impl Ground {
     fn new() -> Option<Self> {
-        if !is_root() {
+        if !needs::root("give a directory to somebody else") {
             return None;
         }
         let place = Place::new();

@@ -134,7 +134,7 @@ impl Spot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::unistd::{chown, geteuid};
+    use nix::unistd::chown;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     /// `nobody`.
@@ -145,7 +145,7 @@ mod tests {
 
     /// A directory of root's with one of somebody's in it, as `mine` and `theirs`.
     fn two() -> Option<tempfile::TempDir> {
-        if !geteuid().is_root() {
+        if !needs::root("give a directory to somebody else") {
             return None;
         }
         let tmp = tempfile::tempdir().unwrap();

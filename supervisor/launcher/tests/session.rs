@@ -627,7 +627,7 @@ fn commands_start_in_a_directory_that_their_user_may_enter() {
 /// What a user puts into the one directory that is theirs is removed with their rights.
 #[test]
 fn a_session_that_root_started_trusts_nothing_that_its_user_can_write() {
-    if !nix::unistd::geteuid().is_root() {
+    if !needs::root("start a session for somebody else") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();

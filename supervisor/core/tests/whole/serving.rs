@@ -118,8 +118,7 @@ pub fn what_a_worker_inherits() {
 }
 
 pub fn in_a_start_as_root_each_role_has_its_own_user() {
-    if !nix::unistd::geteuid().is_root() {
-        println!("skipped: not root");
+    if !needs::root("give each role its own user") {
         return;
     }
     let base = 61_000;

@@ -26,7 +26,7 @@ pub fn is_root() -> bool {
 
 /// The modes that can be tested by whoever runs the test.
 pub fn modes() -> &'static [StartMode] {
-    if is_root() {
+    if needs::root("take the users of mode root") {
         &StartMode::ALL
     } else {
         &[StartMode::User]
