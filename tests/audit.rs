@@ -3,7 +3,7 @@
 use bulkhead_tests::commands::{bin_dir, test_user};
 use bulkhead_tests::process::Process;
 use bulkhead_tests::processes;
-use bulkhead_tests::session::{Session, Start};
+use bulkhead_tests::session::{ENCRYPTED, Session, Start};
 use bulkhead_tests::twins::two_clients;
 use policy::{Role, StartMode};
 use serde_json::Value;
@@ -235,7 +235,8 @@ fn the_table_says_the_same(table: &str, report: &Value) {
 }
 
 fn nothing_differs(start: Start, mode: StartMode) {
-    let session = Session::start_as(start, &["--sharing=yes", "--start=xterm"]);
+    let options = [&ENCRYPTED[..], &["--sharing=yes", "--start=xterm"]].concat();
+    let session = Session::start_as(start, &options);
     let _clients = two_clients(&session);
     let (own, root) = audits(&session);
     is_as_the_policies_say(&own, &session, mode);
@@ -273,10 +274,10 @@ const DIFFERENT: i32 = 3;
 fn a_layer_is_missing(kernel: &str, layer: &str, refused: &str, differs: &[&str]) {
     let wrapper = ["lesser-kernel", kernel];
     let best = "--sandbox=best-effort";
-    let options = ["--sharing=yes", "--start=xterm", best];
+    let options = [&ENCRYPTED[..], &["--sharing=yes", "--start=xterm", best]].concat();
     let session = Session::start_under(&wrapper, Start::User, &options);
     let _clients = two_clients(&session);
-    for role in ["network", "auth", "display", "encoder"] {
+    for role in ["network", "auth", "keys", "display", "encoder"] {
         let named = |line: &str| line.contains(role) && line.contains(layer);
         let line = session.process().wait_for_line(LONG, named);
         assert!(line.contains("best effort: without"), "{line}");

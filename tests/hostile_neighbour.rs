@@ -5,7 +5,7 @@ use bulkhead_tests::commands::{bin_dir, chmod, test_user};
 use bulkhead_tests::eventually;
 use bulkhead_tests::neighbour::{Check, Door, Neighbour};
 use bulkhead_tests::processes::{self, Worker};
-use bulkhead_tests::session::{Session, Start};
+use bulkhead_tests::session::{Session, Start, encrypted_socket};
 use bulkhead_tests::twins::two_clients;
 use policy::{Role, StartMode};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +35,7 @@ fn design(role: Role, check: Check, mode: StartMode) -> Answer {
         | Role::Launcher
         | Role::Network
         | Role::Auth
+        | Role::Keys
         | Role::Display
         | Role::Encoder
         | Role::Ctl => match (check, mode) {
@@ -71,6 +72,7 @@ fn scene(start: Start) -> Scene {
     let session = Session::start_as(
         start,
         &[
+            &encrypted_socket("reject").1,
             "--sharing=yes",
             "--start=xterm",
             &format!("--start={}", app(path("attacker"))),
@@ -139,7 +141,7 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
         (processes::status(ctl.pid, "Seccomp")? == "2").then_some(ctl)
     });
     let mut targets = processes::workers(scene.session.process().id());
-    assert_eq!(targets.len(), 8, "two of network and encoder: {targets:?}");
+    assert_eq!(targets.len(), 9, "two of network and encoder: {targets:?}");
     targets.push(ctl);
     let roles: BTreeSet<Role> = targets.iter().map(role_of).collect();
     assert_eq!(roles, BTreeSet::from(Role::ALL));

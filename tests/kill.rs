@@ -6,7 +6,7 @@
 
 use bulkhead_tests::processes;
 use bulkhead_tests::screen::Screen;
-use bulkhead_tests::session::Session;
+use bulkhead_tests::session::{ENCRYPTED, Session};
 use bulkhead_tests::twins::{attach_as, options, same_pixels, shown};
 use bulkhead_tests::{eventually, processes::end};
 use nix::sys::signal::Signal;
@@ -27,11 +27,12 @@ const ROUNDS: usize = 20;
 const SHORT: Duration = Duration::from_secs(1);
 
 /// The confined processes of a session with two clients.
-const ROLES: [&str; 7] = [
+const ROLES: [&str; 8] = [
     "auth",
     "display",
     "encoder",
     "encoder",
+    "keys",
     "network",
     "network",
     "supervisor",
@@ -56,11 +57,9 @@ type Shown = BTreeMap<WindowId, (Geometry, bool)>;
 
 impl Scene {
     fn start() -> Self {
-        let session = Session::start(&[
-            "--sharing=yes",
-            "--start=xterm -T other -geometry 30x10+500+400",
-            XTERM,
-        ]);
+        let other = "--start=xterm -T other -geometry 30x10+500+400";
+        let options = [&ENCRYPTED[..], &["--sharing=yes", other, XTERM]].concat();
+        let session = Session::start(&options);
         let ([mut first, mut second], network) = attach_both(&session);
         let window = shown(&mut first, "wanted");
         let other = shown(&mut first, "other");
@@ -226,8 +225,15 @@ fn every_process_is_killed(signal: Signal) {
     let mut scene = Scene::start();
     let wanted = scene.shown();
     assert_eq!((wanted[0].len(), &wanted[0]), (2, &wanted[1]));
-    let mut times: [(&str, Vec<Duration>); 5] =
-        ["encoder", "display", "auth", "network", "supervisor"].map(|role| (role, Vec::new()));
+    let roles = [
+        "encoder",
+        "display",
+        "auth",
+        "keys",
+        "network",
+        "supervisor",
+    ];
+    let mut times = roles.map(|role| (role, Vec::new()));
     for round in 0..ROUNDS {
         for (role, times) in &mut times {
             let killed = Instant::now();
@@ -236,7 +242,7 @@ fn every_process_is_killed(signal: Signal) {
                 "network" => scene.replace_network(signal),
                 role => processes::replace(scene.supervisor(), role, signal),
             }
-            if *role == "auth" {
+            if ["auth", "keys"].contains(role) {
                 // Attached clients notice nothing, new ones can log in.
                 drop(attach_as(&scene.session, &held_for_long(3)));
             }

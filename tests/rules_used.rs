@@ -8,16 +8,17 @@
 use bulkhead_tests::commands::bin_dir;
 use bulkhead_tests::processes;
 use bulkhead_tests::screen::Screen;
-use bulkhead_tests::session::{Session, Start};
+use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket};
 use bulkhead_tests::twins::{attach, attach_as, options, shown};
 use nix::sys::signal::Signal;
 use policy::{Role, Rule, Test};
 use std::collections::BTreeMap;
 use std::process::Output;
 use std::time::Duration;
+use test_client::wire::cipher::Mode;
 use test_client::wire::packet::{Coding, Packet, RgbFormat};
 use test_client::wire::rencodeplus::Value;
-use test_client::{Client, State};
+use test_client::{Address, Client, State};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{
     AtomEnum, ConfigureWindowAux, ConnectionExt as _, CreateGCAux, CreateWindowAux, ImageFormat,
@@ -31,6 +32,15 @@ const LONG: Duration = Duration::from_secs(60);
 const NOT_USED: &[(Role, &str, &[&str], &str)] = &[
     (
         Role::Auth,
+        "mmap",
+        &[
+            "prot == PROT_READ|PROT_WRITE",
+            "flags == MAP_PRIVATE|MAP_ANONYMOUS",
+        ],
+        "error path: workers/runtime/tests/start.rs lets the memory run out",
+    ),
+    (
+        Role::Keys,
         "mmap",
         &[
             "prot == PROT_READ|PROT_WRITE",
@@ -211,7 +221,8 @@ fn strain(session: &Session, first: &mut Client) -> Noise {
 fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], strained: bool) {
     // Lower than all else, so that a screenshot grows while it is made.
     let xterm = "--start=xterm -T wanted -geometry 80x20+10+780";
-    let words = ["--sharing=yes", "--debug=yes", xterm];
+    let (port, encrypted) = encrypted_socket(&format!("password(value={PASSWORD})"));
+    let words = ["--sharing=yes", "--debug=yes", xterm, &encrypted];
     let mut session = Session::start_under(wrapper, start, &[&words, more].concat());
     let mut first = attach(&session, 1);
     let window = shown(&mut first, "wanted");
@@ -220,7 +231,11 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         .type_text(window, "xset b; ls /; echo ready\n")
         .unwrap();
     let _noise = strained.then(|| strain(&session, &mut first));
-    for role in ["display", "encoder", "auth"] {
+    let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
+    let sealed = options(4).encrypted(Mode::Gcm, KEY.as_bytes());
+    let mut sealed = Client::connect(&address, &sealed, LONG).unwrap();
+    sealed.wait_for(|state| state.draws > 0, LONG).unwrap();
+    for role in ["display", "encoder", "auth", "keys"] {
         processes::replace(session.process().id(), role, Signal::SIGKILL);
         let draws = first.state().draws;
         first.type_text(window, "x").unwrap();

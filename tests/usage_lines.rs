@@ -1,13 +1,15 @@
 //! Every line of `docs/usage.md` whose outcome is `works: …` does that, in a real session.
 
 use bulkhead_tests::commands::{chmod, test_user};
-use bulkhead_tests::session::{PASSWORD, Session, free_port};
+use bulkhead_tests::session::{KEY, PASSWORD, Session, free_port};
 use bulkhead_tests::{eventually, processes};
 use nix::sys::signal::Signal;
 use nix::unistd::chown;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
+use test_client::wire::cipher::Mode;
+use test_client::{Address, Client, Options};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -130,6 +132,20 @@ impl Started<'_> {
         let_in
     }
 
+    /// With key data, if any.
+    fn lets_in_with(&self, key: Option<&[u8]>, password: &str) -> bool {
+        let mode = match self.row.line.contains("AES-GCM") {
+            true => Mode::Gcm,
+            false => Mode::Cbc,
+        };
+        let mut options = Options::gtk().password(password);
+        if let Some(key) = key {
+            options = options.encrypted(mode, key);
+        }
+        let address = Address::parse(&self.target).unwrap();
+        Client::connect(&address, &options, LONG).is_ok()
+    }
+
     fn directory(&self) -> PathBuf {
         self.owner
             .0
@@ -167,6 +183,21 @@ impl Started<'_> {
                     "sesame"
                 };
                 self.lets_in(Some(right)) && !self.lets_in(Some("wrong")) && !self.lets_in(None)
+            }
+            "who has the key and knows the password gets in" => {
+                let keys: [(&str, &[u8]); 4] = [
+                    ("key.txt", KEY.as_bytes()),
+                    ("0x1234", b"\x12\x34"),
+                    ("base64:aGVsbG8=", b"hello"),
+                    // Nothing is said: it is the password.
+                    ("", b"sesame"),
+                ];
+                let key = keys.iter().find(|(said, _)| self.row.line.contains(said));
+                let right = key.map(|(_, key)| *key);
+                self.lets_in_with(right, "sesame")
+                    && !self.lets_in_with(right, "wrong")
+                    && !self.lets_in_with(Some(b"another"), "sesame")
+                    && !self.lets_in_with(None, "sesame")
             }
             "everybody gets in" => self.lets_in(None),
             "nobody gets in" => !self.lets_in(Some("sesame")) && !self.lets_in(None),

@@ -19,6 +19,7 @@ pub mod frames;
 pub mod geometry;
 pub mod ids;
 pub mod input;
+pub mod keys;
 pub mod launcher;
 pub mod network;
 pub mod shared;

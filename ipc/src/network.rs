@@ -1,6 +1,7 @@
 //! The edge `supervisor`–`network`: one connection's life.
 
 use crate::channel::Message;
+use crate::keys::AesMode;
 use crate::verdict::Violation;
 use serde::{Deserialize, Serialize};
 
@@ -32,12 +33,15 @@ pub struct SessionFacts {
 /// The supervisor tells `network`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SupervisorToNetwork {
-    /// First message. Descriptor: channel to `auth`.
+    /// First message. Descriptors: channel to `auth`; channel to `keys`, if the listener is
+    /// encrypted.
     Start {
         /// Facts that `id` may tell before authentication; only for local sockets.
         id: Option<Box<SessionFacts>>,
         /// Seconds until a client that has not proved itself is cut off.
         login_timeout: u16,
+        /// What the listener demands.
+        encryption: Option<AesMode>,
     },
     /// The request is granted. Descriptors: channel to `display`, channel to `encoder`.
     Session(Box<SessionFacts>),
@@ -74,7 +78,8 @@ impl Message for SupervisorToNetwork {
     const NAME: &'static str = "supervisor>network";
     fn descriptors(&self) -> usize {
         match self {
-            Self::Start { .. } | Self::Screenshot | Self::Display | Self::Encoder => 1,
+            Self::Start { encryption, .. } => 1 + usize::from(encryption.is_some()),
+            Self::Screenshot | Self::Display | Self::Encoder => 1,
             Self::Session(_) => 2,
             Self::Info(_) | Self::InfoEnd | Self::Id(_) | Self::Disconnect { .. } => 0,
         }

@@ -1,6 +1,7 @@
 //! What the command line hands to the processes it starts: each gets one sealed memfd with its
 //! own part, and nobody gets another's.
 
+use crate::keys::AesMode;
 use crate::launcher::CommandId;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, Read, Seek};
@@ -39,6 +40,9 @@ pub struct ListenerSpec {
     pub name: String,
     /// The bound and listening socket.
     pub fd: FdIndex,
+    /// Its clients have to encrypt (`encryption=AES…` on the bind option), and `keys` has its key
+    /// data.
+    pub encryption: Option<AesMode>,
     /// Requests that this socket refuses, e.g. `stop` (`stop=no` on the bind option).
     pub refused_requests: Vec<String>,
 }
@@ -80,6 +84,9 @@ pub struct SupervisorSpec {
     pub empty_root: FdIndex,
     /// What `auth` gets: its own spec, then the secrets, never read by the supervisor.
     pub auth_fds: Vec<FdIndex>,
+    /// What `keys` gets, likewise: its own spec, then the key data. Empty when no listener is
+    /// encrypted: then there is no such process.
+    pub keys_fds: Vec<FdIndex>,
     /// Where to say what became of the start, for a start in the background: one line, either
     /// `ready :N` or `failed REASON`, then the end of the file: at once, or when nothing is left of
     /// the attempt.
@@ -199,6 +206,28 @@ pub struct AuthSpec {
     pub listeners: Vec<Vec<AuthModule>>,
     /// User name of the session's owner, for prompts and for `none`.
     pub owner: String,
+}
+
+/// Where the key data of a listener is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyData {
+    /// Index into the descriptors that follow the spec.
+    pub secret: u16,
+    /// Line ends around it do not count (protocol "Key data").
+    pub trim: bool,
+    /// It is a file of the operator's, and not a copy of ours: its content may change, and another
+    /// file may take its place.
+    pub in_place: bool,
+    /// Bytes of the keys that clients have to ask for: 16, 24 or 32.
+    pub key_size: u8,
+}
+
+/// For `keys`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysSpec {
+    /// For each listener, in the order of [`SupervisorSpec::listeners`]: its key data, if it is
+    /// encrypted.
+    pub listeners: Vec<Option<KeyData>>,
 }
 
 /// Encodes a part.

@@ -23,6 +23,8 @@ pub enum Peer {
     Display,
     /// The `auth` worker.
     Auth,
+    /// The `keys` worker.
+    Keys,
 }
 
 /// A report about a peer that broke a rule of the channel, or does not read. The supervisor ends

@@ -154,6 +154,7 @@ const HOLDABLE: &[&str] = &[
     "applications",
     "child-processes",
     "client-socket",
+    "key-data",
     "listening-sockets",
     "passwords",
     "picture-codecs",

@@ -48,6 +48,7 @@ pub fn of(role: Role) -> &'static RolePolicy {
         Role::Launcher => &compiled::LAUNCHER,
         Role::Network => &compiled::NETWORK,
         Role::Auth => &compiled::AUTH,
+        Role::Keys => &compiled::KEYS,
         Role::Display => &compiled::DISPLAY,
         Role::Encoder => &compiled::ENCODER,
         Role::Ctl => &compiled::CTL,

@@ -14,6 +14,8 @@ pub enum Role {
     Network,
     /// One per session: knows the passwords.
     Auth,
+    /// One per session with an encrypted listener: knows the key data.
+    Keys,
     /// One per session: owns the X11 connection.
     Display,
     /// One per connection: turns pixels into pictures.
@@ -24,18 +26,25 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order of the policy files' table.
-    pub const ALL: [Role; 7] = [
+    pub const ALL: [Role; 8] = [
         Role::Supervisor,
         Role::Launcher,
         Role::Network,
         Role::Auth,
+        Role::Keys,
         Role::Display,
         Role::Encoder,
         Role::Ctl,
     ];
 
     /// The roles that the supervisor starts and that end with it.
-    pub const WORKERS: [Role; 4] = [Role::Network, Role::Auth, Role::Display, Role::Encoder];
+    pub const WORKERS: [Role; 5] = [
+        Role::Network,
+        Role::Auth,
+        Role::Keys,
+        Role::Display,
+        Role::Encoder,
+    ];
 
     /// The role's name, as in `policy/roles/<name>.toml`.
     #[must_use]
@@ -45,6 +54,7 @@ impl Role {
             Role::Launcher => "launcher",
             Role::Network => "network",
             Role::Auth => "auth",
+            Role::Keys => "keys",
             Role::Display => "display",
             Role::Encoder => "encoder",
             Role::Ctl => "ctl",
@@ -59,6 +69,7 @@ impl Role {
             Role::Launcher => "bulkhead-launcher",
             Role::Network => "bulkhead-network",
             Role::Auth => "bulkhead-auth",
+            Role::Keys => "bulkhead-keys",
             Role::Display => "bulkhead-display",
             Role::Encoder => "bulkhead-encoder",
             Role::Ctl => "bulkhead-ctl",

@@ -47,6 +47,7 @@ directions! {
     network: SupervisorToNetwork NetworkToSupervisor;
     encoder: SupervisorToEncoder EncoderToSupervisor;
     launcher: SupervisorToLauncher LauncherToSupervisor;
+    keys: NetworkToKeys KeysToNetwork SupervisorToKeys KeysToSupervisor;
 }
 
 /// The first byte chooses a direction.

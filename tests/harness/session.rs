@@ -39,6 +39,13 @@ pub struct Session {
 
 /// The password of every test session.
 pub const PASSWORD: &str = "the password";
+/// What `key.txt` holds, in the directory where every session is started: AES key data.
+pub const KEY: &str = "the key data";
+/// The session's TCP socket is encrypted with [`KEY`].
+pub const ENCRYPTED: [&str; 2] = [
+    "--tcp-encryption=AES-GCM",
+    "--tcp-encryption-keyfile=key.txt",
+];
 
 impl Session {
     /// Starts one as an ordinary user with more options, and waits until it is ready.
@@ -84,6 +91,12 @@ impl Session {
         chmod(&password, 0o600);
         if Uid::effective().is_root() && start == Start::User {
             chown(&password, Some(user.uid), Some(user.gid)).unwrap();
+        }
+        let key = home.join("key.txt");
+        std::fs::write(&key, format!("{KEY}\n")).unwrap();
+        chmod(&key, 0o600);
+        if Uid::effective().is_root() {
+            chown(&key, Some(user.uid), Some(user.gid)).unwrap();
         }
         let port = free_port();
         let bind = format!(
@@ -153,6 +166,11 @@ impl Session {
             Start::Root => PathBuf::from("/run/xpra"),
         };
         sessions.join(self.display.to_string())
+    }
+
+    /// Do clients have to encrypt, because of [`ENCRYPTED`]?
+    pub fn is_encrypted(&self) -> bool {
+        self.arguments.iter().any(|option| option == ENCRYPTED[0])
     }
 
     /// A file with the password.
@@ -253,6 +271,15 @@ fn command_as(wrapper: &[String], start: Start, runtime: &Path, home: &Path) -> 
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
     }
     command
+}
+
+/// Another TCP socket, whose clients have to encrypt with [`KEY`]: its port and the option. Its
+/// session has a `keys`. `auth`: how clients log in there.
+pub fn encrypted_socket(auth: &str) -> (u16, String) {
+    let port = free_port();
+    let bind =
+        format!("--bind-tcp=127.0.0.1:{port},auth={auth},encryption=AES-GCM,keyfile=key.txt");
+    (port, bind)
 }
 
 /// A TCP port on 127.0.0.1 that nobody uses now.

@@ -21,6 +21,27 @@ pub enum Via {
     UnixSocket,
     /// `tcp://127.0.0.1:PORT/`, without the password.
     Unauthenticated,
+    /// `tcp://127.0.0.1:PORT/`, encrypted in this mode with this key file in the session's home.
+    Encrypted(&'static str, &'static str),
+}
+
+impl Via {
+    /// The options that name the mode and the key.
+    fn encryption(self, session: &Session) -> Vec<String> {
+        let Self::Encrypted(mode, key) = self else {
+            return Vec::new();
+        };
+        let key = session.home().join(key);
+        vec![
+            format!("--encryption={mode}"),
+            format!("--encryption-keyfile={}", key.display()),
+        ]
+    }
+
+    /// Does the client know the password?
+    fn has_password(self) -> bool {
+        matches!(self, Self::Tcp | Self::Encrypted(..))
+    }
 }
 
 impl StockClient {
@@ -45,8 +66,9 @@ impl StockClient {
             ])
             .args(["--notifications=no", "--reconnect=no", "--title=@title@"])
             .args(more)
+            .args(via.encryption(session))
             .env("DISPLAY", screen.display());
-        if via == Via::Tcp {
+        if via.has_password() {
             command.arg(format!(
                 "--challenge-handlers=file:filename={}",
                 password.display()
@@ -72,7 +94,9 @@ impl StockClient {
 /// What the stock client calls the session.
 pub fn target(session: &Session, via: Via) -> String {
     match via {
-        Via::Tcp | Via::Unauthenticated => format!("tcp://127.0.0.1:{}/", session.port),
+        Via::Tcp | Via::Unauthenticated | Via::Encrypted(..) => {
+            format!("tcp://127.0.0.1:{}/", session.port)
+        }
         Via::UnixSocket => format!(":{}", session.display),
     }
 }
@@ -83,8 +107,10 @@ pub fn run(session: &Session, via: Via, words: &[&str]) -> Output {
     let password = home.path().join("password");
     std::fs::copy(session.password_file(), &password).unwrap();
     let mut command = stock(session, home.path(), words);
-    command.arg(target(session, via));
-    if via == Via::Tcp {
+    command
+        .arg(target(session, via))
+        .args(via.encryption(session));
+    if via.has_password() {
         command.arg(format!(
             "--challenge-handlers=file:filename={}",
             password.display()

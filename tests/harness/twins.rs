@@ -1,8 +1,9 @@
 //! Two headless clients that share a session.
 
 use crate::screen::Screen;
-use crate::session::{PASSWORD, Session};
+use crate::session::{KEY, PASSWORD, Session};
 use std::time::{Duration, Instant};
+use test_client::wire::cipher::Mode;
 use test_client::wire::packet::WindowId;
 use test_client::{Address, Client, Options};
 
@@ -30,7 +31,11 @@ pub fn attach(session: &Session, name: u8) -> Client {
 /// When it cannot attach.
 pub fn attach_as(session: &Session, options: &Options) -> Client {
     let address = Address::parse(&format!("tcp://127.0.0.1:{}", session.port)).unwrap();
-    let mut client = Client::connect(&address, options, LONG).unwrap();
+    let mut options = options.clone();
+    if session.is_encrypted() {
+        options = options.encrypted(Mode::Gcm, KEY.as_bytes());
+    }
+    let mut client = Client::connect(&address, &options, LONG).unwrap();
     client
         .wait_for(|state| state.startup_complete, LONG)
         .unwrap();

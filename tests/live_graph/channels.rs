@@ -16,11 +16,12 @@ fn pair(a: Who, b: Who) -> (Who, Who) {
 }
 
 /// How many channels the policies declare between two processes. Those of different clients have
-/// none, and a client's channel to `auth` ends with the verdict.
+/// none, and a client's channels to `auth` and `keys` end with the verdict.
 fn declared(a: Who, b: Who) -> usize {
     let same_client = a.connection.is_none() || b.connection.is_none() || a == b.like(a);
     let edge = policy::of(a.role).channels.contains(&b.role);
-    let ended = pair(a, b).0.role == Role::Network && pair(a, b).1.role == Role::Auth;
+    let at_login = [Role::Auth, Role::Keys].contains(&pair(a, b).1.role);
+    let ended = pair(a, b).0.role == Role::Network && at_login;
     usize::from(edge && same_client && !ended)
 }
 

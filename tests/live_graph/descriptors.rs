@@ -58,10 +58,10 @@ fn kind(link: &str, sockets: &BTreeMap<u64, Kind>) -> Option<Kind> {
 /// How many of which kind a process has, but memory: how many buffers there are is up to the
 /// windows. `None` for the launcher, which has no table.
 fn expected(role: Role) -> Option<BTreeMap<Kind, usize>> {
-    /// `auth`, `display`, and for each client a `network` and an `encoder`.
-    const WORKERS: usize = 2 + 2 * CLIENTS;
-    /// The password.
-    const SECRETS: usize = 1;
+    /// `auth`, `keys`, `display`, and for each client a `network` and an `encoder`.
+    const WORKERS: usize = 3 + 2 * CLIENTS;
+    /// The password file, and the key file.
+    const SECRETS: usize = 2;
     let worker = |channels: usize| {
         let own = [
             (Kind::Null, 1),
@@ -83,13 +83,14 @@ fn expected(role: Role) -> Option<BTreeMap<Kind, usize>> {
             (Kind::Channel, 1 + WORKERS),
             (Kind::Process, WORKERS),
             (Kind::Signals, 1),
-            // TCP, the session's socket, the one beside it and the abstract one.
-            (Kind::Listener, 4),
-            // The workers' executables, the empty directory, what `auth` is given.
+            // TCP in clear and encrypted, the session's socket, the one beside it and the
+            // abstract one.
+            (Kind::Listener, 5),
+            // The workers' executables, the empty directory, what `auth` and `keys` are given.
             (Kind::File, Role::WORKERS.len() + 1 + SECRETS),
         ])),
         Role::Network => Some(with(worker(2), Kind::Stream, 1)),
-        Role::Auth => Some(with(worker(0), Kind::File, SECRETS)),
+        Role::Auth | Role::Keys => Some(with(worker(0), Kind::File, 1)),
         Role::Display => Some(with(worker(2 * CLIENTS), Kind::Stream, 1)),
         Role::Encoder => Some(worker(2)),
         Role::Launcher | Role::Ctl => None,
@@ -125,11 +126,14 @@ pub fn are_as_declared(session: &Session, all: &[Live]) {
         }
         found.remove(&Kind::Memory);
         assert_eq!(found, expected, "{:?}: {open:?}", live.who);
-        if live.who.role == Role::Auth {
-            let secret = open
-                .values()
-                .find(|link| kind(link, &sockets) == Some(Kind::File));
-            assert_eq!(secret.map(String::as_str), session.password_file().to_str());
-        }
+        let secret = match live.who.role {
+            Role::Auth => session.password_file(),
+            Role::Keys => session.home().join("key.txt"),
+            _ => continue,
+        };
+        let file = open
+            .values()
+            .find(|link| kind(link, &sockets) == Some(Kind::File));
+        assert_eq!(file.map(String::as_str), secret.to_str());
     }
 }

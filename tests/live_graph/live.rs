@@ -95,6 +95,8 @@ impl From<processes::Worker> for Live {
 pub fn per_client(role: Role) -> bool {
     match role {
         Role::Network | Role::Encoder => true,
-        Role::Supervisor | Role::Launcher | Role::Auth | Role::Display | Role::Ctl => false,
+        Role::Supervisor | Role::Launcher | Role::Auth | Role::Keys | Role::Display | Role::Ctl => {
+            false
+        }
     }
 }

@@ -11,7 +11,7 @@ mod descriptors;
 mod live;
 mod memory;
 
-use bulkhead_tests::session::{Session, Start};
+use bulkhead_tests::session::{Session, Start, encrypted_socket};
 use bulkhead_tests::twins::two_clients;
 use live::Live;
 use policy::StartMode;
@@ -23,7 +23,8 @@ fn check(start: Start, mode: StartMode) {
     if !needs::root("read the descriptors of our processes") {
         return;
     }
-    let session = Session::start_as(start, &["--sharing=yes", "--start=xterm"]);
+    let (_, encrypted) = encrypted_socket("reject");
+    let session = Session::start_as(start, &["--sharing=yes", "--start=xterm", &encrypted]);
     let _clients = two_clients(&session);
     let all = Live::all(&session, CLIENTS);
     channels::are_as_declared(&all);

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 use wire::caps::Caps;
 use wire::cipher::{
-    BLOCK, CipherOffer, Direction, Framing, Iterations, KeyHash, KeySize, Mode, OfferError, Opener,
-    Salt, Sealer, SessionKey, Suite, derive,
+    BLOCK, CipherOffer, Direction, Framing, Iterations, KeyHash, KeyParameters, KeySize, Mode,
+    OfferError, Opener, Salt, Sealer, SessionKey, Suite, derive,
 };
 use wire::limits::{HEADER_SIZE, Limits};
 use wire::packet::Packet;
@@ -101,9 +101,13 @@ fn stock_vectors() {
         let offer = CipherOffer::parse(&Caps::of(&caps).unwrap())
             .unwrap()
             .unwrap();
-        let key = derive(&hex(&vector["key_data"]), &offer);
+        let key = derive(&hex(&vector["key_data"]), &offer.key);
         assert_eq!(key.as_bytes(), hex(&vector["key"]), "{vector}");
-        seen.insert((offer.mode.name(), offer.key_size.bytes(), offer.hash.name()));
+        seen.insert((
+            offer.mode.name(),
+            offer.key.size.bytes(),
+            offer.key.hash.name(),
+        ));
 
         let suite = Suite {
             mode: offer.mode,
@@ -282,10 +286,12 @@ fn offer() -> CipherOffer {
         mode: Mode::Cbc,
         framing: Framing::Stream,
         iv: *b"0123456789abcdef",
-        salt: Salt::new(vec![3; 64]).unwrap(),
-        key_size: KeySize::Aes256,
-        hash: KeyHash::Sha1,
-        iterations: Iterations::DEFAULT,
+        key: KeyParameters {
+            salt: Salt::new(vec![3; 64]).unwrap(),
+            hash: KeyHash::Sha1,
+            size: KeySize::Aes256,
+            iterations: Iterations::DEFAULT,
+        },
     }
 }
 
@@ -346,21 +352,21 @@ fn any_offer() -> impl Strategy<Value = CipherOffer> {
         prop::sample::select(KeyHash::ALL),
         Iterations::MIN.get()..=Iterations::MAX.get(),
     )
-        .prop_map(
-            |(mode, stream, iv, salt, key_size, hash, count)| CipherOffer {
-                mode,
-                framing: if stream || mode.is_authenticated() {
-                    Framing::Stream
-                } else {
-                    Framing::PerRecord
-                },
-                iv,
+        .prop_map(|(mode, stream, iv, salt, size, hash, count)| CipherOffer {
+            mode,
+            framing: if stream || mode.is_authenticated() {
+                Framing::Stream
+            } else {
+                Framing::PerRecord
+            },
+            iv,
+            key: KeyParameters {
                 salt: Salt::new(salt).unwrap(),
-                key_size,
                 hash,
+                size,
                 iterations: Iterations::new(count).unwrap(),
             },
-        )
+        })
 }
 
 proptest! {

@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use wire::challenge::Digest;
+use wire::cipher::{CipherOffer, Framing, Iterations, KeyHash, KeyParameters, KeySize, Mode, Salt};
 use wire::hello::{
     AuthCaps, ClientHello, CursorCaps, DisplayCaps, EncodingCaps, Identity, Keycode, Keymap,
     Monitor, NetworkCaps, Request, Screen, XkbQuery,
@@ -759,6 +760,35 @@ fn digests() -> impl Strategy<Value = Vec<Digest>> {
     prop::sample::subsequence(all.clone(), 0..=all.len())
 }
 
+fn cipher_offer() -> impl Strategy<Value = CipherOffer> {
+    let key = (
+        vec(any::<u8>(), Salt::MIN..=Salt::MAX),
+        prop::sample::select(KeyHash::ALL),
+        prop::sample::select(KeySize::ALL),
+        Iterations::MIN.get()..=Iterations::MAX.get(),
+    )
+        .prop_map(|(salt, hash, size, iterations)| KeyParameters {
+            salt: Salt::new(salt).unwrap(),
+            hash,
+            size,
+            iterations: Iterations::new(iterations).unwrap(),
+        });
+    let modes = prop::sample::select(Mode::ALL);
+    (modes, any::<bool>(), any::<[u8; 16]>(), key).prop_map(|(mode, stream, iv, key)| {
+        CipherOffer {
+            mode,
+            // GCM has no other.
+            framing: if stream || mode == Mode::Gcm {
+                Framing::Stream
+            } else {
+                Framing::PerRecord
+            },
+            iv,
+            key,
+        }
+    })
+}
+
 fn hello() -> impl Strategy<Value = ClientHello> {
     let identity =
         (text(), text(), text(), text(), text(), text(), text()).prop_map(|t| Identity {
@@ -770,17 +800,22 @@ fn hello() -> impl Strategy<Value = ClientHello> {
             username: t.5,
             hostname: t.6,
         });
-    let network = (any::<[bool; 5]>(), vec(word(), 0..9)).prop_map(|(flags, packet_types)| {
-        let [rencodeplus, lz4, chunks, encryption, ping] = flags;
-        NetworkCaps {
-            rencodeplus,
-            lz4,
-            chunks,
-            encryption,
-            ping,
-            packet_types,
-        }
-    });
+    let network = (
+        any::<[bool; 4]>(),
+        option::of(cipher_offer()),
+        vec(word(), 0..9),
+    )
+        .prop_map(|(flags, encryption, packet_types)| {
+            let [rencodeplus, lz4, chunks, ping] = flags;
+            NetworkCaps {
+                rencodeplus,
+                lz4,
+                chunks,
+                encryption: Ok(encryption),
+                ping,
+                packet_types,
+            }
+        });
     let auth = (
         digests(),
         digests(),

@@ -151,7 +151,7 @@ fn the_desktop_clients_hello() {
     assert_eq!(hello.identity.uuid.len(), 64);
     assert_eq!(hello.identity.session_id.len(), 32);
     assert!(hello.network.rencodeplus && hello.network.lz4 && hello.network.chunks);
-    assert!(!hello.network.encryption);
+    assert_eq!(hello.network.encryption, Ok(None));
     assert_eq!(hello.auth.digests.len(), 9);
     assert!(hello.auth.digests.contains(&Digest::Xor));
     assert_eq!(

@@ -1,9 +1,10 @@
 //! `--bind` and `--bind-tcp`: where a session listens, and on which conditions.
 
 use crate::auth::{self, Module};
+use crate::encryption::{Encryption, Written};
 use crate::error::{Error, Result};
 use crate::options::boolean;
-use crate::syntax::{Pair, RawBind, RawModule};
+use crate::syntax::{Pair, RawBind, RawModule, SECRET_OPTIONS};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -161,6 +162,8 @@ fn no_port(text: &str) -> Error {
 pub struct SocketOptions {
     /// All of these must agree; `None` when `auth=` was not given.
     pub auth: Option<Vec<Module>>,
+    /// What its clients have to encrypt with.
+    pub encryption: Option<Encryption>,
     /// Requests that this socket refuses.
     pub refused_requests: Vec<String>,
 }
@@ -245,12 +248,7 @@ const SWITCHES_NOT_BUILT: [&str; 15] = [
     "retry",
 ];
 /// Socket options of Xpra's with a value; the first part of a name counts for those with a dash.
-const VALUES_NOT_BUILT: [&str; 13] = [
-    "encryption",
-    "keyfile",
-    "keydata",
-    "encryption-keyfile",
-    "encryption-keydata",
+const VALUES_NOT_BUILT: [&str; 8] = [
     "nodelay",
     "cork",
     "keepalive",
@@ -265,8 +263,12 @@ impl SocketOptions {
     fn read(pairs: &[Pair]) -> Result<Self> {
         let mut modules = Vec::new();
         let mut shared = Vec::new();
+        let mut encryption = Written::default();
         let mut options = Self::default();
         for (key, value) in pairs {
+            if encryption.take(key, value)? {
+                continue;
+            }
             let request = key.replace('-', "_");
             match key.as_str() {
                 "auth" => {
@@ -301,19 +303,23 @@ impl SocketOptions {
                 _ => return Err(Error::usage(format!("there is no socket option `{key}`"))),
             }
         }
+        options.encryption = encryption.finish()?;
         let chain = auth::chain(&modules, &shared)?;
         options.auth = (!modules.is_empty()).then_some(chain);
         Ok(options)
     }
 }
 
-/// The same text without what must not be shown: the values of `value=` options.
+/// The same text without what must not be shown: the values of [`SECRET_OPTIONS`].
 #[must_use]
 pub fn masked(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find("value=") {
-        let end = at + "value=".len();
+    while let Some(end) = SECRET_OPTIONS
+        .iter()
+        .filter_map(|key| Some(rest.find(key)? + key.len()))
+        .min()
+    {
         let mut depth = 0_u32;
         let len = rest[end..].find(|c| match c {
             '(' => {
@@ -396,10 +402,8 @@ mod tests {
     #[test]
     fn options_that_do_not_exist_are_named() {
         for (text, part) in [
-            (
-                ":10000,encryption=AES,keyfile=k",
-                "`encryption` is not built yet",
-            ),
+            (":10000,encryption=DES,keyfile=k", "there are AES"),
+            (":10000,keyfile=k", "a key without `encryption=`"),
             (":10000,ssl-cert=c", "`ssl-cert` is not built yet"),
             (":10000,ssl=auto", "`ssl=auto` is not built yet"),
             (":10000,shell=yes", "`shell=yes` is not built yet"),
@@ -422,6 +426,10 @@ mod tests {
         assert_eq!(
             masked("password(value=a(b,)c),value=,c"),
             "password(value=***),value=***,c"
+        );
+        assert_eq!(
+            masked(":1,encryption=AES,encryption-keydata=0x00,stop=no,keydata=a"),
+            ":1,encryption=AES,encryption-keydata=***,stop=no,keydata=***"
         );
         assert_eq!(masked("nothing"), "nothing");
     }

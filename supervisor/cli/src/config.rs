@@ -243,6 +243,10 @@ fn or(first: StartArgs, second: StartArgs) -> StartArgs {
         socket_permissions: first.socket_permissions.or(second.socket_permissions),
         auth: list(first.auth, second.auth),
         tcp_auth: list(first.tcp_auth, second.tcp_auth),
+        tcp_encryption: first.tcp_encryption.or(second.tcp_encryption),
+        tcp_encryption_keyfile: first
+            .tcp_encryption_keyfile
+            .or(second.tcp_encryption_keyfile),
         insecure: first.insecure.or(second.insecure),
         readonly: first.readonly.or(second.readonly),
         sharing: first.sharing.or(second.sharing),

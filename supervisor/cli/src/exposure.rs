@@ -122,6 +122,8 @@ pub struct TcpSocket<'a> {
     pub address: IpAddr,
     /// Its modules, its own or those of `--tcp-auth`; `None`: nothing was said.
     pub chain: Option<&'a [Module]>,
+    /// Its clients have to encrypt.
+    pub encrypted: bool,
 }
 
 /// Why a network socket is not opened; `None` if it is. What it would have to say to be opened
@@ -139,11 +141,12 @@ fn objection(socket: &TcpSocket<'_>, insecure: bool) -> Option<(&'static str, St
         socket.address.is_loopback(),
     ) {
         (true, true) => return None,
+        (true, false) if socket.encrypted => return None,
         _ if insecure => return None,
         (false, true) => "every user of this machine could use it (no authentication)",
         (false, false) => "everybody could use it (no authentication)",
         (true, false) => {
-            "other machines can reach it, and there is no encryption yet: who is on the way could read along and take it over"
+            "other machines can reach it, and it is not encrypted: who is on the way could read along and take it over"
         }
     };
     Some((why, socket.text.to_owned()))
@@ -244,6 +247,7 @@ mod tests {
             text,
             address: address.parse().unwrap(),
             chain: bind.options.auth.as_deref(),
+            encrypted: bind.options.encryption.is_some(),
         };
         tcp(&[socket], insecure, &typed)
     }

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod bind;
 pub mod claim;
 pub mod config;
+pub mod encryption;
 pub mod ended;
 pub mod error;
 pub mod exposure;

@@ -36,7 +36,7 @@ fn password(login: &Login) -> Result<Option<Password>> {
             secret.fd
         }
         None if std::env::var_os(crate::auth::DEFAULT_VARIABLE).is_some() => {
-            secrets::variable(crate::auth::DEFAULT_VARIABLE)?
+            secrets::variable("the password", crate::auth::DEFAULT_VARIABLE)?
         }
         None => return Ok(None),
     };

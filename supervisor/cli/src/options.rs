@@ -157,6 +157,13 @@ pub struct StartArgs {
     /// Authentication of TCP sockets without their own auth= (repeat for a chain)
     #[arg(long, value_name = "MODULE", help_heading = AUTH)]
     pub tcp_auth: Vec<String>,
+    /// Encryption of TCP sockets without their own encryption=: AES (the same as AES-CBC), AES-CTR,
+    /// AES-CFB, or AES-GCM, which also notices changes
+    #[arg(long, alias = "encryption", value_name = "AES[-MODE]", help_heading = AUTH)]
+    pub tcp_encryption: Option<String>,
+    /// Its key file
+    #[arg(long, alias = "encryption-keyfile", value_name = "FILE", help_heading = AUTH, value_hint = ValueHint::FilePath)]
+    pub tcp_encryption_keyfile: Option<String>,
     /// Open network sockets that anybody can use or read along, and say so
     #[arg(long, value_name = "BOOL", help_heading = AUTH, value_parser = flag, num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
     pub insecure: Option<bool>,

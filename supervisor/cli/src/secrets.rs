@@ -1,7 +1,9 @@
 //! Secrets on their way to `auth`: opened or put into a sealed memfd here, never read again,
 //! and wiped from where they were typed.
 
+use crate::auth::Module;
 use crate::error::{Error, Result, reason};
+use crate::syntax::SECRET_OPTIONS;
 use files::{Ids, Spot};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -58,9 +60,55 @@ pub fn sealed(bytes: &[u8]) -> Result<OwnedFd> {
 /// # Errors
 /// It cannot be read, is empty or too long, or others may write it.
 pub fn file(path: &Path, user: Option<Ids>) -> Result<Secret> {
+    open(path, user, Kind::Password)
+}
+
+/// Opens a key file. `user` is the session's in a start as root.
+///
+/// # Errors
+/// It cannot be read, is empty or too long, or others may read or write it.
+pub fn key_file(path: &Path, user: Option<Ids>) -> Result<Secret> {
+    open(path, user, Kind::Key)
+}
+
+/// Opens the secret of a module that has one.
+///
+/// # Errors
+/// It cannot be read, is empty or too long; or the module has none.
+pub fn of_module(module: &Module, user: Option<Ids>) -> Result<Secret> {
+    match module {
+        Module::File { filename } => file(filename, user),
+        Module::Env { name } => Ok(Secret {
+            fd: variable("auth=env", name)?,
+            warnings: Vec::new(),
+            in_place: false,
+        }),
+        Module::Password { value } => Ok(Secret {
+            fd: literal(value)?,
+            warnings: vec![
+                "auth=password: a password on a command line can be seen by every user of this machine until the session runs, and stays in the shell's history; use auth=file or auth=env".into(),
+            ],
+            in_place: false,
+        }),
+        _ => Err(Error::new(format!("auth={} has no secret", module.name()))),
+    }
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Password,
+    Key,
+}
+
+fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
     let shown = path.display();
+    let noun = match kind {
+        Kind::Password => "password file",
+        Kind::Key => "key file",
+    };
     let spot = Spot::new(path, user);
-    let fail = |why: String| Error::new(format!("password file {shown}: {why}{}", spot.rights()));
+    let fail = |why: String| Error::new(format!("{noun} {shown}: {why}{}", spot.rights()));
     // A person may hand a pipe over; another user's is not waited for.
     let pipes = spot.user.is_none();
     let wait = if pipes { 0 } else { libc::O_NONBLOCK };
@@ -86,7 +134,7 @@ pub fn file(path: &Path, user: Option<Ids>) -> Result<Secret> {
             .read_to_end(&mut bytes)
             .map_err(|error| fail(reason(&error)))?;
         check_len(bytes.len() as u64).map_err(fail)?;
-        let warnings = newline(&shown, bytes.ends_with(b"\n"));
+        let warnings = newline(&shown, kind, bytes.ends_with(b"\n"));
         return Ok(Secret {
             fd: sealed(&bytes)?,
             warnings,
@@ -101,6 +149,12 @@ pub fn file(path: &Path, user: Option<Ids>) -> Result<Secret> {
         )));
     }
     let mut warnings = Vec::new();
+    if meta.mode() & 0o044 != 0 && kind == Kind::Key {
+        return Err(fail(format!(
+            "others may read it (mode {:o}): chmod 600 {shown}",
+            meta.mode() & 0o777
+        )));
+    }
     if meta.mode() & 0o044 != 0 {
         warnings.push(format!(
             "password file {shown}: others may read it (mode {:o}): chmod 600 {shown}",
@@ -110,7 +164,7 @@ pub fn file(path: &Path, user: Option<Ids>) -> Result<Secret> {
     let mut last = [0_u8];
     file.read_exact_at(&mut last, meta.len() - 1)
         .map_err(|error| fail(reason(&error)))?;
-    warnings.extend(newline(&shown, last == *b"\n"));
+    warnings.extend(newline(&shown, kind, last == *b"\n"));
     last.zeroize();
     Ok(Secret {
         fd: OwnedFd::from(file),
@@ -127,8 +181,9 @@ fn check_len(len: u64) -> std::result::Result<(), String> {
     }
 }
 
-fn newline(shown: &dyn std::fmt::Display, ends: bool) -> Vec<String> {
-    match ends {
+fn newline(shown: &dyn std::fmt::Display, kind: Kind, ends: bool) -> Vec<String> {
+    // Those around a key do not count.
+    match ends && kind == Kind::Password {
         true => vec![format!(
             "password file {shown}: the line end at its end is part of the password; write it with printf %s"
         )],
@@ -136,16 +191,16 @@ fn newline(shown: &dyn std::fmt::Display, ends: bool) -> Vec<String> {
     }
 }
 
-/// Takes the password from an environment variable.
+/// Takes a secret from an environment variable. `place`: who wants it, for messages.
 ///
 /// # Errors
 /// It is not set, empty or too long.
-pub fn variable(name: &str) -> Result<OwnedFd> {
+pub fn variable(place: &str, name: &str) -> Result<OwnedFd> {
     let value = std::env::var_os(name)
         .map(|value| Zeroizing::new(std::os::unix::ffi::OsStringExt::into_vec(value)))
-        .ok_or_else(|| Error::new(format!("auth=env: the variable {name} is not set")))?;
+        .ok_or_else(|| Error::new(format!("{place}: the variable {name} is not set")))?;
     check_len(value.len() as u64)
-        .map_err(|why| Error::new(format!("auth=env: the variable {name} {why}")))?;
+        .map_err(|why| Error::new(format!("{place}: the variable {name} {why}")))?;
     sealed(&value)
 }
 
@@ -170,7 +225,7 @@ pub fn is_secret_variable(name: &str) -> bool {
 }
 
 /// Overwrites, in this process's own command line and environment as others see them in `/proc`,
-/// the values after `value=` and those of the named variables. Best effort: the memory is ours,
+/// the values of secret options and those of the named variables. Best effort: the memory is ours,
 /// but a kernel may not offer `/proc/self/mem`.
 pub fn scrub(variables: &[String]) {
     let _ = try_scrub(variables);
@@ -220,19 +275,20 @@ fn try_scrub(variables: &[String]) -> io::Result<()> {
 
 fn wipe_values(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut out = Zeroizing::new(bytes.to_vec());
-    let key = b"value=";
-    let mut at = 0;
-    while let Some(found) = out[at..]
-        .windows(key.len())
-        .position(|window| window == key)
-    {
-        let start = at + found + key.len();
-        let end = out[start..]
-            .iter()
-            .position(|b| matches!(b, 0 | b','))
-            .map_or(out.len(), |len| start + len);
-        out[start..end].fill(b'*');
-        at = end;
+    for key in SECRET_OPTIONS {
+        let mut at = 0;
+        while let Some(found) = out[at..]
+            .windows(key.len())
+            .position(|window| window == key.as_bytes())
+        {
+            let start = at + found + key.len();
+            let end = out[start..]
+                .iter()
+                .position(|b| *b == 0)
+                .map_or(out.len(), |len| start + len);
+            out[start..end].fill(b'*');
+            at = end;
+        }
     }
     out
 }
@@ -325,7 +381,7 @@ mod tests {
         let wiped = wipe_values(line);
         assert_eq!(
             wiped.as_slice(),
-            b"bulkhead\0--bind-tcp=:1,auth=password,value=******,stop=no\0password(value=**\0"
+            b"bulkhead\0--bind-tcp=:1,auth=password,value=**************\0password(value=**\0"
         );
         let env = b"HOME=/root\0XPRA_PASSWORD=abc\0OTHER=q=r\0PATH=/bin\0";
         let wiped = wipe_variables(env, &["OTHER".into()]);

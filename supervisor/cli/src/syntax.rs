@@ -4,6 +4,9 @@
 use crate::error::{Error, Result};
 use std::fmt;
 
+/// The options whose values are secrets.
+pub const SECRET_OPTIONS: [&str; 2] = ["value=", "keydata="];
+
 /// Longest bind or authentication string that is looked at, in bytes.
 const MAX_LEN: usize = 16 * 1024;
 
@@ -57,10 +60,12 @@ pub fn pair(text: &str) -> Result<Pair> {
 
 /// Reads every `key=value`; what stands near a password is not shown when it is wrong.
 fn pairs(parts: &[&str]) -> Result<Vec<Pair>> {
-    let secret = parts.iter().any(|part| part.contains("value="));
+    let secret = parts
+        .iter()
+        .any(|part| SECRET_OPTIONS.iter().any(|key| part.contains(key)));
     let read = |part: &&str| {
         pair(part).map_err(|error| match secret {
-            true => Error::usage("an option near value=*** is not option=value"),
+            true => Error::usage("an option near a secret (***) is not option=value"),
             false => error,
         })
     };

@@ -122,10 +122,10 @@ fn network_sockets_that_are_not_safe_are_refused() {
     for (bind, wanted) in [
         (
             "--bind-tcp=0.0.0.0:10000,auth=password,value=hunter2",
-            "no encryption yet",
+            "it is not encrypted",
         ),
-        ("--bind-tcp=*:10000,auth=fail", "no encryption yet"),
-        ("--bind-tcp=[::]:10000,auth=fail", "no encryption yet"),
+        ("--bind-tcp=*:10000,auth=fail", "it is not encrypted"),
+        ("--bind-tcp=[::]:10000,auth=fail", "it is not encrypted"),
         ("--bind-tcp=127.0.0.1:10000", "it has no authentication"),
         ("--bind-tcp=127.0.0.1:10000,auth=none", "no authentication"),
     ] {
@@ -570,7 +570,7 @@ fn the_processes_get_what_they_are_meant_to_have_and_no_secret() {
     assert!(!place.report("launcher", "env").contains("NOTIFY"));
     assert_eq!(place.report("supervisor", "cwd"), "/\n");
 
-    // 0 to 4; three unix sockets and one for TCP; four executables; the empty directory; what
+    // 0 to 4; three unix sockets and one for TCP; five executables; the empty directory; what
     // auth is given and its three secrets.
     let found = place.descriptors("supervisor");
     let kinds: Vec<_> = found
@@ -594,6 +594,7 @@ fn the_processes_get_what_they_are_meant_to_have_and_no_secret() {
             "socket",
             "socket",
             "socket",
+            "executable",
             "executable",
             "executable",
             "executable",

@@ -120,6 +120,15 @@ fn a_password_file() {
 }
 
 #[test]
+fn a_key_file() {
+    let Some(ground) = Ground::new() else { return };
+    ground.holds(
+        |path| format!("--bind-tcp=127.0.0.1:10000,auth=fail,encryption=AES,keyfile={path}"),
+        "key file /",
+    );
+}
+
+#[test]
 fn a_socket() {
     let Some(ground) = Ground::new() else { return };
     ground.holds(|path| format!("--bind={path}"), "unix socket /");

@@ -2,13 +2,14 @@
 //! not read.
 //!
 //! Nobody's word counts against somebody he has no channel to. A connection's own workers are
-//! believed about each other. About `auth` and `display`, on which everybody depends, they are
+//! believed about each other. About `auth`, `keys` and `display`, on which everybody depends, they are
 //! not: they may be the attacker. The accused is asked for a sign of life; if it gives one, the
 //! accuser ends, and if it does not, it is the accused that hangs and is replaced.
 
 use crate::client::Connection;
 use crate::log::Level;
 use crate::session::Session;
+use ipc::ConnectionId;
 use ipc::verdict::{Peer, Violation};
 use std::time::Instant;
 
@@ -25,15 +26,13 @@ enum Judgement {
 
 fn judge(reporter: Peer, accused: Peer) -> Judgement {
     match (reporter, accused) {
-        (Peer::Auth, Peer::Network(_)) | (Peer::Display, Peer::Network(_) | Peer::Encoder(_)) => {
-            Judgement::Accused(accused)
-        }
+        (Peer::Auth | Peer::Keys, Peer::Network(_))
+        | (Peer::Display, Peer::Network(_) | Peer::Encoder(_)) => Judgement::Accused(accused),
         // They do not know their own number: it is about each other.
         (Peer::Network(own), Peer::Encoder(_)) => Judgement::Accused(Peer::Encoder(own)),
         (Peer::Encoder(own), Peer::Network(_)) => Judgement::Accused(Peer::Network(own)),
-        (Peer::Network(_), Peer::Auth | Peer::Display) | (Peer::Encoder(_), Peer::Display) => {
-            Judgement::Ask
-        }
+        (Peer::Network(_), Peer::Auth | Peer::Keys | Peer::Display)
+        | (Peer::Encoder(_), Peer::Display) => Judgement::Ask,
         _ => Judgement::Reporter,
     }
 }
@@ -42,16 +41,30 @@ impl Session {
     /// A worker says that another broke the rules of their channel.
     pub fn report(&mut self, reporter: Peer, violation: &Violation, now: Instant) {
         let Violation { peer, what } = violation;
+        // It knows nobody but those who log in where it is needed. What it says of others may have
+        // been true before the verdict.
+        if let (Peer::Keys, Peer::Network(id)) = (reporter, *peer)
+            && !self.logs_in_encrypted(id)
+        {
+            return;
+        }
         match judge(reporter, *peer) {
             Judgement::Accused(accused) => {
                 self.sentence(accused, reporter, accused, what, "ended");
             }
             Judgement::Reporter => self.disbelieve(reporter, *peer, what),
-            Judgement::Ask if *peer == Peer::Auth => {
-                self.auth.accuse(reporter, what, &mut self.log, now);
-            }
-            Judgement::Ask => self.display.accuse(reporter, what, &mut self.log, now),
+            Judgement::Ask => match peer {
+                Peer::Auth => self.auth.accuse(reporter, what, &mut self.log, now),
+                Peer::Keys => self.keys.accuse(reporter, what, &mut self.log, now),
+                _ => self.display.accuse(reporter, what, &mut self.log, now),
+            },
         }
+    }
+
+    fn logs_in_encrypted(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id).is_some_and(|connection| {
+            connection.verdict.is_none() && self.encryption(connection.listener).is_some()
+        })
     }
 
     /// The accused lives and answers: the reporter ends.
@@ -65,6 +78,7 @@ impl Session {
     fn sentence(&mut self, ended: Peer, reporter: Peer, accused: Peer, what: &str, verdict: &str) {
         let is_first = match ended {
             Peer::Auth => self.auth.worker.as_mut().is_some_and(|it| it.condemn()),
+            Peer::Keys => self.keys.worker.as_mut().is_some_and(|it| it.condemn()),
             Peer::Display => self.display.worker.as_mut().is_some_and(|it| it.condemn()),
             Peer::Network(id) => {
                 let connection = self.connections.get_mut(&id);
@@ -82,7 +96,7 @@ impl Session {
         self.counters.violations += 1;
         let connection = match ended {
             Peer::Network(id) | Peer::Encoder(id) => Some(id.0),
-            Peer::Display | Peer::Auth => None,
+            Peer::Display | Peer::Auth | Peer::Keys => None,
         };
         let text = format!(
             "violation: {} reports {}: {what} ({verdict})",
@@ -99,13 +113,13 @@ fn name(peer: Peer) -> String {
         Peer::Encoder(id) => format!("encoder of connection {id}"),
         Peer::Display => "display".into(),
         Peer::Auth => "auth".into(),
+        Peer::Keys => "keys".into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ipc::ConnectionId;
 
     #[test]
     fn the_whole_table() {
@@ -117,6 +131,19 @@ mod tests {
                 network(other),
                 Judgement::Accused(network(other)),
             ),
+            (
+                Peer::Keys,
+                network(other),
+                Judgement::Accused(network(other)),
+            ),
+            (Peer::Keys, encoder(other), Judgement::Reporter),
+            (Peer::Keys, Peer::Display, Judgement::Reporter),
+            (Peer::Keys, Peer::Auth, Judgement::Reporter),
+            (Peer::Keys, Peer::Keys, Judgement::Reporter),
+            (Peer::Auth, Peer::Keys, Judgement::Reporter),
+            (Peer::Display, Peer::Keys, Judgement::Reporter),
+            (encoder(own), Peer::Keys, Judgement::Reporter),
+            (network(own), Peer::Keys, Judgement::Ask),
             (Peer::Auth, encoder(other), Judgement::Reporter),
             (Peer::Auth, Peer::Display, Judgement::Reporter),
             (Peer::Auth, Peer::Auth, Judgement::Reporter),

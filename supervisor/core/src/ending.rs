@@ -148,6 +148,8 @@ impl Session {
                 self.dismissed
                     .extend(self.auth.worker.take().map(|worker| worker.dismiss(now)));
                 self.dismissed
+                    .extend(self.keys.worker.take().map(|worker| worker.dismiss(now)));
+                self.dismissed
                     .extend(self.display.worker.take().map(|worker| worker.dismiss(now)));
             }
             Step::Workers if self.dismissed.is_empty() || ending.until <= now => {

@@ -3,6 +3,7 @@
 use crate::client::{DESCRIBE, Who, Work};
 use crate::session::Session;
 use ipc::display::{SupervisorToDisplay, WindowDescription};
+use ipc::keys::AesMode;
 use ipc::network::{InfoValue, SupervisorToNetwork};
 use ipc::{ConnectionId, Size};
 use policy::Role;
@@ -150,6 +151,7 @@ impl Session {
         facts.int("sandbox.violations", self.counters.violations);
         facts.int("sandbox.kills", self.counters.sandbox);
         facts.int("sandbox.restarts.auth", self.auth.restarts.total);
+        facts.int("sandbox.restarts.keys", self.keys.restarts.total);
         facts.int("sandbox.restarts.display", self.display.restarts.total);
         for role in [Role::Supervisor].into_iter().chain(Role::WORKERS) {
             let calls = i64::try_from(policy::of(role).calls().len()).unwrap_or(i64::MAX);
@@ -193,6 +195,8 @@ impl Session {
                 facts.text(key("user"), &verdict.username);
                 facts.text(key("authentication"), &verdict.module);
             }
+            let encryption = self.encryption(connection.listener).map(AesMode::name);
+            facts.text(key("encryption"), encryption.unwrap_or("none"));
         }
     }
 }

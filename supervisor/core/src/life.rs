@@ -5,10 +5,11 @@ use crate::log::Level;
 use crate::restarts::Verdict;
 use crate::session::{Phase, Session};
 use crate::worker::{Death, PER_TURN};
-use ipc::ChannelError;
 use ipc::display::{DisplayToSupervisor, SupervisorToDisplay};
+use ipc::keys::{AesMode, KeysToSupervisor};
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
 use ipc::verdict::Peer;
+use ipc::{ChannelError, ListenerId};
 use policy::Role;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
@@ -59,6 +60,90 @@ impl Session {
             let text = "auth keeps failing: nobody can log in any more in this session";
             self.log.own(Level::Error, None, text);
         }
+    }
+
+    /// Is there a listener whose clients have to encrypt? Then there is a `keys`.
+    pub fn wants_keys(&self) -> bool {
+        let mut listeners = self.spec.listeners.iter();
+        listeners.any(|listener| listener.encryption.is_some())
+    }
+
+    /// Starts `keys`, if it is wanted, with its own part of the configuration and the key data,
+    /// which we never read.
+    pub fn start_keys(&mut self, now: Instant) {
+        if !self.wants_keys() {
+            return;
+        }
+        let fds: Vec<_> = self.keys_fds.iter().map(AsFd::as_fd).collect();
+        match self.nursery.start(Role::Keys, None, &fds, now) {
+            Ok(worker) => self.keys.worker = Some(worker),
+            Err(error) => {
+                let text = format!("keys cannot be started: {error}");
+                self.log.own(Level::Error, None, &text);
+                self.keys_vacant(Death::Exit(runtime::EXIT_START), now);
+            }
+        }
+    }
+
+    /// What `keys` says.
+    pub fn hear_keys(&mut self, message: KeysToSupervisor, now: Instant) {
+        match message {
+            KeysToSupervisor::Ready => {
+                self.keys.ready = true;
+                self.check_ready();
+            }
+            KeysToSupervisor::Failed { reason } => {
+                if matches!(self.phase, Phase::Starting) {
+                    self.end(Ending::failure("server error"), &reason);
+                } else if let Some(worker) = &mut self.keys.worker
+                    && worker.let_go(now)
+                {
+                    self.log.own(Level::Error, None, &format!("keys: {reason}"));
+                }
+            }
+            KeysToSupervisor::Violation(violation) => self.report(Peer::Keys, &violation, now),
+            KeysToSupervisor::Pong => {
+                for (reporter, what) in self.keys.answered() {
+                    self.disbelieve(reporter, Peer::Keys, &what);
+                }
+            }
+        }
+    }
+
+    /// `keys` has died: handshakes in flight on encrypted listeners end, attached clients notice
+    /// nothing.
+    pub fn keys_died(&mut self, death: Death, now: Instant) {
+        if let Some(mut worker) = self.keys.worker.take() {
+            self.account(&mut worker.process, death, false);
+        }
+        let strangers = self
+            .connections
+            .iter()
+            .filter(|(_, one)| one.verdict.is_none() && self.encryption(one.listener).is_some());
+        for id in strangers.map(|(id, _)| *id).collect::<Vec<_>>() {
+            let text = "ended: keys has gone during the login";
+            self.log.own(Level::Info, Some(id.0), text);
+            self.drop_connection(id, now);
+        }
+        self.keys_vacant(death, now);
+    }
+
+    fn keys_vacant(&mut self, death: Death, now: Instant) {
+        let verdict = self.keys.vacate(death, now);
+        if matches!(self.phase, Phase::Starting) {
+            let why = death.at_start(Role::Keys);
+            self.end(Ending::failure("server error"), &why);
+        } else if verdict == Verdict::Off {
+            let text = "keys keeps failing: nobody can log in on the encrypted sockets any more \
+                        in this session";
+            self.log.own(Level::Error, None, text);
+        }
+    }
+
+    /// What a listener demands of its clients.
+    pub fn encryption(&self, listener: ListenerId) -> Option<AesMode> {
+        let listener = self.spec.listeners.get(usize::from(listener.0));
+        listener.and_then(|listener| listener.encryption)
     }
 
     /// Asks for an X connection for the next `display`.
@@ -290,7 +375,9 @@ impl Session {
 
     /// Lets clients in when everything is there.
     pub fn check_ready(&mut self) {
-        if !matches!(self.phase, Phase::Starting) || !self.auth.ready || !self.display.ready {
+        let has_keys = self.keys.ready || !self.wants_keys();
+        let all = self.auth.ready && self.display.ready && has_keys;
+        if !matches!(self.phase, Phase::Starting) || !all {
             return;
         }
         self.phase = Phase::Running;

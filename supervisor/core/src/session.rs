@@ -10,6 +10,7 @@ use crate::worker::{Death, Dismissed, Nursery, Worker};
 use ipc::auth::{AuthToSupervisor, SupervisorToAuth};
 use ipc::channel::Message;
 use ipc::display::{DisplayToSupervisor, SupervisorToDisplay};
+use ipc::keys::{KeysToSupervisor, SupervisorToKeys};
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
 use ipc::spec::SupervisorSpec;
 use ipc::verdict::Peer;
@@ -69,6 +70,7 @@ pub struct Session {
     /// Listeners are left alone until then: there are no descriptors left.
     pub accept_pause: Option<Instant>,
     pub auth_fds: Vec<OwnedFd>,
+    pub keys_fds: Vec<OwnedFd>,
     pub announcement: Announcement,
     /// Facts for `info`: what confines the supervisor.
     pub landlock_abi: u32,
@@ -78,6 +80,8 @@ pub struct Session {
     pub phase: Phase,
     pub display_number: Option<u32>,
     pub auth: Place<SupervisorToAuth, AuthToSupervisor>,
+    /// Empty for good when no listener is encrypted.
+    pub keys: Place<SupervisorToKeys, KeysToSupervisor>,
     pub display: Place<SupervisorToDisplay, DisplayToSupervisor>,
     pub waiting: BTreeMap<u64, Waiting>,
     /// When the choice among those who wait is to be made again.
@@ -107,6 +111,7 @@ enum Token {
     Listener(usize),
     Waiting(u64),
     Auth(Part),
+    Keys(Part),
     Display(Part),
     Network(ConnectionId, Part),
     Encoder(ConnectionId, Part),
@@ -166,6 +171,7 @@ impl Session {
     /// Runs the session to its end and gives the exit code.
     pub fn run(mut self) -> u8 {
         self.start_auth(Instant::now());
+        self.start_keys(Instant::now());
         loop {
             let now = Instant::now();
             self.tick(now);
@@ -205,6 +211,9 @@ impl Session {
         // Before the others: a verdict counts before what is asked because of it.
         if let Some(worker) = &self.auth.worker {
             turn.add_worker(Token::Auth, worker);
+        }
+        if let Some(worker) = &self.keys.worker {
+            turn.add_worker(Token::Keys, worker);
         }
         if let Some(worker) = &self.display.worker {
             turn.add_worker(Token::Display, worker);
@@ -257,6 +266,7 @@ impl Session {
     fn deadline(&self) -> Option<Instant> {
         let places = [
             self.auth.deadline(),
+            self.keys.deadline(),
             self.display.deadline(),
             self.choose_at,
             self.accept_pause,
@@ -287,6 +297,7 @@ impl Session {
             self.accept_pause = None;
         }
         self.auth.enforce_deadline(&mut self.log, now);
+        self.keys.enforce_deadline(&mut self.log, now);
         self.display.enforce_deadline(&mut self.log, now);
         for dismissed in &mut self.dismissed {
             if dismissed.kill_at.is_some_and(|at| at <= now) {
@@ -297,6 +308,9 @@ impl Session {
         if !matches!(self.phase, Phase::Ending(_) | Phase::Over(_)) {
             if self.auth.take_due(now) {
                 self.start_auth(now);
+            }
+            if self.keys.take_due(now) {
+                self.start_keys(now);
             }
             if self.display.take_due(now) {
                 self.open_display();
@@ -318,6 +332,7 @@ impl Session {
                 self.heard(number, flags.intersects(gone));
             }
             Token::Auth(part) => self.auth_event(part, now),
+            Token::Keys(part) => self.keys_event(part, now),
             Token::Display(part) => self.display_event(part, now),
             Token::Network(id, part) => self.network_event(id, part, now),
             Token::Encoder(id, part) => self.encoder_event(id, part, now),
@@ -367,6 +382,30 @@ impl Session {
                     self.hear_auth(message, now);
                 }
                 self.auth_died(death, now);
+            }
+        }
+    }
+
+    fn keys_event(&mut self, part: Part, now: Instant) {
+        let Some(worker) = &mut self.keys.worker else {
+            return;
+        };
+        match part {
+            Part::Channel => {
+                for message in worker.listen(&mut self.log, now) {
+                    self.hear_keys(message, now);
+                }
+            }
+            Part::Log => worker.process.log.read(&mut self.log, now),
+            Part::Process => {
+                let last_words = worker.listen(&mut self.log, now);
+                let Some(death) = worker.process.reap(&mut self.log, now) else {
+                    return;
+                };
+                for message in last_words {
+                    self.hear_keys(message, now);
+                }
+                self.keys_died(death, now);
             }
         }
     }
@@ -504,6 +543,7 @@ impl Session {
         };
         let mut all = Vec::new();
         all.extend(self.auth.worker.iter().map(|worker| fact(&worker.process)));
+        all.extend(self.keys.worker.iter().map(|worker| fact(&worker.process)));
         all.extend(
             self.display
                 .worker

@@ -10,6 +10,7 @@ use crate::worker::{Nursery, role_id};
 use ipc::Channel;
 use ipc::auth::SupervisorToAuth;
 use ipc::display::SupervisorToDisplay;
+use ipc::keys::SupervisorToKeys;
 use ipc::spec::{self, FdIndex, ListenerKind, SupervisorSpec};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::prctl;
@@ -52,6 +53,7 @@ fn highest(spec: &SupervisorSpec) -> FdIndex {
         .chain(executables)
         .chain([spec.empty_root])
         .chain(spec.auth_fds.iter().copied())
+        .chain(spec.keys_fds.iter().copied())
         .chain(spec.ready)
         .max()
         .unwrap_or(4)
@@ -112,6 +114,11 @@ pub fn session() -> Result<Session> {
         .iter()
         .map(|fd| passed.take(*fd))
         .collect::<Result<Vec<_>>>()?;
+    let keys_fds = spec
+        .keys_fds
+        .iter()
+        .map(|fd| passed.take(*fd))
+        .collect::<Result<Vec<_>>>()?;
     let null = File::open("/dev/null").map_err(|error| format!("/dev/null: {error}"))?;
     let mode = if spec.worker_uid_base.is_some() && geteuid().is_root() {
         StartMode::Root
@@ -159,6 +166,7 @@ pub fn session() -> Result<Session> {
         listeners,
         accept_pause: None,
         auth_fds,
+        keys_fds,
         announcement,
         landlock_abi: enforced.landlock_abi,
         start_time,
@@ -166,6 +174,7 @@ pub fn session() -> Result<Session> {
         phase: Phase::Starting,
         display_number: None,
         auth: Place::new(Role::Auth, SupervisorToAuth::Ping),
+        keys: Place::new(Role::Keys, SupervisorToKeys::Ping),
         display: Place::new(Role::Display, SupervisorToDisplay::Ping),
         waiting: BTreeMap::new(),
         choose_at: None,

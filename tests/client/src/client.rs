@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::decode::{DecodeError, decode};
+use crate::encryption::sealed;
 use crate::framebuffer::Framebuffer;
 use crate::keyboard::{KeyPress, named, press_of};
 use crate::options::Options;
@@ -10,12 +11,15 @@ use crate::transport::{Address, Socket};
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
+use wire::caps::Caps;
 use wire::challenge::{self, Digest};
+use wire::cipher::Sealer;
+use wire::hello::ClientHello;
 use wire::limits::Limits;
 use wire::packet::{
     BufferRefresh, Challenge, ClientPacket, ConfigureWindow, Disconnect, Draw, DrawAck, Geometry,
-    KeyAction, LayoutChanged, MapWindow, Modifiers, NewWindow, Packet, PingEcho, PointerButton,
-    PointerMotion, Position, RgbFormat, ServerPacket, Size, UnmapWindow, WindowId,
+    KeyAction, LayoutChanged, Map, MapWindow, Modifiers, NewWindow, Packet, PingEcho,
+    PointerButton, PointerMotion, Position, RgbFormat, ServerPacket, Size, UnmapWindow, WindowId,
     WindowProperties, WindowState, reason,
 };
 use wire::record::{RecordReader, RecordWriter};
@@ -28,6 +32,7 @@ pub struct Client {
     socket: Socket,
     reader: RecordReader,
     writer: RecordWriter,
+    sealer: Option<Sealer>,
     options: Options,
     buffer: Vec<u8>,
     received: Instant,
@@ -62,6 +67,7 @@ impl Client {
             socket: Socket::connect(address, timeout)?,
             reader: RecordReader::new(Limits::SERVER_TO_CLIENT),
             writer: RecordWriter::new(true),
+            sealer: None,
             options: options.clone(),
             buffer: vec![0; 256 * 1024],
             received: Instant::now(),
@@ -76,15 +82,18 @@ impl Client {
     /// See [`Error`].
     pub fn handshake(&mut self, timeout: Duration) -> Result<(), Error> {
         let end = Instant::now() + timeout;
-        let hello = self.options.hello.clone();
-        self.send_packet(&hello.into_packet())?;
+        self.send_hello(self.options.hello.clone())?;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             match self.next_packet(left)? {
                 None => return Err(Error::Timeout(timeout, "a hello")),
-                Some(ServerPacket::Challenge(challenge)) => self.answer(&challenge)?,
+                Some(ServerPacket::Challenge(challenge)) => {
+                    self.renew(&challenge.auth_caps)?;
+                    self.answer(&challenge)?;
+                }
                 Some(ServerPacket::Disconnect(disconnect)) => return Err(disconnected(disconnect)),
                 Some(ServerPacket::Hello(map)) => {
+                    self.renew(&map)?;
                     self.state.hello = map;
                     return self.after_hello();
                 }
@@ -109,7 +118,27 @@ impl Client {
         let mut hello = self.options.hello.clone();
         hello.auth.response = Some(challenge::response(digest, password, &combined));
         hello.auth.client_salt = Some(salt.to_vec());
-        self.send_packet(&hello.into_packet())
+        self.send_hello(hello)
+    }
+
+    /// Sends a hello; what comes after it is encrypted as it says.
+    fn send_hello(&mut self, mut hello: ClientHello) -> Result<(), Error> {
+        let Some(encryption) = &self.options.encryption else {
+            return self.send_packet(&hello.into_packet());
+        };
+        let (offer, opener) = encryption.offer()?;
+        hello.network.encryption = Ok(Some(offer));
+        self.send_packet(&hello.into_packet())?;
+        self.reader.set_opener(opener);
+        Ok(())
+    }
+
+    /// The server has said how it wants to be written to.
+    fn renew(&mut self, caps: &Map) -> Result<(), Error> {
+        if let Some(encryption) = &self.options.encryption {
+            self.sealer = Some(encryption.sealer(&Caps::new(caps))?);
+        }
+        Ok(())
     }
 
     fn after_hello(&mut self) -> Result<(), Error> {
@@ -160,7 +189,13 @@ impl Client {
     /// What writing says.
     pub fn send_packet(&mut self, packet: &Packet) -> Result<(), Error> {
         let bytes = self.writer.record(packet, true)?;
-        self.send_bytes(&bytes)
+        match &mut self.sealer {
+            Some(sealer) => {
+                let bytes = sealed(sealer, &bytes)?;
+                self.send_bytes(&bytes)
+            }
+            None => self.send_bytes(&bytes),
+        }
     }
 
     /// Sends any bytes.

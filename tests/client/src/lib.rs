@@ -17,6 +17,7 @@
 
 mod client;
 mod decode;
+mod encryption;
 mod framebuffer;
 mod keyboard;
 mod options;
@@ -25,6 +26,7 @@ mod transport;
 
 pub use client::Client;
 pub use decode::{DecodeError, decode};
+pub use encryption::Encryption;
 pub use framebuffer::Framebuffer;
 pub use keyboard::{KeyPress, keycodes, named, press_of};
 pub use options::Options;
@@ -52,6 +54,9 @@ pub enum Error {
     /// It asks for a password and there is none, or by a digest that we refuse.
     #[error("cannot answer the challenge {0:?}")]
     Challenge(String),
+    /// What the server says about its encryption cannot be used.
+    #[error("the server's encryption cannot be used")]
+    Encryption,
     /// A picture cannot be decoded.
     #[error("{0}")]
     Decode(#[from] DecodeError),

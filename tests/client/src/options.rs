@@ -1,7 +1,9 @@
 //! What a client says of itself, and what it does on its own.
 
+use crate::encryption::Encryption;
 use crate::keyboard::keycodes;
 use wire::challenge::Digest;
+use wire::cipher::{KeySize, Mode};
 use wire::hello::{
     AuthCaps, ClientHello, CursorCaps, DisplayCaps, EncodingCaps, Identity, Keymap, Screen,
     XkbQuery,
@@ -15,6 +17,8 @@ pub struct Options {
     pub hello: ClientHello,
     /// What answers a challenge.
     pub password: Option<Vec<u8>>,
+    /// What everything is encrypted with.
+    pub encryption: Option<Encryption>,
     /// Acknowledge every picture at once.
     pub acknowledge: bool,
     /// Map every new window where the server has it.
@@ -113,6 +117,7 @@ impl Options {
         Self {
             hello,
             password: None,
+            encryption: None,
             acknowledge: true,
             map: true,
             decode: true,
@@ -123,6 +128,17 @@ impl Options {
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.as_bytes().to_vec());
+        self
+    }
+
+    /// Encrypted in this mode with the contents of a key file.
+    #[must_use]
+    pub fn encrypted(mut self, mode: Mode, key_data: &[u8]) -> Self {
+        self.encryption = Some(Encryption {
+            mode,
+            key_data: key_data.to_vec(),
+            size: KeySize::Aes256,
+        });
         self
     }
 

@@ -14,10 +14,14 @@ mod open;
 mod seal;
 
 pub use derive::derive;
-pub use offer::{CipherOffer, Framing, Iterations, KeyHash, KeySize, Mode, OfferError, Salt};
+pub use offer::{
+    CipherOffer, Framing, Iterations, KeyHash, KeyParameters, KeySize, Mode, OfferError, Salt,
+};
 pub use open::{OpenError, Opener};
 pub use seal::{SealError, Sealer};
 
+use crate::limits::HEADER_SIZE;
+use crate::record::{Compression, Header, Kind, seal};
 use zeroize::Zeroizing;
 
 /// Bytes of an AES block and of every initialisation vector but GCM's.
@@ -85,4 +89,61 @@ pub struct Suite {
     pub key: SessionKey,
     /// Who sends.
     pub direction: Direction,
+}
+
+/// Uses every mode with every key size once, so that what the library sets up
+/// at its first use is there: a confined process may not be allowed to do it
+/// later.
+///
+/// # Errors
+/// The library does not work.
+pub fn warm_up() -> Result<(), SealError> {
+    for mode in Mode::ALL {
+        for size in KeySize::ALL {
+            for framing in [Framing::Stream, Framing::PerRecord] {
+                let key = [0; KeySize::MAX];
+                let key = key.get(..size.bytes()).and_then(SessionKey::new);
+                try_out(Suite {
+                    mode: *mode,
+                    framing,
+                    iv: [0; BLOCK],
+                    key: key.ok_or(SealError)?,
+                    direction: Direction::ServerToClient,
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Seals and opens a record.
+fn try_out(suite: Suite) -> Result<(), SealError> {
+    let header = Header {
+        encrypted: false,
+        kind: Kind::Main { flush: false },
+        compression: Compression::None,
+        size: 1,
+    };
+    let mut sealed = Vec::new();
+    seal(
+        &mut Sealer::new(&suite, [0; 32])?,
+        header,
+        b"x",
+        &mut sealed,
+    )?;
+    let (header, payload) = sealed.split_first_chunk::<HEADER_SIZE>().ok_or(SealError)?;
+    let header = Header::parse(*header).map_err(|_| SealError)?;
+    let mut opener = Opener::new(suite).map_err(|_| SealError)?;
+    match opener.open(&header, payload) {
+        Ok(opened) if opened == b"x" => Ok(()),
+        _ => Err(SealError),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_is_sealed_can_be_opened() {
+        super::warm_up().unwrap();
+    }
 }

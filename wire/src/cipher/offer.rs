@@ -167,6 +167,19 @@ pub enum Framing {
     PerRecord,
 }
 
+/// How a key is derived from key data: all that travels in clear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyParameters {
+    /// New for each hello.
+    pub salt: Salt,
+    /// The hash in PBKDF2-HMAC.
+    pub hash: KeyHash,
+    /// How long the key is.
+    pub size: KeySize,
+    /// How often it hashes.
+    pub iterations: Iterations,
+}
+
 /// What one side says about the records that it will receive: the map
 /// `encryption` in a hello or in a challenge (protocol "Negotiation").
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,14 +190,8 @@ pub struct CipherOffer {
     pub framing: Framing,
     /// Where the context starts.
     pub iv: Iv,
-    /// Of the key derivation.
-    pub salt: Salt,
-    /// How long the key is.
-    pub key_size: KeySize,
-    /// The hash of the key derivation.
-    pub hash: KeyHash,
-    /// How often it hashes.
-    pub iterations: Iterations,
+    /// How its key is derived.
+    pub key: KeyParameters,
 }
 
 /// Why an offer cannot be used.
@@ -234,6 +241,9 @@ pub enum OfferError {
     /// Not PKCS#7.
     #[error("encryption: padding {0:?} is not supported")]
     Padding(String),
+    /// As clients before Xpra 4.3 said it.
+    #[error("encryption: this client is older than Xpra 4.3: use a newer one")]
+    Flat,
     /// Something is larger than we accept.
     #[error("encryption: {0}")]
     Caps(#[from] CapsError),
@@ -286,37 +296,39 @@ impl CipherOffer {
                 Framing::PerRecord
             },
             iv: latin1(&caps.text("iv", MAX_NAME)?.unwrap_or_default()).ok_or(OfferError::Iv)?,
-            salt: caps
-                .bytes("key_salt", MAX_SALT)?
-                .and_then(Salt::new)
-                .ok_or(OfferError::Salt)?,
-            key_size: usize::try_from(size)
-                .ok()
-                .and_then(KeySize::new)
-                .ok_or(OfferError::KeySize(size))?,
-            hash: KeyHash::parse(&hash).ok_or(OfferError::Hash(hash))?,
-            iterations: u32::try_from(iterations)
-                .ok()
-                .and_then(Iterations::new)
-                .ok_or(OfferError::Iterations { count: iterations })?,
+            key: KeyParameters {
+                salt: caps
+                    .bytes("key_salt", MAX_SALT)?
+                    .and_then(Salt::new)
+                    .ok_or(OfferError::Salt)?,
+                hash: KeyHash::parse(&hash).ok_or(OfferError::Hash(hash))?,
+                size: usize::try_from(size)
+                    .ok()
+                    .and_then(KeySize::new)
+                    .ok_or(OfferError::KeySize(size))?,
+                iterations: u32::try_from(iterations)
+                    .ok()
+                    .and_then(Iterations::new)
+                    .ok_or(OfferError::Iterations { count: iterations })?,
+            },
         }))
     }
 
     /// The map.
     pub fn into_map(self) -> Map {
         let iv: String = self.iv.iter().map(|byte| char::from(*byte)).collect();
-        let size = i64::try_from(self.key_size.bytes()).unwrap_or(i64::MAX);
+        let size = i64::try_from(self.key.size.bytes()).unwrap_or(i64::MAX);
         let mut map: Map = [
             ("cipher", Value::from("AES")),
             ("mode", self.mode.name().into()),
             ("iv", iv.into()),
-            ("key_salt", Value::Bytes(self.salt.0)),
+            ("key_salt", Value::Bytes(self.key.salt.0)),
             ("key_size", Value::Int(size)),
-            ("key_hash", self.hash.name().into()),
+            ("key_hash", self.key.hash.name().into()),
             ("key_stretch", "PBKDF2".into()),
             (
                 "key_stretch_iterations",
-                Value::Int(self.iterations.0.into()),
+                Value::Int(self.key.iterations.0.into()),
             ),
             ("padding", "PKCS#7".into()),
             ("padding.options", Value::list(["PKCS#7"])),

@@ -1,6 +1,7 @@
 use super::{DisplayCaps, Keymap};
 use crate::caps::{Caps, CapsError};
 use crate::challenge::Digest;
+use crate::cipher::{CipherOffer, OfferError};
 use crate::limits::{
     MAX_IDENTITY, MAX_NAME, MAX_NAMES, MAX_REQUEST_ARGS, MAX_RESPONSE, MAX_SALT, MAX_TEXT,
 };
@@ -87,8 +88,8 @@ pub struct NetworkCaps {
     pub lz4: bool,
     /// It takes raw chunks.
     pub chunks: bool,
-    /// It wants AES.
-    pub encryption: bool,
+    /// How it wants what it receives to be encrypted, if at all; or why that cannot be.
+    pub encryption: Result<Option<CipherOffer>, OfferError>,
     /// It answers pings.
     pub ping: bool,
     /// Packet types that it handles, if it says so.
@@ -258,7 +259,7 @@ impl ClientHello {
                 rencodeplus: true,
                 lz4: true,
                 chunks: true,
-                encryption: false,
+                encryption: Ok(None),
                 ping: false,
                 packet_types: Vec::new(),
             },
@@ -384,7 +385,10 @@ impl NetworkCaps {
             rencodeplus: listed(caps, "encoders", "rencodeplus")?,
             lz4: listed(caps, "compressors", "lz4")?,
             chunks: caps.bool("chunks", true),
-            encryption: caps.bool("encryption", false) || caps.bool("cipher", false),
+            encryption: match CipherOffer::parse(&caps.map("encryption")) {
+                Ok(None) if caps.has("cipher") => Err(OfferError::Flat),
+                offer => offer,
+            },
             ping: caps.bool("ping", false),
             packet_types: caps.texts("packet-types", MAX_NAMES, MAX_NAME)?,
         })
@@ -397,8 +401,8 @@ impl NetworkCaps {
         put(map, "compressors", names(self.lz4, "lz4"));
         put(map, "lz4", self.lz4);
         put(map, "chunks", self.chunks);
-        if self.encryption {
-            put(map, "encryption", true);
+        if let Ok(Some(offer)) = self.encryption {
+            put(map, "encryption", Value::Dict(offer.into_map()));
         }
         put(map, "ping", self.ping);
         put(map, "packet-types", Value::list(self.packet_types));
@@ -706,7 +710,8 @@ mod tests {
     #[test]
     fn nothing_said_is_nothing_wanted() {
         let hello = ClientHello::parse(&[]).unwrap();
-        assert!(!hello.network.rencodeplus && !hello.network.lz4 && !hello.network.encryption);
+        assert!(!hello.network.rencodeplus && !hello.network.lz4);
+        assert_eq!(hello.network.encryption, Ok(None));
         assert!(hello.auth.digests.is_empty() && hello.auth.response.is_none());
         assert!(!hello.share && !hello.lock && !hello.bell && !hello.cursor.enabled);
         assert!(hello.encoding.core.is_empty() && hello.metadata_supported.is_empty());
@@ -737,10 +742,13 @@ mod tests {
             Value::dict([("", Value::from("AES"))]),
         ] {
             let hello = ClientHello::parse(&[("encryption".into(), value)]).unwrap();
-            assert!(hello.network.encryption);
+            // It has no salt.
+            assert!(hello.network.encryption.is_err());
         }
+        let old = ClientHello::parse(&[("cipher".into(), Value::from("AES"))]).unwrap();
+        assert_eq!(old.network.encryption, Err(OfferError::Flat));
         let none = ClientHello::parse(&[("encryption".into(), Value::Dict(vec![]))]).unwrap();
-        assert!(!none.network.encryption);
+        assert_eq!(none.network.encryption, Ok(None));
     }
 
     #[test]

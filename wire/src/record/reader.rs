@@ -121,8 +121,12 @@ impl RecordReader {
         self.total = 0;
     }
 
-    /// From the next record on, every one has to be encrypted, for this opener.
+    /// From the next record on, every one has to be encrypted, for this opener. What came in clear
+    /// and waits for more is no part of what follows: the next call is an error.
     pub fn set_opener(&mut self, opener: Opener) {
+        if self.opener.is_none() && !self.chunks.is_empty() {
+            self.failed = Some(RecordError::NotEncrypted);
+        }
         self.opener = Some(opener);
     }
 

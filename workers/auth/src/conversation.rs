@@ -2,10 +2,10 @@
 
 use crate::challenge::{Challenge, ChallengeError, UsedSalts};
 use crate::modules::{self, Modules, Opening};
-use crate::secret::Buffer;
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::spec::AuthModule;
+use runtime::secret::Buffer;
 
 /// What every client that is turned away is told, whatever the reason.
 const FAILED: &str = "authentication failed";

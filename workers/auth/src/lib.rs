@@ -2,7 +2,6 @@
 //! small typed questions of `network` workers and gives its verdicts to the supervisor.
 //!
 //! * [`modules`]: the chains of modules that guard the listeners.
-//! * [`secret`]: the secrets they compare with.
 //! * [`challenge`]: fresh random bytes, answered once.
 //! * [`conversation`]: what one connection may say, and in which order.
 //! * [`service`]: the process around them.
@@ -11,5 +10,4 @@
 pub mod challenge;
 pub mod conversation;
 pub mod modules;
-pub mod secret;
 pub mod service;

@@ -3,11 +3,11 @@
 
 use bulkhead_auth::conversation::Verifier;
 use bulkhead_auth::modules::Modules;
-use bulkhead_auth::secret::Buffer;
 use bulkhead_auth::service::{self, Supervisor};
 use ipc::Channel;
 use ipc::auth::AuthToSupervisor;
 use ipc::spec::{self, AuthSpec};
+use runtime::secret::Buffer;
 use std::fs::File;
 use std::process::ExitCode;
 

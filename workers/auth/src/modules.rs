@@ -1,9 +1,9 @@
 //! The chains of modules that guard the listeners, checked before anybody may connect.
 
-use crate::secret::{Buffer, SecretError, SecretFile};
 use ipc::ListenerId;
 use ipc::auth::PeerFacts;
 use ipc::spec::{AuthModule, AuthSpec};
+use runtime::secret::{Buffer, SecretError, SecretFile};
 use std::fs::File;
 
 /// Most modules in one chain.
@@ -185,7 +185,7 @@ mod tests {
             (
                 spec(vec![vec![secret(0)]]),
                 vec![empty],
-                "is empty: write a password into it",
+                "is empty: write a secret into it",
             ),
         ];
         let mut buffer = Buffer::new().unwrap();

@@ -2,11 +2,11 @@
 
 use bulkhead_auth::conversation::{Conversation, Step, Verifier};
 use bulkhead_auth::modules::Modules;
-use bulkhead_auth::secret::Buffer;
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::spec::{AuthModule, AuthSpec};
 use proptest::prelude::*;
+use runtime::secret::Buffer;
 use std::fs::File;
 use std::io::Write;
 use wire::challenge::{self as maths, Hash};

@@ -2,7 +2,6 @@
 
 use bulkhead_auth::conversation::Verifier;
 use bulkhead_auth::modules::Modules;
-use bulkhead_auth::secret::Buffer;
 use bulkhead_auth::service;
 use ipc::auth::{
     AuthToNetwork, AuthToSupervisor, Digest, NetworkToAuth, PeerFacts, Refusal, SupervisorToAuth,
@@ -11,6 +10,7 @@ use ipc::channel::socketpair;
 use ipc::spec::{AuthModule, AuthSpec};
 use ipc::verdict::Peer;
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId, Message};
+use runtime::secret::Buffer;
 use runtime::{Interest, PollSet};
 use std::io::Write;
 use std::os::fd::AsFd;

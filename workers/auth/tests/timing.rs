@@ -6,7 +6,6 @@
 
 use bulkhead_auth::conversation::{Conversation, Step, Verifier};
 use bulkhead_auth::modules::Modules;
-use bulkhead_auth::secret::Buffer;
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts};
 use ipc::spec::{AuthModule, AuthSpec};
@@ -15,6 +14,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
+use runtime::secret::Buffer;
 use std::hash::{DefaultHasher, Hash as _, Hasher};
 use std::io::Write;
 use wire::challenge::{self as maths, Hash};

@@ -98,11 +98,11 @@ impl Accepted {
                 Next::Stay
             }
             (Waiting::Info(info), SupervisorToNetwork::InfoEnd) => {
-                out.packet(ServerPacket::Hello(nested(std::mem::take(info))));
+                out.hello(nested(std::mem::take(info)));
                 Next::Finish
             }
             (Waiting::Id, SupervisorToNetwork::Id(facts)) => {
-                out.packet(ServerPacket::Hello(translate::id(&facts)));
+                out.hello(translate::id(&facts));
                 Next::Finish
             }
             (_, message) => {

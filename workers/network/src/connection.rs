@@ -7,22 +7,28 @@
 
 use crate::accepted::Accepted;
 use crate::attached::Attached;
+use crate::encryption;
 use crate::outbox::{Outbox, Release};
 use crate::pre_auth::PreAuth;
 use ipc::ConnectionId;
 use ipc::auth::{AuthToNetwork, NetworkToAuth};
 use ipc::display::{DisplayToNetwork, NetworkToDisplay};
 use ipc::frames::{EncoderToNetwork, NetworkToEncoder};
+use ipc::keys::{AesMode, KeysToNetwork, NetworkToKeys};
 use ipc::network::{NetworkToSupervisor, SessionFacts, SupervisorToNetwork};
 use ipc::shared::Reader;
 use ipc::verdict::{Peer, Violation};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use wire::cipher::{Opener, SealError, Sealer};
 use wire::hello::ClientHello;
 use wire::limits::{INLINE_SIZE, Limits};
-use wire::packet::{ClientPacket, Disconnect, Packet, PreAuthPacket, ServerPacket, reason};
+use wire::packet::{
+    Challenge, ClientPacket, Disconnect, Map, Packet, PreAuthPacket, ServerPacket, reason,
+};
 use wire::record::{ChunkIndex, RecordReader, RecordWriter};
+use wire::rencodeplus::Value;
 
 /// Time for a client to read its last packet and to leave. One that has proved who it is has so
 /// much again whenever it has read a part: its last packet may be a screenshot on a slow link.
@@ -35,6 +41,8 @@ const CLOSING_SLOWLY: Duration = Duration::from_secs(60);
 pub enum Effect {
     /// To `auth`.
     Auth(NetworkToAuth),
+    /// To `keys`.
+    Keys(NetworkToKeys),
     /// To the supervisor.
     Supervisor(NetworkToSupervisor),
     /// To `display`.
@@ -43,6 +51,8 @@ pub enum Effect {
     Encoder(NetworkToEncoder),
     /// Close the channel to `auth`: it has done its work.
     CloseAuth,
+    /// Close the channel to `keys`: it has done its work.
+    CloseKeys,
     /// Close the channel to `display`: it broke a rule.
     CloseDisplay,
     /// Close the channel to `encoder`: it broke a rule, or is not needed any more.
@@ -57,12 +67,46 @@ pub struct Output {
     /// How the client wants its records.
     pub writer: RecordWriter,
     effects: Vec<Effect>,
+    /// What the client is told with our next challenge or hello, if the connection is encrypted.
+    next: Option<encryption::Next>,
+    /// From the next record on, what the client sends is for this.
+    opener: Option<Opener>,
 }
 
 impl Output {
     /// Queues a packet.
     pub fn packet(&mut self, packet: ServerPacket) {
         self.raw(&packet.into_packet());
+    }
+
+    /// Queues a hello. The client's records are opened as it says from now on: stock clients send
+    /// none between their last hello and ours (protocol "Negotiation").
+    pub fn hello(&mut self, mut map: Map) {
+        if let Some(caps) = self.renew() {
+            map.push(("encryption".into(), Value::Dict(caps)));
+        }
+        self.packet(ServerPacket::Hello(map));
+    }
+
+    /// Queues a challenge. As with a hello, the client's next record is opened as it says.
+    pub fn challenge(&mut self, mut challenge: Challenge) {
+        if let Some(caps) = self.renew() {
+            challenge.auth_caps = encryption::challenge_caps(caps);
+        }
+        self.packet(ServerPacket::Challenge(challenge));
+    }
+
+    fn renew(&mut self) -> Option<Map> {
+        let (caps, opener) = self.next.take()?.tell();
+        self.opener = Some(opener);
+        Some(caps)
+    }
+
+    /// Everything that is queued from now on is sealed; `next` is told with the next challenge or
+    /// hello.
+    pub fn encrypt(&mut self, sealer: Sealer, next: encryption::Next) -> Result<(), SealError> {
+        self.next = Some(next);
+        self.outbox.set_sealer(sealer)
     }
 
     /// Queues a packet of any kind.
@@ -111,6 +155,7 @@ impl Output {
             Rule::Encoder => (Peer::Encoder(ConnectionId(0)), Effect::CloseEncoder),
             Rule::Display => (Peer::Display, Effect::CloseDisplay),
             Rule::Auth => (Peer::Auth, Effect::CloseAuth),
+            Rule::Keys => (Peer::Keys, Effect::CloseKeys),
         };
         tracing::error!(?peer, what, "a process broke a rule");
         let what = crate::translate::shorten(what, 256);
@@ -128,6 +173,8 @@ pub enum Rule {
     Display,
     /// The session's `auth`.
     Auth,
+    /// The session's `keys`.
+    Keys,
 }
 
 /// How a phase goes on after something happened.
@@ -189,17 +236,24 @@ pub struct Connection {
 
 impl Connection {
     /// A connection of which nothing has been read. `id`: what the `id` request may tell without
-    /// authentication. `login_timeout`: seconds.
+    /// authentication. `login_timeout`: seconds. `encryption`: what its socket demands.
     #[must_use]
-    pub fn new(now: Instant, id: Option<Box<SessionFacts>>, login_timeout: u16) -> Self {
+    pub fn new(
+        now: Instant,
+        id: Option<Box<SessionFacts>>,
+        login_timeout: u16,
+        encryption: Option<AesMode>,
+    ) -> Self {
         let deadline = now + Duration::from_secs(login_timeout.into());
         Self {
             reader: RecordReader::new(Limits::PRE_AUTH),
-            phase: Phase::PreAuth(Box::new(PreAuth::new(id, deadline))),
+            phase: Phase::PreAuth(Box::new(PreAuth::new(id, deadline, encryption))),
             out: Output {
                 outbox: Outbox::default(),
                 writer: RecordWriter::new(false),
                 effects: Vec::new(),
+                next: None,
+                opener: None,
             },
         }
     }
@@ -211,8 +265,8 @@ impl Connection {
 
     /// What is to be written to the client.
     #[must_use]
-    pub fn outbox(&self) -> &Outbox {
-        &self.out.outbox
+    pub fn outbox(&mut self) -> &mut Outbox {
+        &mut self.out.outbox
     }
 
     /// `count` bytes of the outbox have been written.
@@ -371,7 +425,13 @@ impl Connection {
             Phase::PreAuth(phase) if phase.is_untouched() && self.reader.pending() == 0 => {
                 // A probe: `xpra list` connects and closes (protocol "Unix sockets and discovery").
             }
-            Phase::PreAuth(_) => tracing::info!("the client left before it had proved who it is"),
+            Phase::PreAuth(phase) => {
+                let text = match phase.was_sealed() {
+                    true => "the client left before it had proved who it is: is its key another?",
+                    false => "the client left before it had proved who it is",
+                };
+                tracing::info!("{text}");
+            }
             Phase::Accepted(_) | Phase::Attached(_) => {
                 tracing::info!("the client closed the connection")
             }
@@ -390,6 +450,26 @@ impl Connection {
             }
         };
         self.follow(now, next);
+    }
+
+    /// `keys` says something.
+    pub fn keys_says(&mut self, now: Instant, message: KeysToNetwork) {
+        let next = match &mut self.phase {
+            Phase::PreAuth(phase) => phase.keys(message, &mut self.out),
+            _ => {
+                self.out.report(Rule::Keys, "a message after the login");
+                Next::Stay
+            }
+        };
+        self.follow(now, next);
+    }
+
+    /// The channel to `keys` has ended: it is away, or knows of the verdict already.
+    pub fn keys_lost(&mut self, now: Instant) {
+        if let Phase::PreAuth(phase) = &mut self.phase {
+            let next = phase.keys_lost();
+            self.follow(now, next);
+        }
     }
 
     /// The channel to `auth` has ended.
@@ -473,11 +553,15 @@ impl Connection {
 
     /// Goes on as a phase says, and cuts off a client that does not read.
     fn follow(&mut self, now: Instant, next: Next) {
+        if let Some(opener) = self.out.opener.take() {
+            self.reader.set_opener(opener);
+        }
         match next {
             Next::Stay => {}
             Next::Accept(hello) => {
                 self.reader.set_limits(Limits::CLIENT_TO_SERVER);
                 self.out.tell(Effect::CloseAuth);
+                self.out.tell(Effect::CloseKeys);
                 let (phase, next) = Accepted::new(hello, &mut self.out);
                 self.phase = Phase::Accepted(Box::new(phase));
                 return self.follow(now, next);
@@ -513,6 +597,7 @@ impl Connection {
         };
         for close in [
             Effect::CloseAuth,
+            Effect::CloseKeys,
             Effect::CloseDisplay,
             Effect::CloseEncoder,
         ] {

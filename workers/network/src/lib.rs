@@ -12,6 +12,7 @@
 pub mod accepted;
 pub mod attached;
 pub mod connection;
+mod encryption;
 pub mod outbox;
 pub mod pictures;
 pub mod pre_auth;

@@ -14,6 +14,7 @@ fn main() -> ExitCode {
             let client = seat
                 .descriptor(CLIENT)
                 .ok_or("the client's socket was not passed")?;
+            wire::cipher::warm_up().map_err(|_| "the AES library does not work")?;
             Ok::<_, &str>((client, vec![0; READ]))
         },
         |mut seat, (client, buffer)| match Worker::new(client, seat.supervisor(), buffer).run() {

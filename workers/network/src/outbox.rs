@@ -2,9 +2,13 @@
 
 use ipc::frames::OutputBuffer;
 use ipc::shared::Reader;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::rc::Rc;
+use wire::cipher::{SealError, Sealer};
+use wire::limits::HEADER_SIZE;
+use wire::record::{Header, seal};
 
 /// Most memory of ours that may wait for a client that does not read: titles, icons' frames,
 /// answers. Pictures are written from the encoder's buffers, and the encoder has few under way;
@@ -15,6 +19,11 @@ pub const MAX_WAITING: usize = 2 << 20;
 const PIECE: usize = 2 * size_of::<Piece>() + 32;
 /// Most pieces handed to one write.
 pub const MAX_SLICES: usize = 16;
+/// Bytes that are sealed before they are written: what is sealed cannot be dropped any more.
+const SEALED_AHEAD: usize = 64 * 1024;
+/// Most bytes that sealing adds to a packet: at most four records, each with a vector, a tag and
+/// padding.
+const SEALING: usize = 4 * 128;
 
 /// A picture of this encoder (they are counted) has left its buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +62,8 @@ impl Bytes {
 #[derive(Debug)]
 struct Piece {
     bytes: Bytes,
+    /// Bytes of ours in it, as [`MAX_WAITING`] counts them.
+    owned: usize,
     /// The last piece of a packet.
     end: bool,
     release: Option<Release>,
@@ -61,6 +72,10 @@ struct Piece {
 /// Packets on their way to the client.
 #[derive(Debug, Default)]
 pub struct Outbox {
+    /// What is to be sealed first, if there is a sealer.
+    waiting: VecDeque<Piece>,
+    sealer: Option<Sealer>,
+    /// To be written as they are.
     pieces: VecDeque<Piece>,
     /// Bytes of the first piece that are written.
     written: usize,
@@ -90,18 +105,65 @@ impl Outbox {
     }
 
     fn add(&mut self, bytes: Bytes, end: bool, release: Option<Release>) {
-        self.owned += bytes.owned();
-        self.pieces.push_back(Piece {
+        let owned = bytes.owned();
+        self.owned += owned;
+        let queue = match self.sealer {
+            Some(_) => &mut self.waiting,
+            None => &mut self.pieces,
+        };
+        queue.push_back(Piece {
             bytes,
+            owned,
             end,
             release,
         });
     }
 
+    /// Every packet that is queued from now on is sealed, in the order in which it is written.
+    ///
+    /// # Errors
+    /// What is queued cannot be sealed with the sealer before: the connection has to end.
+    pub fn set_sealer(&mut self, sealer: Sealer) -> Result<(), SealError> {
+        while self.seal_one()? {}
+        self.sealer = Some(sealer);
+        Ok(())
+    }
+
+    /// Seals one packet; false if none waits.
+    fn seal_one(&mut self) -> Result<bool, SealError> {
+        let (Some(end), Some(sealer)) = (
+            self.waiting.iter().position(|piece| piece.end),
+            &mut self.sealer,
+        ) else {
+            return Ok(false);
+        };
+        let packet: Vec<Piece> = self.waiting.drain(..=end).collect();
+        // In one piece from the start: a picture that grew by doubling would not fit.
+        let plain: usize = packet.iter().map(|piece| piece.bytes.get().len()).sum();
+        let mut sealed = Vec::new();
+        let room = plain.saturating_add(SEALING);
+        sealed.try_reserve_exact(room).map_err(|_| SealError)?;
+        let mut plain = Plain::new(&packet);
+        while let Some(header) = plain.take(HEADER_SIZE)? {
+            let header = header.as_ref().try_into().map_err(|_| SealError)?;
+            let header = Header::parse(header).map_err(|_| SealError)?;
+            let size = usize::try_from(header.size).map_err(|_| SealError)?;
+            let payload = plain.take(size)?.ok_or(SealError)?;
+            seal(sealer, header, &payload, &mut sealed)?;
+        }
+        self.pieces.push_back(Piece {
+            bytes: Bytes::Owned(sealed),
+            owned: packet.iter().map(|piece| piece.owned).sum(),
+            end: true,
+            release: packet.iter().find_map(|piece| piece.release),
+        });
+        Ok(true)
+    }
+
     /// Has everything been written?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.pieces.is_empty() && self.waiting.is_empty()
     }
 
     /// Does more wait than may wait?
@@ -117,7 +179,24 @@ impl Outbox {
     }
 
     /// What to write next, as far as `slices` has room; how many slices were filled.
-    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
+    ///
+    /// # Errors
+    /// It cannot be sealed: the connection has to end.
+    pub fn slices<'a>(
+        &'a mut self,
+        slices: &mut [IoSlice<'a>; MAX_SLICES],
+    ) -> Result<usize, SealError> {
+        let mut ahead: usize = self
+            .pieces
+            .iter()
+            .map(|piece| piece.bytes.get().len())
+            .sum();
+        while ahead < SEALED_AHEAD && self.pieces.len() < MAX_SLICES && self.seal_one()? {
+            ahead += self
+                .pieces
+                .back()
+                .map_or(0, |piece| piece.bytes.get().len());
+        }
         let mut filled = 0;
         for (slot, piece) in slices.iter_mut().zip(&self.pieces) {
             let bytes = piece.bytes.get();
@@ -125,7 +204,7 @@ impl Outbox {
             *slot = IoSlice::new(bytes.get(skip..).unwrap_or_default());
             filled += 1;
         }
-        filled
+        Ok(filled)
     }
 
     /// `count` bytes were written; tells which buffers are free now.
@@ -139,7 +218,7 @@ impl Outbox {
             count -= left;
             self.written = 0;
             if let Some(piece) = self.pieces.pop_front() {
-                self.owned -= piece.bytes.owned();
+                self.owned -= piece.owned;
                 self.inside = !piece.end;
                 if let Some(release) = piece.release {
                     released(release);
@@ -148,15 +227,60 @@ impl Outbox {
         }
     }
 
-    /// Drops every packet of which nothing has been written yet.
+    /// Drops every packet of which nothing has been written or sealed yet.
     pub fn cut(&mut self) {
-        let begun = self.inside || self.written > 0;
-        let keep = match self.pieces.iter().position(|piece| piece.end) {
-            Some(end) if begun => end + 1,
-            _ => 0,
-        };
-        self.pieces.truncate(keep);
-        self.owned = self.pieces.iter().map(|piece| piece.bytes.owned()).sum();
+        self.waiting.clear();
+        if self.sealer.is_none() {
+            let begun = self.inside || self.written > 0;
+            let keep = match self.pieces.iter().position(|piece| piece.end) {
+                Some(end) if begun => end + 1,
+                _ => 0,
+            };
+            self.pieces.truncate(keep);
+        }
+        self.owned = self.pieces.iter().map(|piece| piece.owned).sum();
+    }
+}
+
+/// The bytes of a packet, from piece to piece.
+struct Plain<'p> {
+    pieces: std::slice::Iter<'p, Piece>,
+    /// What is left of the last piece.
+    rest: &'p [u8],
+}
+
+impl<'p> Plain<'p> {
+    fn new(pieces: &'p [Piece]) -> Self {
+        Self {
+            pieces: pieces.iter(),
+            rest: &[],
+        }
+    }
+
+    /// So many bytes, copied only if they are in several pieces; `None` at the end.
+    fn take(&mut self, len: usize) -> Result<Option<Cow<'p, [u8]>>, SealError> {
+        while self.rest.is_empty() {
+            match self.pieces.next() {
+                Some(piece) => self.rest = piece.bytes.get(),
+                None => return Ok(None),
+            }
+        }
+        if let Some((taken, rest)) = self.rest.split_at_checked(len) {
+            self.rest = rest;
+            return Ok(Some(Cow::Borrowed(taken)));
+        }
+        let mut taken = Vec::with_capacity(len);
+        while taken.len() < len {
+            let (part, rest) = self
+                .rest
+                .split_at(self.rest.len().min(len.saturating_sub(taken.len())));
+            taken.extend_from_slice(part);
+            self.rest = rest;
+            if self.rest.is_empty() && taken.len() < len {
+                self.rest = self.pieces.next().ok_or(SealError)?.bytes.get();
+            }
+        }
+        Ok(Some(Cow::Owned(taken)))
     }
 }
 
@@ -184,7 +308,7 @@ mod tests {
         let (mut out, mut released) = (Vec::new(), Vec::new());
         while !outbox.is_empty() {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let filled = outbox.slices(&mut slices);
+            let filled = outbox.slices(&mut slices).unwrap();
             let all: Vec<u8> = slices[..filled].iter().flat_map(|s| s.to_vec()).collect();
             let count = all.len().min(step);
             out.extend_from_slice(&all[..count]);

@@ -2,12 +2,15 @@
 
 use crate::VERSION;
 use crate::connection::{Effect, Next, Output, Rule};
+use crate::encryption::{self, NoKeys};
 use crate::translate;
 use ipc::auth::{AuthToNetwork, NetworkToAuth};
+use ipc::keys::{AesMode, KeysToNetwork};
 use ipc::network::SessionFacts;
 use std::time::{Duration, Instant};
+use wire::cipher::CipherOffer;
 use wire::hello::{ClientHello, Request, connect_test_reply, version_reply};
-use wire::packet::{Challenge, Disconnect, PreAuthPacket, ServerPacket, reason};
+use wire::packet::{Challenge, Disconnect, PreAuthPacket, reason};
 use wire::record::RecordWriter;
 
 /// How long a client that failed waits for its answer (protocol "Failure").
@@ -19,6 +22,12 @@ const MAX_ECHO: usize = 256;
 enum State {
     /// Nothing was read yet.
     Untouched,
+    /// `keys` derives what this hello offers; what it says is looked at after that.
+    Deriving {
+        hello: Box<ClientHello>,
+        offer: Box<CipherOffer>,
+        turn: Turn,
+    },
     /// `auth` thinks.
     Asked(Box<ClientHello>),
     /// The client has a challenge to answer.
@@ -27,20 +36,38 @@ enum State {
     Refused { at: Instant, text: String },
 }
 
+/// What a hello is for.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    /// To begin.
+    First,
+    /// To answer a challenge.
+    Answer,
+}
+
 /// The phase.
 #[derive(Debug)]
 pub struct PreAuth {
     id: Option<Box<SessionFacts>>,
     deadline: Instant,
+    encryption: Option<AesMode>,
+    /// Nobody derives any more.
+    keys_gone: bool,
     state: State,
 }
 
 impl PreAuth {
-    /// `id`: what the `id` request may tell.
-    pub fn new(id: Option<Box<SessionFacts>>, deadline: Instant) -> Self {
+    /// `id`: what the `id` request may tell. `encryption`: what the socket demands.
+    pub fn new(
+        id: Option<Box<SessionFacts>>,
+        deadline: Instant,
+        encryption: Option<AesMode>,
+    ) -> Self {
         Self {
             id,
             deadline,
+            encryption,
+            keys_gone: false,
             state: State::Untouched,
         }
     }
@@ -48,6 +75,11 @@ impl PreAuth {
     /// Was no packet read?
     pub fn is_untouched(&self) -> bool {
         matches!(self.state, State::Untouched)
+    }
+
+    /// Has it been sent something that only its key opens?
+    pub fn was_sealed(&self) -> bool {
+        self.encryption.is_some() && matches!(self.state, State::Challenged)
     }
 
     /// Is there a verdict that the client has not been told?
@@ -83,13 +115,88 @@ impl PreAuth {
             PreAuthPacket::Hello(hello) => hello,
         };
         match std::mem::replace(&mut self.state, State::Untouched) {
-            State::Untouched => self.first(hello, out),
-            State::Challenged => self.next(hello, out),
-            State::Asked(_) => Next::out_of_order("a hello before the last one was answered"),
+            State::Untouched => self.begin(hello, Turn::First, out),
+            State::Challenged => self.begin(hello, Turn::Answer, out),
+            State::Asked(_) | State::Deriving { .. } => {
+                Next::out_of_order("a hello before the last one was answered")
+            }
             refused @ State::Refused { .. } => {
                 self.state = refused;
                 Next::Stay
             }
+        }
+    }
+
+    /// On an encrypted socket each hello is first the keys' business: even a refusal is sealed as
+    /// it says.
+    fn begin(&mut self, hello: Box<ClientHello>, turn: Turn, out: &mut Output) -> Next {
+        match (
+            encryption::demanded(self.encryption, &hello),
+            &hello.request,
+        ) {
+            (Ok(Some(_)), _) if self.keys_gone => keys_are_away(),
+            (Ok(Some(offer)), _) => {
+                out.tell(Effect::Keys(encryption::question(&offer)));
+                self.state = State::Deriving { hello, offer, turn };
+                Next::Stay
+            }
+            (Ok(None), _) => self.take(hello, turn, out),
+            // What these tell everybody may know.
+            (Err(_), Some(Request::Version | Request::ConnectTest(_)))
+                if matches!(turn, Turn::First) =>
+            {
+                self.take(hello, turn, out)
+            }
+            (Err(text), _) => {
+                tracing::warn!(text, "the client's encryption is not the socket's");
+                Next::disconnect(reason::PROTOCOL_ERROR, &translate::shorten(&text, MAX_ECHO))
+            }
+        }
+    }
+
+    /// There will be no more keys. Who has them goes on with those.
+    pub fn keys_lost(&mut self) -> Next {
+        self.keys_gone = true;
+        match self.state {
+            State::Deriving { .. } => keys_are_away(),
+            _ => Next::Stay,
+        }
+    }
+
+    /// `keys` has answered.
+    pub fn keys(&mut self, message: KeysToNetwork, out: &mut Output) -> Next {
+        let State::Deriving { hello, offer, turn } =
+            std::mem::replace(&mut self.state, State::Untouched)
+        else {
+            out.report(Rule::Keys, "an answer to nothing");
+            return Next::disconnect(reason::SERVER_ERROR, "");
+        };
+        let renewed = match encryption::renew(&offer, message) {
+            Ok(renewed) => renewed,
+            Err(NoKeys::Refused(text)) => {
+                return Next::disconnect(
+                    reason::PROTOCOL_ERROR,
+                    &translate::shorten(&text, MAX_ECHO),
+                );
+            }
+            Err(NoKeys::Nonsense(what)) => {
+                out.report(Rule::Keys, what);
+                return Next::disconnect(reason::SERVER_ERROR, "");
+            }
+        };
+        match out.encrypt(renewed.sealer, renewed.next) {
+            Ok(()) => self.take(hello, turn, out),
+            Err(error) => {
+                tracing::error!(%error, "what waits for the client");
+                Next::Close
+            }
+        }
+    }
+
+    fn take(&mut self, hello: Box<ClientHello>, turn: Turn, out: &mut Output) -> Next {
+        match turn {
+            Turn::First => self.first(hello, out),
+            Turn::Answer => self.next(hello, out),
         }
     }
 
@@ -112,13 +219,15 @@ impl PreAuth {
                     username: hello.identity.username.clone(),
                     digests: translate::digests(&hello.auth.digests),
                     salt_digests: translate::digests(&hello.auth.salt_digests),
-                    small: hello.auth.wants_challenge,
+                    // On an encrypted socket a hello in clear proves nothing, not even that its
+                    // sender has the key: what it asks for is asked again under the key.
+                    small: hello.auth.wants_challenge || self.encryption.is_some(),
                 }));
                 self.state = State::Asked(hello);
                 return Next::Stay;
             }
         };
-        out.packet(ServerPacket::Hello(answer));
+        out.hello(answer);
         Next::Finish
     }
 
@@ -158,13 +267,13 @@ impl PreAuth {
                 salt_digest,
                 prompt,
             } => {
-                out.packet(ServerPacket::Challenge(Challenge {
+                out.challenge(Challenge {
                     salt,
                     auth_caps: Vec::new(),
                     digest: translate::digest_name(digest).to_owned(),
                     salt_digest: translate::digest_name(salt_digest).to_owned(),
                     prompt,
-                }));
+                });
                 Next::Stay
             }
             AuthToNetwork::Accepted => Next::Accept(hello),
@@ -177,4 +286,11 @@ impl PreAuth {
             }
         }
     }
+}
+
+fn keys_are_away() -> Next {
+    Next::disconnect(
+        reason::SERVER_ERROR,
+        "encryption is being restarted, try again",
+    )
 }

@@ -6,6 +6,7 @@ use crate::outbox::MAX_SLICES;
 use ipc::auth::{AuthToNetwork, NetworkToAuth};
 use ipc::display::{DisplayToNetwork, NetworkToDisplay};
 use ipc::frames::{EncoderToNetwork, NetworkToEncoder};
+use ipc::keys::{KeysToNetwork, NetworkToKeys};
 use ipc::network::{NetworkToSupervisor, SupervisorToNetwork};
 use ipc::{Channel, ChannelError, Message};
 use nix::errno::Errno;
@@ -39,6 +40,7 @@ pub struct Worker {
     client: OwnedFd,
     supervisor: Channel<NetworkToSupervisor, SupervisorToNetwork>,
     auth: Option<Channel<NetworkToAuth, AuthToNetwork>>,
+    keys: Option<Channel<NetworkToKeys, KeysToNetwork>>,
     display: Option<Channel<NetworkToDisplay, DisplayToNetwork>>,
     encoder: Option<Channel<NetworkToEncoder, EncoderToNetwork>>,
     /// Where the client's bytes are read.
@@ -53,6 +55,7 @@ struct Woken {
     client: Ready,
     supervisor: Ready,
     auth: Ready,
+    keys: Ready,
     display: Ready,
     encoder: Ready,
 }
@@ -65,6 +68,7 @@ impl Worker {
             client,
             supervisor: Channel::new(supervisor),
             auth: None,
+            keys: None,
             display: None,
             encoder: None,
             buffer,
@@ -92,6 +96,7 @@ impl Worker {
             self.apply(&mut connection)?;
             self.hear_supervisor(&mut connection, woken.supervisor, now)?;
             self.hear_auth(&mut connection, woken.auth, now)?;
+            self.hear_keys(&mut connection, woken.keys, now)?;
             self.hear_display(&mut connection, woken.display, now)?;
             self.hear_encoder(&mut connection, woken.encoder, now)?;
             if woken.client.readable {
@@ -109,11 +114,19 @@ impl Worker {
         loop {
             self.supervisor.flush()?;
             if let Some((message, fds)) = self.supervisor.receive()? {
-                let SupervisorToNetwork::Start { id, login_timeout } = message else {
+                let SupervisorToNetwork::Start {
+                    id,
+                    login_timeout,
+                    encryption,
+                } = message
+                else {
                     return Err(WorkerError::NoStart);
                 };
-                self.auth = fds.into_iter().next().map(Channel::new);
-                return Ok(Connection::new(Instant::now(), id, login_timeout));
+                let mut fds = fds.into_iter();
+                self.auth = fds.next().map(Channel::new);
+                self.keys = fds.next().map(Channel::new);
+                let now = Instant::now();
+                return Ok(Connection::new(now, id, login_timeout, encryption));
             }
             let mut set = PollSet::new();
             set.add(
@@ -143,6 +156,7 @@ impl Worker {
             Interest::read_and(self.supervisor.wants_write()),
         );
         let auth = add(&mut set, self.auth.as_ref(), true);
+        let keys = add(&mut set, self.keys.as_ref(), true);
         let display = add(&mut set, self.display.as_ref(), true);
         let encoder = add(&mut set, self.encoder.as_ref(), connection.hears_encoder());
         let timeout = connection
@@ -154,6 +168,7 @@ impl Worker {
             client: set.ready(client),
             supervisor: set.ready(supervisor),
             auth: ready(auth),
+            keys: ready(keys),
             display: ready(display),
             encoder: ready(encoder),
         })
@@ -211,6 +226,30 @@ impl Worker {
                     broken(connection, Rule::Auth, &error);
                     connection.auth_lost(now);
                     self.auth = None;
+                }
+            }
+            self.apply(connection)?;
+        }
+        Ok(())
+    }
+
+    fn hear_keys(
+        &mut self,
+        connection: &mut Connection,
+        ready: Ready,
+        now: Instant,
+    ) -> Result<(), WorkerError> {
+        if !ready.any() {
+            return Ok(());
+        }
+        while let Some(keys) = &mut self.keys {
+            match keys.flush().and_then(|()| keys.receive()) {
+                Ok(Some((message, _))) => connection.keys_says(now, message),
+                Ok(None) => break,
+                Err(error) => {
+                    broken(connection, Rule::Keys, &error);
+                    connection.keys_lost(now);
+                    self.keys = None;
                 }
             }
             self.apply(connection)?;
@@ -301,6 +340,10 @@ impl Worker {
                         self.auth = None;
                         continue;
                     }
+                    Effect::CloseKeys => {
+                        self.keys = None;
+                        continue;
+                    }
                     Effect::CloseDisplay => {
                         self.display = None;
                         continue;
@@ -310,6 +353,7 @@ impl Worker {
                         continue;
                     }
                     Effect::Auth(message) => (Rule::Auth, tell(&mut self.auth, &message)),
+                    Effect::Keys(message) => (Rule::Keys, tell(&mut self.keys, &message)),
                     Effect::Display(message) => (Rule::Display, tell(&mut self.display, &message)),
                     Effect::Encoder(message) => (Rule::Encoder, tell(&mut self.encoder, &message)),
                 };
@@ -345,7 +389,14 @@ impl Worker {
                 break;
             }
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let filled = connection.outbox().slices(&mut slices);
+            let filled = match connection.outbox().slices(&mut slices) {
+                Ok(filled) => filled,
+                Err(error) => {
+                    tracing::error!(%error, "what the client is sent");
+                    connection.client_closed();
+                    break;
+                }
+            };
             let slices = slices.get(..filled).unwrap_or_default();
             let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
             match sendmsg::<()>(self.client.as_raw_fd(), slices, &[], flags, None) {

@@ -5,6 +5,7 @@ mod common;
 use bulkhead_network::connection::Effect;
 use common::{Bench, facts, gui, wire_window};
 use ipc::auth::{AuthToNetwork, Digest};
+use ipc::keys::AesMode;
 use ipc::network::SupervisorToNetwork;
 use std::collections::BTreeSet;
 use wire::hello::{DisplayCaps, Keymap};
@@ -16,6 +17,8 @@ use wire::rencodeplus::Value;
 enum State {
     /// Nothing was said.
     Untouched,
+    /// The client has said hello on an encrypted socket, `keys` thinks.
+    Deriving,
     /// The client has said hello, `auth` thinks.
     Asked,
     /// The client has a challenge to answer.
@@ -33,8 +36,9 @@ enum State {
 }
 
 impl State {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Untouched,
+        Self::Deriving,
         Self::Asked,
         Self::Challenged,
         Self::Refused,
@@ -46,12 +50,17 @@ impl State {
 
     /// A connection that is there, all news read.
     fn bench(self) -> Bench {
-        let mut bench = Bench::new();
+        let encryption = (self == Self::Deriving).then_some(AesMode::Cbc);
+        let mut bench = Bench::on(None, encryption);
+        let mut hello = gui();
+        if self == Self::Deriving {
+            hello.network.encryption = Ok(Some(common::offer()));
+        }
         if self != Self::Untouched {
-            bench.send(gui().into_packet());
+            bench.send(hello.into_packet());
         }
         match self {
-            Self::Untouched | Self::Asked => {}
+            Self::Untouched | Self::Deriving | Self::Asked => {}
             Self::Challenged => bench.auth(AuthToNetwork::Challenge {
                 salt: vec![9; 64],
                 digest: Digest::HmacSha512,
@@ -104,10 +113,13 @@ fn done(bench: &mut Bench) -> Does {
         .iter()
         .map(|effect| match effect {
             Effect::Auth(_) => "auth",
+            Effect::Keys(_) => "keys",
             Effect::Supervisor(_) => "supervisor",
             Effect::Display(_) => "display",
             Effect::Encoder(_) => "encoder",
-            Effect::CloseAuth | Effect::CloseDisplay | Effect::CloseEncoder => "an end",
+            Effect::CloseAuth | Effect::CloseKeys | Effect::CloseDisplay | Effect::CloseEncoder => {
+                "an end"
+            }
         })
         .collect();
     let received = bench.received();
@@ -300,7 +312,7 @@ fn expected(state: State, packet: &ClientPacket, attached: Does) -> Does {
         State::Closing => Does::Nothing,
         _ if leaves => Does::Leave,
         // A hello without its map is as good as none.
-        State::Untouched | State::Asked | State::Challenged | State::Refused => {
+        State::Untouched | State::Deriving | State::Asked | State::Challenged | State::Refused => {
             Does::End("unacceptable packet")
         }
         State::Accepted | State::Granted => Does::End("out of order: a packet before our hello"),
@@ -326,7 +338,9 @@ fn a_replayed_hello_in_every_state() {
     for state in State::ALL {
         let expected = match state {
             State::Untouched => Does::Tell("auth"),
-            State::Asked => Does::End("out of order: a hello before the last one was answered"),
+            State::Deriving | State::Asked => {
+                Does::End("out of order: a hello before the last one was answered")
+            }
             State::Challenged => Does::End("the challenge was not answered"),
             // It is told no in any case, at its time.
             State::Refused | State::Closing => Does::Nothing,

@@ -144,7 +144,10 @@ fn challenge_response_accepted() {
     let told = bench.told();
     assert_eq!(
         told.closed,
-        [bulkhead_network::connection::Effect::CloseAuth]
+        [
+            bulkhead_network::connection::Effect::CloseAuth,
+            bulkhead_network::connection::Effect::CloseKeys
+        ]
     );
     let [NetworkToSupervisor::Request(Asked::Session(client))] = &told.supervisor[..] else {
         panic!("{told:?}")

@@ -93,6 +93,7 @@ impl World {
         let start = SupervisorToNetwork::Start {
             id: None,
             login_timeout: 20,
+            encryption: None,
         };
         supervisor.send(&start, vec![theirs]).unwrap();
         let reader = RecordReader::new(Limits::SERVER_TO_CLIENT);

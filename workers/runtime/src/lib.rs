@@ -31,7 +31,8 @@ mod options;
 mod panic;
 pub mod poll;
 mod seat;
-mod secret;
+pub mod secret;
+mod secret_memory;
 mod sys;
 
 pub use confine::{Enforced, Error, confine_supervisor};
@@ -40,7 +41,6 @@ pub use panic::install_hook;
 pub use policy::{Role, SandboxMode, StartMode};
 pub use poll::{Interest, PollSet, Ready, Slot};
 pub use seat::Seat;
-pub use secret::SecretMemory;
 
 use std::fmt::Display;
 use std::process::ExitCode;

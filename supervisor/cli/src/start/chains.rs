@@ -64,7 +64,8 @@ pub fn open_secrets(chains: &[(&str, &[Module])], owner: &Owner) -> Result<Secre
                                 fd,
                                 warnings,
                                 in_place,
-                            } = open_secret(module, owner).map_err(|error| error.at(said))?;
+                            } = secrets::of_module(module, owner.ids())
+                                .map_err(|error| error.at(said))?;
                             let index = u16::try_from(secrets.fds.len())
                                 .map_err(|_| Error::usage("too many passwords"))?;
                             secrets.fds.push(fd);
@@ -89,21 +90,6 @@ pub fn open_secrets(chains: &[(&str, &[Module])], owner: &Owner) -> Result<Secre
 
 fn at_peercred(error: Error) -> Error {
     error.at("auth=peercred")
-}
-
-fn open_secret(module: &Module, owner: &Owner) -> Result<Secret> {
-    match module {
-        Module::File { filename } => secrets::file(filename, owner.ids()),
-        Module::Env { name } => Ok(Secret { fd: secrets::variable(name)?, warnings: Vec::new(), in_place: false }),
-        Module::Password { value } => Ok(Secret {
-            fd: secrets::literal(value)?,
-            warnings: vec![
-                "auth=password: a password on a command line can be seen by every user of this machine until the session runs, and stays in the shell's history; use auth=file or auth=env".into(),
-            ],
-            in_place: false,
-        }),
-        _ => Err(Error::new(format!("auth={} has no secret", module.name()))),
-    }
 }
 
 #[cfg(test)]

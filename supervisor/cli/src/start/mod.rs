@@ -4,6 +4,7 @@
 mod answer;
 mod chains;
 mod executables;
+mod key_data;
 mod opened;
 mod plan;
 mod wanted;
@@ -22,7 +23,7 @@ use crate::secrets;
 use crate::undo::Undo;
 use answer::wait;
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
-use ipc::spec::{self, AuthSpec, FdIndex, ListenerSpec, SandboxMode, SupervisorSpec};
+use ipc::spec::{self, AuthSpec, FdIndex, KeysSpec, ListenerSpec, SandboxMode, SupervisorSpec};
 use nix::unistd::getpid;
 use opened::{Opened, attach_hint, open_sockets};
 use plan::Plan;
@@ -85,7 +86,11 @@ pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
     let mut plan = Plan::new(args, typed)?;
     let user = plan.owner.ids();
     let mut undo = Undo::for_user(user);
-    for warning in std::mem::take(&mut plan.secrets.warnings) {
+    let warnings = std::mem::take(&mut plan.secrets.warnings);
+    for warning in warnings
+        .into_iter()
+        .chain(std::mem::take(&mut plan.keys.warnings))
+    {
         eprintln!("bulkhead: warning: {}", one_line(&warning));
     }
     let mut claim = claim::claim(args.display, plan.owner.user.uid, &plan.places, &mut undo)?;
@@ -202,6 +207,7 @@ fn hand_over(
             kind: socket.kind,
             name: socket.name,
             fd: table.add(socket.fd)?,
+            encryption: socket.encryption.map(|encryption| encryption.mode),
             refused_requests: socket.refused_requests,
         });
     }
@@ -216,6 +222,16 @@ fn hand_over(
     let mut auth_fds = vec![table.add(encoded(&auth)?)?];
     for secret in plan.secrets.fds {
         auth_fds.push(table.add(secret)?);
+    }
+    let mut keys_fds = Vec::new();
+    if !plan.keys.fds.is_empty() {
+        let spec = KeysSpec {
+            listeners: plan.keys.listeners,
+        };
+        keys_fds.push(table.add(encoded(&spec)?)?);
+    }
+    for secret in plan.keys.fds {
+        keys_fds.push(table.add(secret)?);
     }
     let ready = output.ready.map(|ready| table.add(ready)).transpose()?;
     let supervisor = SupervisorSpec {
@@ -243,6 +259,7 @@ fn hand_over(
         executables,
         empty_root,
         auth_fds,
+        keys_fds,
         ready,
         log_json: match args.log_format {
             Some(LogFormat::Json) => true,

@@ -5,6 +5,7 @@ use super::wanted::Socket;
 use crate::auth::Module;
 use crate::bind::UnixAddress;
 use crate::claim::{self, Claim, abstract_name};
+use crate::encryption::{Encryption, Source};
 use crate::error::{Error, Result};
 use crate::places::{self, Places, SOCKET};
 use crate::undo::Undo;
@@ -20,6 +21,7 @@ pub struct Opened {
     pub kind: ListenerKind,
     pub name: String,
     pub refused_requests: Vec<String>,
+    pub encryption: Option<Encryption>,
     pub chain: Vec<Module>,
 }
 
@@ -29,7 +31,10 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
     let name = plan.places.socket_name(claim.display);
     let mut opened = Vec::new();
     let mut listeners = Vec::new();
-    for (wanted, auth) in plan.wanted.drain(..).zip(plan.secrets.listeners.drain(..)) {
+    let keys = plan.keys.listeners.drain(..);
+    let mut key_data = Vec::new();
+    let sockets = plan.wanted.drain(..).zip(plan.secrets.listeners.drain(..));
+    for ((wanted, auth), key) in sockets.zip(keys) {
         let mut paths: Vec<PathBuf> = Vec::new();
         let mut abstract_names: Vec<String> = Vec::new();
         // What the session makes by itself was not asked for.
@@ -41,11 +46,13 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
             Socket::Tcp { address, any } => {
                 let (fd, local) = listen::tcp(*address, *any).map_err(at)?;
                 listeners.push(auth);
+                key_data.push(key);
                 opened.push(Opened {
                     fd,
                     kind: ListenerKind::Tcp,
                     name: local.to_string(),
                     refused_requests: wanted.refused_requests,
+                    encryption: wanted.encryption,
                     chain: wanted.chain,
                 });
                 continue;
@@ -84,11 +91,13 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
                 plan.launcher.remove_at_end.push(made);
             }
             listeners.push(auth.clone());
+            key_data.push(key.clone());
             opened.push(Opened {
                 fd,
                 kind: ListenerKind::Unix,
                 name: path.display().to_string(),
                 refused_requests: wanted.refused_requests.clone(),
+                encryption: wanted.encryption.clone(),
                 chain: wanted.chain.clone(),
             });
         }
@@ -112,6 +121,7 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
                 .then(|| claim.abstract_socket.take())
                 .flatten();
             listeners.push(auth);
+            key_data.push(key.clone());
             opened.push(Opened {
                 fd: match held {
                     Some(held) => held,
@@ -120,11 +130,13 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
                 kind: ListenerKind::Unix,
                 name: format!("@{abstract_name}"),
                 refused_requests: wanted.refused_requests.clone(),
+                encryption: wanted.encryption.clone(),
                 chain: wanted.chain.clone(),
             });
         }
     }
     plan.secrets.listeners = listeners;
+    plan.keys.listeners = key_data;
     Ok(opened)
 }
 
@@ -151,12 +163,21 @@ pub fn attach_hint(claim: &Claim, places: &Places, opened: &[Opened]) -> String 
         Module::File { filename } => Some(filename),
         _ => None,
     });
+    let absolute = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
+    let mut attach = format!("xpra attach tcp://{host}/");
+    if let Some(encryption) = &tcp.encryption {
+        // Not in the address: the stock client with windows looks for it here only.
+        attach += &format!(" --encryption={}", encryption.mode.name());
+        if let Source::File(file) = &encryption.source {
+            let file = exposure::quoted(&absolute(file).to_string_lossy());
+            attach += &format!(" --encryption-keyfile={file}");
+        }
+    }
     match (files.next(), files.next()) {
         (Some(file), None) => {
-            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-            let file = exposure::quoted(&file.to_string_lossy());
-            format!("xpra attach tcp://{host}/ --password-file={file}")
+            let file = exposure::quoted(&absolute(file).to_string_lossy());
+            format!("{attach} --password-file={file}")
         }
-        _ => format!("xpra attach tcp://{host}/"),
+        _ => attach,
     }
 }

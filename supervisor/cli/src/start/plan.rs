@@ -2,6 +2,7 @@
 
 use super::chains::{Secrets, open_secrets};
 use super::executables::executable;
+use super::key_data::{Keys, open_keys};
 use super::wanted::{Wanted, wanted};
 use super::worker_uids::worker_uids;
 use crate::auth::Module;
@@ -25,6 +26,7 @@ pub struct Plan {
     pub mode: u32,
     pub wanted: Vec<Wanted>,
     pub secrets: Secrets,
+    pub keys: Keys,
     pub launcher: LauncherSpec,
     pub executables: Vec<(Role, PathBuf)>,
     pub service: Vec<(String, String)>,
@@ -107,6 +109,7 @@ impl Plan {
             .map(|wanted| (wanted.said.as_str(), wanted.chain.as_slice()))
             .collect();
         let secrets = open_secrets(&chains, &owner)?;
+        let keys = open_keys(&wanted, &owner)?;
         secrets::scrub(&variables);
         let xauthority = match inherited.iter().find(|(name, _)| name == "XAUTHORITY") {
             Some((_, path)) if owner.switch.is_none() && !path.is_empty() => cwd.join(path),
@@ -136,6 +139,7 @@ impl Plan {
             mode,
             wanted,
             secrets,
+            keys,
             launcher,
             executables,
             service,

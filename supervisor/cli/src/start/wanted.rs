@@ -2,6 +2,7 @@
 
 use crate::auth::{self, Module};
 use crate::bind::{Host, SocketOptions, TcpBind, UnixAddress, UnixBind, masked};
+use crate::encryption::{Encryption, Source, Written};
 use crate::error::{Error, Result};
 use crate::exposure::{self, TcpSocket, Typed};
 use crate::options::StartArgs;
@@ -15,6 +16,7 @@ pub struct Wanted {
     pub said: String,
     pub socket: Socket,
     pub refused_requests: Vec<String>,
+    pub encryption: Option<Encryption>,
     pub chain: Vec<Module>,
 }
 
@@ -80,6 +82,7 @@ fn unix_wanted(args: &StartArgs, mode: u32) -> Result<Vec<Wanted>> {
             UnixBind::parse(text).map_err(|error| error.at(format!("--bind={}", masked(text))))?;
         let SocketOptions {
             auth,
+            encryption,
             refused_requests,
         } = bind.options;
         let chain = auth.or_else(|| default.clone()).unwrap_or_else(owner_only);
@@ -97,6 +100,7 @@ fn unix_wanted(args: &StartArgs, mode: u32) -> Result<Vec<Wanted>> {
             said: format!("--bind={}", masked(text)),
             socket: Socket::Unix(bind.address),
             refused_requests,
+            encryption,
             chain,
         });
     }
@@ -109,14 +113,37 @@ fn unix_wanted(args: &StartArgs, mode: u32) -> Result<Vec<Wanted>> {
             said: "--auth".into(),
             socket: Socket::Own,
             refused_requests: Vec::new(),
+            encryption: None,
             chain: default.unwrap_or_else(owner_only),
         });
     }
     Ok(wanted)
 }
 
+/// What the older switches say for TCP sockets without their own `encryption=`.
+fn default_encryption(args: &StartArgs) -> Result<Option<Encryption>> {
+    let mut written = Written::default();
+    for (option, key, value) in [
+        ("tcp-encryption", "encryption", &args.tcp_encryption),
+        (
+            "tcp-encryption-keyfile",
+            "keyfile",
+            &args.tcp_encryption_keyfile,
+        ),
+    ] {
+        if let Some(value) = value {
+            let at = |error: Error| error.at(format!("--{option}"));
+            written.take(key, value).map_err(at)?;
+        }
+    }
+    written
+        .finish()
+        .map_err(|error| error.at("--tcp-encryption"))
+}
+
 fn tcp_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
     let default = modules("tcp-auth", &args.tcp_auth)?;
+    let default_encryption = default_encryption(args)?;
     let min_port = args.min_port.unwrap_or(1024);
     let mut binds = Vec::new();
     for text in &args.bind_tcp {
@@ -128,29 +155,45 @@ fn tcp_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
             Host::Name(name) => users::address(name).map_err(at)?,
         };
         let chain = bind.options.auth.clone().or_else(|| default.clone());
-        binds.push((text, bind, ip, chain));
+        let own = bind.options.encryption.clone();
+        let encryption = match (own, &default_encryption) {
+            // The socket says the mode, and the switch where the key is.
+            (Some(own), Some(default)) if own.source == Source::Default => Some(Encryption {
+                source: default.source.clone(),
+                ..own
+            }),
+            (own, default) => own.or_else(|| default.clone()),
+        };
+        binds.push((text, bind, ip, chain, encryption));
     }
     let sockets: Vec<_> = binds
         .iter()
-        .map(|(text, _, address, chain)| TcpSocket {
+        .map(|(text, _, address, chain, encryption)| TcpSocket {
             text,
             address: *address,
             chain: chain.as_deref(),
+            encrypted: encryption.is_some(),
         })
         .collect();
     exposure::tcp(&sockets, args.insecure == Some(true), typed)?;
     let wanted: Vec<_> = binds
         .into_iter()
-        .map(|(text, bind, ip, chain)| Wanted {
+        .map(|(text, bind, ip, chain, encryption)| Wanted {
             said: format!("--bind-tcp={}", masked(text)),
             socket: Socket::Tcp {
                 any: bind.address.host == Host::Any,
                 address: SocketAddr::new(ip, bind.address.port),
             },
             refused_requests: bind.options.refused_requests,
+            encryption,
             chain: chain.unwrap_or_default(),
         })
         .collect();
+    if wanted.is_empty() && default_encryption.is_some() {
+        return Err(Error::usage(
+            "--tcp-encryption without --bind-tcp encrypts nothing",
+        ));
+    }
     if wanted.is_empty() && !args.tcp_auth.is_empty() {
         return Err(Error::usage(
             "--tcp-auth without --bind-tcp protects nothing",

@@ -8,6 +8,7 @@ use crate::session::Session;
 use crate::sys;
 use ipc::auth::{PeerFacts, SupervisorToAuth};
 use ipc::channel::socketpair;
+use ipc::keys::SupervisorToKeys;
 use ipc::network::{NetworkToSupervisor, SupervisorToNetwork};
 use ipc::spec::ListenerKind;
 use ipc::{ConnectionId, ListenerId};
@@ -140,7 +141,10 @@ impl Session {
             return;
         }
         for _ in 0..STARTS_PER_TURN {
-            let waiting = self.knocks(|waiting| waiting.spoke);
+            let waiting = self.knocks(|waiting| {
+                let has_keys = self.keys.ready || self.encryption(waiting.listener).is_none();
+                waiting.spoke && has_keys
+            });
             if waiting.is_empty() {
                 return;
             }
@@ -191,7 +195,9 @@ impl Session {
             source,
             ..
         } = waiting;
+        let encryption = self.encryption(listener);
         let started = socketpair().and_then(|pair| {
+            let keys_pair = encryption.map(|_| socketpair()).transpose()?;
             let network = self
                 .nursery
                 .start::<SupervisorToNetwork, NetworkToSupervisor>(
@@ -200,9 +206,9 @@ impl Session {
                     &[socket.as_fd()],
                     now,
                 )?;
-            Ok((pair, network))
+            Ok((pair, keys_pair, network))
         });
-        let ((to_auth, to_network), mut network) = match started {
+        let ((to_auth, to_network), keys_pair, mut network) = match started {
             Ok(started) => started,
             Err(error) => {
                 let text = format!("no process for a connection from {}: {error}", Who(&peer));
@@ -210,12 +216,25 @@ impl Session {
                 return;
             }
         };
+        let mut channels = vec![to_auth];
+        if let Some((to_keys, to_network)) = keys_pair {
+            channels.push(to_keys);
+            if let Some(keys) = self.keys.usable() {
+                let connection = SupervisorToKeys::Connection {
+                    connection: id,
+                    listener,
+                };
+                keys.tell(&connection, vec![to_network], &mut self.log);
+                self.keys.ask(&mut self.log, now);
+            }
+        }
         let local = matches!(peer, PeerFacts::Unix { .. });
         let start = SupervisorToNetwork::Start {
             id: local.then(|| Box::new(self.facts())),
             login_timeout: u16::try_from(LOGIN_TIMEOUT.as_secs()).unwrap_or(u16::MAX),
+            encryption,
         };
-        network.tell(&start, vec![to_auth], &mut self.log);
+        network.tell(&start, channels, &mut self.log);
         if let Some(auth) = self.auth.usable() {
             let connection = SupervisorToAuth::Connection {
                 connection: id,

@@ -8,6 +8,7 @@ use crate::worker::Death;
 use ipc::ConnectionId;
 use ipc::auth::SupervisorToAuth;
 use ipc::display::SupervisorToDisplay;
+use ipc::keys::SupervisorToKeys;
 use ipc::network::SupervisorToNetwork;
 use std::time::Instant;
 
@@ -75,6 +76,9 @@ impl Session {
     fn forget(&mut self, id: ConnectionId) {
         if let Some(auth) = &mut self.auth.worker {
             auth.tell(&SupervisorToAuth::Gone(id), vec![], &mut self.log);
+        }
+        if let Some(keys) = &mut self.keys.worker {
+            keys.tell(&SupervisorToKeys::Gone(id), vec![], &mut self.log);
         }
     }
 

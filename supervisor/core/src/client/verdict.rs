@@ -5,6 +5,7 @@ use crate::ending::Ending;
 use crate::log::Level;
 use crate::session::{Phase, Session};
 use ipc::auth::{AuthToSupervisor, Refusal};
+use ipc::keys::SupervisorToKeys;
 use ipc::verdict::Peer;
 use std::time::Instant;
 
@@ -36,6 +37,8 @@ impl Session {
             } => {
                 let admitted = self.connections.values().filter(|one| !one.is_stranger());
                 let full = admitted.count() >= MAX_ADMITTED;
+                let listener = self.connections.get(&id).map(|one| one.listener);
+                let encryption = listener.and_then(|listener| self.encryption(listener));
                 // The connection may have gone; then the verdict is void.
                 let Some(connection) = self.connections.get_mut(&id) else {
                     return;
@@ -50,11 +53,17 @@ impl Session {
                     return self.farewell(id, &["server error", &text], now);
                 }
                 self.counters.authenticated += 1;
+                let encryption = encryption
+                    .map(|mode| format!(", encrypted with {}", mode.name()))
+                    .unwrap_or_default();
                 let text = format!(
-                    "{} is let in as `{username}` by {module}",
+                    "{} is let in as `{username}` by {module}{encryption}",
                     Who(&connection.peer)
                 );
                 connection.verdict = Some(Admitted { username, module });
+                if let Some(keys) = &mut self.keys.worker {
+                    keys.tell(&SupervisorToKeys::Admitted(id), vec![], &mut self.log);
+                }
                 self.log.own(Level::Info, Some(id.0), &text);
                 self.grant(id, now);
             }

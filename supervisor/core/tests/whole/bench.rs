@@ -7,6 +7,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use policy::Role;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -61,6 +62,7 @@ pub fn default_spec() -> SupervisorSpec {
         executables: vec![],
         empty_root: 0,
         auth_fds: vec![],
+        keys_fds: vec![],
         ready: None,
         log_json: true,
         debug: true,
@@ -110,6 +112,7 @@ impl Bench {
             kind,
             name: name.into(),
             fd,
+            encryption: None,
             refused_requests: refused.iter().map(|name| (*name).to_owned()).collect(),
         };
         spec.listeners = vec![
@@ -118,10 +121,7 @@ impl Bench {
         ];
         spec.empty_root = 7;
         spec.ready = Some(8);
-        for (role, fd) in ["network", "auth", "display", "encoder"]
-            .into_iter()
-            .zip(9..)
-        {
+        for (role, fd) in Role::WORKERS.map(Role::name).into_iter().zip(9..) {
             spec.executables.push((role.into(), fd));
             passed.push(File::open("/proc/self/exe").unwrap().into());
         }

@@ -219,7 +219,7 @@ impl Attached {
             ping: u32::try_from(PING_INTERVAL.as_secs()).unwrap_or(0),
             lz4: self.hello.network.lz4,
         };
-        out.packet(ServerPacket::Hello(hello.into_map()));
+        out.hello(hello.into_map());
         out.tell(Effect::Supervisor(NetworkToSupervisor::Attached));
         self.screen = Some((root, max_root));
         self.event("handshake-complete", Vec::new(), out);

@@ -9,12 +9,14 @@ use ipc::frames::{
     Coding, DrawOptions, Encoded, EncoderToNetwork, NetworkToEncoder, OutputBuffer, PictureCaps,
     RgbFormat,
 };
+use ipc::keys::{AesMode, KeysToNetwork, NetworkToKeys};
 use ipc::network::{NetworkToSupervisor, SessionFacts, SupervisorToNetwork};
 use ipc::shared::{Unsealed, Writer};
 use ipc::{Position, Rect, Size, WindowId};
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
+use wire::cipher::{CipherOffer, Framing, Iterations, KeyHash, KeyParameters, KeySize, Mode, Salt};
 use wire::hello::{ClientHello, Identity};
 use wire::limits::Limits;
 use wire::packet::{self as p, ClientPacket, Packet, ServerPacket};
@@ -63,6 +65,21 @@ pub fn gui() -> ClientHello {
     hello.cursor.encodings = vec!["raw".into(), "png".into()];
     hello.display.desktop_size = p::Size::new(1920, 1080);
     hello
+}
+
+/// What a client offers that encrypts.
+pub fn offer() -> CipherOffer {
+    CipherOffer {
+        mode: Mode::Cbc,
+        framing: Framing::Stream,
+        iv: [b'x'; 16],
+        key: KeyParameters {
+            salt: Salt::new(vec![1; 64]).unwrap(),
+            hash: KeyHash::Sha1,
+            size: KeySize::Aes256,
+            iterations: Iterations::MIN,
+        },
+    }
 }
 
 pub fn window(n: u32) -> WindowId {
@@ -180,6 +197,7 @@ pub fn bgrx(rowstride: u32, lz4: u8) -> DrawOptions {
 #[derive(Debug, Default)]
 pub struct Told {
     pub auth: Vec<NetworkToAuth>,
+    pub keys: Vec<NetworkToKeys>,
     pub supervisor: Vec<NetworkToSupervisor>,
     pub display: Vec<NetworkToDisplay>,
     pub encoder: Vec<NetworkToEncoder>,
@@ -189,14 +207,19 @@ pub struct Told {
 pub struct Bench {
     pub connection: Connection,
     pub now: Instant,
-    reader: RecordReader,
+    pub reader: RecordReader,
 }
 
 impl Bench {
     pub fn with(id: Option<Box<SessionFacts>>) -> Self {
+        Self::on(id, None)
+    }
+
+    /// On a socket that demands this.
+    pub fn on(id: Option<Box<SessionFacts>>, encryption: Option<AesMode>) -> Self {
         let now = Instant::now();
         Self {
-            connection: Connection::new(now, id, 20),
+            connection: Connection::new(now, id, 20, encryption),
             now,
             reader: RecordReader::new(Limits::SERVER_TO_CLIENT),
         }
@@ -242,6 +265,10 @@ impl Bench {
         self.connection.auth_says(self.now, message);
     }
 
+    pub fn keys(&mut self, message: KeysToNetwork) {
+        self.connection.keys_says(self.now, message);
+    }
+
     pub fn supervisor(&mut self, message: SupervisorToNetwork) {
         self.connection.supervisor_says(self.now, message);
     }
@@ -266,9 +293,9 @@ impl Bench {
     }
 
     /// What the next write would be.
-    pub fn next_write(&self) -> Vec<u8> {
+    pub fn next_write(&mut self) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); 16];
-        let filled = self.connection.outbox().slices(&mut slices);
+        let filled = self.connection.outbox().slices(&mut slices).unwrap();
         slices[..filled]
             .iter()
             .flat_map(|slice| slice.to_vec())
@@ -320,6 +347,7 @@ impl Bench {
         for effect in self.connection.take_effects() {
             match effect {
                 Effect::Auth(message) => told.auth.push(message),
+                Effect::Keys(message) => told.keys.push(message),
                 Effect::Supervisor(message) => told.supervisor.push(message),
                 Effect::Display(message) => told.display.push(message),
                 Effect::Encoder(message) => told.encoder.push(message),

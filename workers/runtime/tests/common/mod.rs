@@ -108,7 +108,7 @@ pub fn start(role: Role, mode: StartMode, connection: u64) -> Started {
         open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).expect("it is there");
 
     let mut table = vec![&null, &log_there, &log_there, &channel_there, &root];
-    let has_extra = matches!(role, Role::Network | Role::Auth | Role::Ctl);
+    let has_extra = matches!(role, Role::Network | Role::Auth | Role::Keys | Role::Ctl);
     if has_extra {
         table.push(&extra_there);
     }

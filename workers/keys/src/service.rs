@@ -1,0 +1,291 @@
+//! The process: one channel to the supervisor, one to each encrypted connection's `network`.
+//!
+//! A derivation takes milliseconds, and a client asks for it before it has proved anything. So
+//! one is done at a time, the one that is due first, and what others say is heard between any two.
+//! A question is due when so much work has been done since it came as its own answer takes: cheap
+//! ones come first, and an expensive one waits for no more than twice its own time's worth.
+
+use crate::derivation::{MAX_PER_CONNECTION, Randomness, Request};
+use crate::key_data::Listeners;
+use crate::salts::{Mark, UsedSalts};
+use ipc::keys::{KeysToNetwork, KeysToSupervisor, NetworkToKeys, SupervisorToKeys};
+use ipc::verdict::{Peer, Violation};
+use ipc::{Channel, ChannelError, ConnectionId, ListenerId};
+use runtime::secret::{Buffer, SecretError};
+use runtime::{Interest, PollSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+/// Most connections at a time. The supervisor caps those who have not logged in lower.
+const MAX_CONNECTIONS: usize = 256;
+
+/// The channel to the supervisor.
+pub type Supervisor = Channel<KeysToSupervisor, SupervisorToKeys>;
+
+struct Connection {
+    channel: Channel<KeysToNetwork, NetworkToKeys>,
+    listener: ListenerId,
+    asked: u32,
+    /// Waits for its turn, and when it is due, in hashes of work done.
+    request: Option<(u64, Request)>,
+    /// The salts of its keys.
+    salts: Vec<Mark>,
+}
+
+/// Answers until the supervisor has gone.
+///
+/// # Errors
+/// What made the channel to the supervisor unusable, or poll(2) fail.
+pub fn serve(
+    mut supervisor: Supervisor,
+    listeners: &Listeners,
+    used: &mut UsedSalts,
+    buffer: Buffer,
+) -> Result<(), ChannelError> {
+    let mut service = Service {
+        deriver: Deriver {
+            listeners,
+            used,
+            buffer,
+        },
+        connections: BTreeMap::new(),
+        done: 0,
+    };
+    supervisor.send(&KeysToSupervisor::Ready, Vec::new())?;
+    match service.run(&mut supervisor) {
+        Err(ChannelError::Closed) => Ok(()),
+        result => result,
+    }
+}
+
+struct Service<'l> {
+    deriver: Deriver<'l>,
+    connections: BTreeMap<ConnectionId, Connection>,
+    /// Work since the start, in hashes.
+    done: u64,
+}
+
+/// What it takes to answer a request.
+struct Deriver<'l> {
+    listeners: &'l Listeners,
+    used: &'l mut UsedSalts,
+    buffer: Buffer,
+}
+
+impl Deriver<'_> {
+    fn derive(
+        &mut self,
+        listener: ListenerId,
+        request: Request,
+        salts: &mut Vec<Mark>,
+    ) -> Result<KeysToNetwork, DeriveError> {
+        let size = self.listeners.key_size(listener).ok_or(DeriveError::Open)?;
+        if request.size() != usize::from(size) {
+            return Ok(KeysToNetwork::Refused {
+                text: format!("encryption: this socket wants keys of {size} bytes"),
+            });
+        }
+        let random = Randomness::draw()?;
+        let Self { used, buffer, .. } = self;
+        let answer = self.listeners.read(listener, buffer, |key_data| {
+            request.answer(key_data, used, salts, random)
+        });
+        Ok(answer.ok_or(DeriveError::Open)??)
+    }
+}
+
+impl Service<'_> {
+    fn run(&mut self, supervisor: &mut Supervisor) -> Result<(), ChannelError> {
+        loop {
+            let ready = self.wait(supervisor)?;
+            supervisor.flush()?;
+            while let Some((message, fds)) = supervisor.receive()? {
+                self.supervisor_says(supervisor, message, fds)?;
+            }
+            for id in ready {
+                let done = self.done;
+                let heard = match self.connections.get_mut(&id) {
+                    Some(connection) => connection.hear(done),
+                    None => continue,
+                };
+                self.settle(id, heard, supervisor)?;
+            }
+            self.answer_one(supervisor)?;
+        }
+    }
+
+    /// Waits for something to do; the connections that have something to say.
+    fn wait(&self, supervisor: &Supervisor) -> Result<Vec<ConnectionId>, ChannelError> {
+        let mut set = PollSet::new();
+        set.add(
+            supervisor.as_fd(),
+            Interest::read_and(supervisor.wants_write()),
+        );
+        let mut slots = Vec::with_capacity(self.connections.len());
+        for (id, connection) in &self.connections {
+            let channel = &connection.channel;
+            slots.push((
+                *id,
+                set.add(channel.as_fd(), Interest::read_and(channel.wants_write())),
+            ));
+        }
+        let waiting = self.connections.values().any(|c| c.request.is_some());
+        set.wait(waiting.then_some(Duration::ZERO))?;
+        slots.retain(|(_, slot)| set.ready(*slot).any());
+        Ok(slots.into_iter().map(|(id, _)| id).collect())
+    }
+
+    fn supervisor_says(
+        &mut self,
+        supervisor: &mut Supervisor,
+        message: SupervisorToKeys,
+        fds: Vec<OwnedFd>,
+    ) -> Result<(), ChannelError> {
+        match message {
+            SupervisorToKeys::Connection {
+                connection,
+                listener,
+            } => {
+                // The channel has checked that there is exactly one.
+                if let Some(fd) = fds.into_iter().next() {
+                    self.admit(connection, listener, fd);
+                }
+            }
+            SupervisorToKeys::Admitted(connection) => {
+                if let Some(gone) = self.connections.remove(&connection) {
+                    for mark in gone.salts {
+                        self.deriver.used.admit(mark);
+                    }
+                }
+            }
+            SupervisorToKeys::Gone(connection) => {
+                self.connections.remove(&connection);
+            }
+            SupervisorToKeys::Ping => supervisor.send(&KeysToSupervisor::Pong, Vec::new())?,
+        }
+        Ok(())
+    }
+
+    fn admit(&mut self, id: ConnectionId, listener: ListenerId, fd: OwnedFd) {
+        if self.connections.len() >= MAX_CONNECTIONS {
+            tracing::warn!(
+                connection = id.0,
+                "too many connections at a time, dropped this one"
+            );
+            return;
+        }
+        match self.connections.entry(id) {
+            Entry::Vacant(entry) => {
+                entry.insert(Connection {
+                    channel: Channel::new(fd),
+                    listener,
+                    asked: 0,
+                    request: None,
+                    salts: Vec::new(),
+                });
+            }
+            Entry::Occupied(_) => tracing::error!(connection = id.0, "a connection told twice"),
+        }
+    }
+
+    /// Answers the request that is due first.
+    fn answer_one(&mut self, supervisor: &mut Supervisor) -> Result<(), ChannelError> {
+        let first = self
+            .connections
+            .iter_mut()
+            .filter_map(|(id, connection)| Some((connection.request.as_ref()?.0, id, connection)))
+            .min_by_key(|(due, ..)| *due);
+        let Some((_, id, connection)) = first else {
+            return Ok(());
+        };
+        let Some((_, request)) = connection.request.take() else {
+            return Ok(());
+        };
+        self.done = self.done.saturating_add(request.cost());
+        let id = *id;
+        let answer = self
+            .deriver
+            .derive(connection.listener, request, &mut connection.salts)
+            .unwrap_or_else(|error| {
+                tracing::error!(connection = id.0, "{error}");
+                KeysToNetwork::Refused {
+                    text: "encryption is not possible".to_owned(),
+                }
+            });
+        if let KeysToNetwork::Refused { text } = &answer {
+            tracing::warn!(connection = id.0, "{text}");
+        }
+        let sent = connection.channel.send(&answer, Vec::new());
+        self.settle(id, sent.map_err(Lost::from), supervisor)
+    }
+
+    /// Drops a connection that is lost, and reports a peer that broke the rules.
+    fn settle(
+        &mut self,
+        id: ConnectionId,
+        result: Result<(), Lost>,
+        supervisor: &mut Supervisor,
+    ) -> Result<(), ChannelError> {
+        let Err(lost) = result else { return Ok(()) };
+        self.connections.remove(&id);
+        if let Lost::Broken(mut what) = lost {
+            let end = (0..=256).rev().find(|end| what.is_char_boundary(*end));
+            what.truncate(end.unwrap_or(0));
+            let violation = Violation {
+                peer: Peer::Network(id),
+                what,
+            };
+            supervisor.send(&KeysToSupervisor::Violation(violation), Vec::new())?;
+        }
+        Ok(())
+    }
+}
+
+/// Why there are no keys, though the client did nothing wrong.
+#[derive(Debug, thiserror::Error)]
+enum DeriveError {
+    #[error("the listener is not encrypted")]
+    Open,
+    #[error("the key data {0}")]
+    Secret(#[from] SecretError),
+    #[error("no random bytes: {0}")]
+    Random(#[from] rustix::io::Errno),
+}
+
+/// Why a connection is of no more use.
+enum Lost {
+    Gone,
+    Broken(String),
+}
+
+impl From<ChannelError> for Lost {
+    fn from(error: ChannelError) -> Self {
+        if error.is_violation() {
+            Self::Broken(error.to_string())
+        } else {
+            Self::Gone
+        }
+    }
+}
+
+impl Connection {
+    /// Takes one question, if none waits.
+    fn hear(&mut self, done: u64) -> Result<(), Lost> {
+        self.channel.flush()?;
+        let Some((NetworkToKeys::Derive { theirs }, _)) = self.channel.receive()? else {
+            return Ok(());
+        };
+        if self.request.is_some() {
+            return Err(Lost::Broken("asked again before the answer".to_owned()));
+        }
+        self.asked += 1;
+        if self.asked > MAX_PER_CONNECTION {
+            return Err(Lost::Broken("too many derivations".to_owned()));
+        }
+        let request = Request::new(theirs).map_err(|error| Lost::Broken(error.to_string()))?;
+        self.request = Some((done.saturating_add(request.cost()), request));
+        Ok(())
+    }
+}

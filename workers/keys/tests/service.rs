@@ -1,0 +1,234 @@
+//! The process of `keys` with fake neighbours: order, bounds, fairness.
+
+use bulkhead_keys::derivation::MAX_PER_CONNECTION;
+use bulkhead_keys::key_data::Listeners;
+use bulkhead_keys::salts::UsedSalts;
+use bulkhead_keys::service;
+use ipc::channel::socketpair;
+use ipc::keys::{
+    Derivation, KeyHash, KeysToNetwork, KeysToSupervisor, NetworkToKeys, SupervisorToKeys,
+};
+use ipc::spec::{KeyData, KeysSpec};
+use ipc::verdict::Peer;
+use ipc::{Channel, ChannelError, ConnectionId, ListenerId, Message};
+use runtime::secret::Buffer;
+use runtime::{Interest, PollSet};
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+type Supervisor = Channel<SupervisorToKeys, KeysToSupervisor>;
+type Network = Channel<NetworkToKeys, KeysToNetwork>;
+
+fn next<Tx: Message, Rx: Message>(channel: &mut Channel<Tx, Rx>) -> Result<Rx, ChannelError> {
+    for _ in 0..1000 {
+        channel.flush()?;
+        if let Some((message, _)) = channel.receive()? {
+            return Ok(message);
+        }
+        let mut set = PollSet::new();
+        set.add(channel.as_fd(), Interest::read_and(channel.wants_write()));
+        set.wait(Some(Duration::from_secs(10))).unwrap();
+    }
+    panic!("no message");
+}
+
+/// Runs the service with one listener in clear and one that is encrypted.
+fn with_service(test: impl FnOnce(&mut Supervisor)) {
+    let (ours, theirs) = socketpair().unwrap();
+    let service = std::thread::spawn(move || {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"key data\n").unwrap();
+        let data = KeyData {
+            secret: 0,
+            trim: true,
+            in_place: false,
+            key_size: 32,
+        };
+        let spec = KeysSpec {
+            listeners: vec![None, Some(data)],
+        };
+        let mut buffer = Buffer::new().unwrap();
+        let listeners = Listeners::new(spec, vec![file], &mut buffer).unwrap();
+        let mut used = UsedSalts::default();
+        service::serve(Channel::new(theirs), &listeners, &mut used, buffer)
+    });
+    let mut supervisor = Channel::new(ours);
+    assert_eq!(next(&mut supervisor).unwrap(), KeysToSupervisor::Ready);
+    test(&mut supervisor);
+    drop(supervisor);
+    service.join().unwrap().unwrap();
+}
+
+fn connect(supervisor: &mut Supervisor, id: u64, listener: u16) -> Network {
+    let (ours, theirs) = socketpair().unwrap();
+    let message = SupervisorToKeys::Connection {
+        connection: ConnectionId(id),
+        listener: ListenerId(listener),
+    };
+    supervisor.send(&message, vec![theirs]).unwrap();
+    Channel::new(ours)
+}
+
+fn question(salt: u8) -> Derivation {
+    Derivation {
+        salt: vec![salt; 64],
+        hash: KeyHash::Sha1,
+        size: 32,
+        iterations: 1000,
+    }
+}
+
+fn ask(network: &mut Network, theirs: Derivation) {
+    let question = NetworkToKeys::Derive { theirs };
+    network.send(&question, Vec::new()).unwrap();
+}
+
+fn refusal(network: &mut Network) -> String {
+    match next(network).unwrap() {
+        KeysToNetwork::Refused { text } => text,
+        derived => panic!("{derived:?}"),
+    }
+}
+
+fn violation(supervisor: &mut Supervisor, id: u64) -> String {
+    match next(supervisor).unwrap() {
+        KeysToSupervisor::Violation(violation) => {
+            assert_eq!(violation.peer, Peer::Network(ConnectionId(id)));
+            violation.what
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn each_connection_gets_its_own_keys() {
+    with_service(|supervisor| {
+        let mut keys = Vec::new();
+        for id in [1, 2] {
+            let mut network = connect(supervisor, id, 1);
+            for hello in [0, 1] {
+                ask(
+                    &mut network,
+                    question(u8::try_from(id).unwrap() * 2 + hello),
+                );
+                match next(&mut network).unwrap() {
+                    KeysToNetwork::Derived { send, receive, .. } => keys.extend([send, receive]),
+                    refused @ KeysToNetwork::Refused { .. } => panic!("{refused:?}"),
+                }
+            }
+        }
+        assert!(keys.iter().all(|key| key.0.len() == 32));
+        for (index, key) in keys.iter().enumerate() {
+            assert!(!keys[..index].contains(key), "{index}");
+        }
+    });
+}
+
+#[test]
+fn a_salt_is_used_once_whoever_brings_it() {
+    with_service(|supervisor| {
+        let mut first = connect(supervisor, 1, 1);
+        ask(&mut first, question(1));
+        assert!(matches!(
+            next(&mut first),
+            Ok(KeysToNetwork::Derived { .. })
+        ));
+        let mut second = connect(supervisor, 2, 1);
+        ask(&mut second, question(1));
+        assert!(refusal(&mut second).contains("used before"));
+    });
+}
+
+#[test]
+fn other_sizes_and_other_listeners() {
+    with_service(|supervisor| {
+        let mut network = connect(supervisor, 1, 1);
+        ask(
+            &mut network,
+            Derivation {
+                size: 16,
+                ..question(1)
+            },
+        );
+        assert!(refusal(&mut network).contains("keys of 32 bytes"));
+        for (id, listener) in [(2, 0), (3, 2)] {
+            let mut network = connect(supervisor, id, listener);
+            ask(&mut network, question(2));
+            assert!(refusal(&mut network).contains("not possible"));
+        }
+    });
+}
+
+#[test]
+fn what_breaks_the_rules_is_reported_and_dropped() {
+    with_service(|supervisor| {
+        let mut network = connect(supervisor, 1, 1);
+        ask(
+            &mut network,
+            Derivation {
+                size: 5,
+                ..question(1)
+            },
+        );
+        assert_eq!(violation(supervisor, 1), "a key of 5 bytes");
+        assert!(matches!(next(&mut network), Err(ChannelError::Closed)));
+
+        let mut network = connect(supervisor, 2, 1);
+        for hello in 0..MAX_PER_CONNECTION {
+            ask(&mut network, question(10 + u8::try_from(hello).unwrap()));
+            next(&mut network).unwrap();
+        }
+        ask(&mut network, question(99));
+        assert_eq!(violation(supervisor, 2), "too many derivations");
+
+        let mut network = connect(supervisor, 3, 1);
+        for salt in [50, 51] {
+            let theirs = Derivation {
+                iterations: 200_000,
+                ..question(salt)
+            };
+            ask(&mut network, theirs);
+        }
+        // Whether the second came while the first was waiting or after its answer is chance.
+        let answered = matches!(next(&mut network), Ok(KeysToNetwork::Derived { .. }));
+        assert!(answered || violation(supervisor, 3).contains("asked again"));
+    });
+}
+
+/// Eight connections want the most expensive answer there is; one that wants a cheap one does
+/// not wait for more than the one that is being computed.
+#[test]
+fn the_cheapest_are_answered_first() {
+    with_service(|supervisor| {
+        let expensive: Vec<Network> = (0..8)
+            .map(|id| {
+                let mut network = connect(supervisor, id, 1);
+                let theirs = Derivation {
+                    iterations: 200_000,
+                    hash: KeyHash::Sha512,
+                    ..question(u8::try_from(id).unwrap())
+                };
+                ask(&mut network, theirs);
+                network
+            })
+            .collect();
+        let mut cheap = connect(supervisor, 100, 1);
+        ask(&mut cheap, question(100));
+        assert!(matches!(
+            next(&mut cheap),
+            Ok(KeysToNetwork::Derived { .. })
+        ));
+        let mut waiting = Vec::new();
+        for mut network in expensive {
+            if let Ok(None) = network.receive() {
+                waiting.push(network);
+            }
+        }
+        assert!(waiting.len() >= 5, "{} of 8 still wait", waiting.len());
+        for mut network in waiting {
+            let answer = next(&mut network);
+            assert!(matches!(answer, Ok(KeysToNetwork::Derived { .. })));
+        }
+    });
+}

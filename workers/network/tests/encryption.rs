@@ -1,0 +1,427 @@
+//! The AES layer: a client that has a key, and a `keys` that derives with it, both played here.
+
+mod common;
+
+use bulkhead_network::connection::Effect;
+use common::{Bench, FakeEncoder, answered, facts, gui, new_window};
+use ipc::auth::{AuthToNetwork, Digest};
+use ipc::display::DisplayToNetwork;
+use ipc::keys::{AesMode, Derivation, DerivedKey, KeyHash as Hash, KeysToNetwork, NetworkToKeys};
+use ipc::network::{NetworkToSupervisor, Request, SupervisorToNetwork};
+use ipc::verdict::Peer;
+use wire::caps::Caps;
+use wire::cipher::{
+    CipherOffer, Direction, Framing, Iterations, KeyHash, KeyParameters, KeySize, Mode, Opener,
+    Salt, Sealer, Suite, derive,
+};
+use wire::hello::{ClientHello, Identity, Request as Asked};
+use wire::limits::{HEADER_SIZE, Limits};
+use wire::packet::{ClientPacket, Packet, ServerPacket};
+use wire::record::{Header, RecordReader, RecordWriter, seal};
+
+const MODES: [(AesMode, Mode); 4] = [
+    (AesMode::Cbc, Mode::Cbc),
+    (AesMode::Ctr, Mode::Ctr),
+    (AesMode::Cfb, Mode::Cfb),
+    (AesMode::Gcm, Mode::Gcm),
+];
+
+/// A client with a key.
+struct Client {
+    mode: Mode,
+    framing: Framing,
+    key_data: &'static [u8],
+    hellos: u8,
+    sealer: Option<Sealer>,
+}
+
+impl Client {
+    fn new(mode: Mode, framing: Framing) -> Self {
+        Self {
+            mode,
+            framing,
+            key_data: b"key data",
+            hellos: 0,
+            sealer: None,
+        }
+    }
+
+    fn suite(&self, offer: &CipherOffer, direction: Direction) -> Suite {
+        Suite {
+            mode: offer.mode,
+            framing: offer.framing,
+            iv: offer.iv,
+            key: derive(self.key_data, &offer.key),
+            direction,
+        }
+    }
+
+    /// Sends a hello with an offer of its own; from then on it opens what it gets as it offered.
+    fn hello(&mut self, bench: &mut Bench, mut hello: ClientHello) {
+        self.hellos += 1;
+        let mut offer = CipherOffer {
+            mode: self.mode,
+            framing: self.framing,
+            iv: [b'a' + self.hellos; 16],
+            ..common::offer()
+        };
+        offer.key.salt = Salt::new(vec![self.hellos; 64]).unwrap();
+        hello.network.encryption = Ok(Some(offer.clone()));
+        self.send(bench, hello.into_packet());
+        let suite = self.suite(&offer, Direction::ServerToClient);
+        bench.reader.set_opener(Opener::new(suite).unwrap());
+    }
+
+    fn send(&mut self, bench: &mut Bench, packet: Packet) {
+        let plain = RecordWriter::new(true).record(&packet, true).unwrap();
+        let Some(sealer) = &mut self.sealer else {
+            return bench.bytes(&plain);
+        };
+        let (header, payload) = plain.split_first_chunk::<HEADER_SIZE>().unwrap();
+        let mut sealed = Vec::new();
+        seal(
+            sealer,
+            Header::parse(*header).unwrap(),
+            payload,
+            &mut sealed,
+        )
+        .unwrap();
+        bench.bytes(&sealed);
+    }
+
+    /// The server has told how it wants the next records.
+    fn told(&mut self, caps: &Caps<'_>) {
+        let offer = CipherOffer::parse(&caps.map("encryption"))
+            .unwrap()
+            .unwrap();
+        assert_eq!((offer.mode, offer.framing), (self.mode, self.framing));
+        let suite = self.suite(&offer, Direction::ClientToServer);
+        self.sealer = Some(Sealer::new(&suite, [self.hellos; 32]).unwrap());
+    }
+}
+
+/// What `keys` answers; the salt and vector are of this number.
+fn keys(bench: &mut Bench, number: u8) {
+    let told = bench.told();
+    let [NetworkToKeys::Derive { theirs }] = &told.keys[..] else {
+        panic!("{told:?}");
+    };
+    assert!(
+        told.auth.is_empty(),
+        "nobody is asked before there are keys"
+    );
+    assert_eq!((theirs.hash, theirs.size), (Hash::Sha1, 32));
+    let salt = vec![100 + number; 64];
+    let parameters = |salt: &[u8], hash| KeyParameters {
+        salt: Salt::new(salt.to_vec()).unwrap(),
+        hash,
+        size: KeySize::Aes256,
+        iterations: Iterations::MIN,
+    };
+    let key = |salt: &[u8], hash| {
+        let key = derive(b"key data", &parameters(salt, hash));
+        DerivedKey(key.as_bytes().to_vec())
+    };
+    bench.keys(KeysToNetwork::Derived {
+        send: key(&theirs.salt, KeyHash::Sha1),
+        receive: key(&salt, KeyHash::Sha512),
+        ours: Derivation {
+            salt,
+            hash: Hash::Sha512,
+            size: 32,
+            iterations: 1000,
+        },
+        iv: [b'A' + number; 16],
+        seed: [number; 32],
+    });
+}
+
+/// A client that has logged in and is in the session.
+fn attached(mode: AesMode, client: &mut Client) -> Bench {
+    let mut bench = Bench::on(None, Some(mode));
+    client.hello(&mut bench, gui());
+    keys(&mut bench, 1);
+    assert_eq!(bench.told().auth.len(), 1);
+    bench.auth(AuthToNetwork::Challenge {
+        salt: vec![9; 64],
+        digest: Digest::HmacSha512,
+        salt_digest: Digest::HmacSha512,
+        prompt: String::new(),
+    });
+    let [ServerPacket::Challenge(challenge)] = &bench.read()[..] else {
+        panic!("no challenge");
+    };
+    // For the HTML5 client it is also not nested.
+    assert!(Caps::new(&challenge.auth_caps).has("key_salt"));
+    client.told(&Caps::new(&challenge.auth_caps));
+    let mut answer = gui();
+    answer.auth.response = Some(vec![1; 64]);
+    answer.auth.client_salt = Some(vec![2; 64]);
+    client.hello(&mut bench, answer);
+    keys(&mut bench, 2);
+    assert_eq!(bench.told().auth.len(), 1);
+    bench.auth(AuthToNetwork::Accepted);
+    assert!(bench.told().closed.contains(&Effect::CloseKeys));
+    bench.supervisor(SupervisorToNetwork::Session(facts()));
+    bench.display(answered());
+    bench.display(new_window(1));
+    bench.display(DisplayToNetwork::Synced);
+    let packets = bench.read();
+    let Some(ServerPacket::Hello(map)) = packets.first() else {
+        panic!("{packets:?}");
+    };
+    client.told(&Caps::new(map));
+    bench.told();
+    bench
+}
+
+#[test]
+fn a_session_in_every_mode_and_framing() {
+    for (mode, wire_mode) in MODES {
+        let framings = match mode {
+            AesMode::Gcm => &[Framing::Stream][..],
+            _ => &[Framing::Stream, Framing::PerRecord],
+        };
+        for framing in framings {
+            let mut client = Client::new(wire_mode, *framing);
+            let mut bench = attached(mode, &mut client);
+            let mut encoder = FakeEncoder::default();
+            bench.buffer(&mut encoder, 200_000);
+            for content in [&b"small"[..], &[b'x'; 150_000]] {
+                let draw = encoder.draw(1, 0, content);
+                bench.encoder(draw);
+                let mut packets = bench.read();
+                let Some(ServerPacket::Draw(draw)) = packets.pop() else {
+                    panic!("{packets:?}");
+                };
+                assert_eq!(draw.data, content, "{mode:?} {framing:?}");
+                assert_eq!(bench.told().encoder.len(), 1, "the buffer is given back");
+            }
+            for _ in 0..3 {
+                client.send(&mut bench, ClientPacket::ShutdownServer.into_packet());
+                let told = bench.told().supervisor;
+                assert_eq!(told, [NetworkToSupervisor::Request(Request::Stop)]);
+            }
+        }
+    }
+}
+
+/// What the client does not read is dropped only while it is not sealed: what comes after it can
+/// still be opened.
+#[test]
+fn a_client_that_does_not_read_is_told_so_in_its_cipher() {
+    let mut client = Client::new(Mode::Ctr, Framing::Stream);
+    let mut bench = attached(AesMode::Ctr, &mut client);
+    // Text that does not compress.
+    let mut noise = 1_u64;
+    for _ in 0..20_000 {
+        let text: String = (0..60)
+            .map(|_| {
+                noise = noise
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                format!("{noise:x}")
+            })
+            .collect();
+        let metadata = vec![ipc::display::Metadata::Title(text)];
+        bench.display(DisplayToNetwork::Metadata {
+            window: common::window(1),
+            metadata,
+        });
+        if bench.told().closed.contains(&Effect::CloseDisplay) {
+            break;
+        }
+        // It reads a little, in the middle of records.
+        let some = bench.read_some(1);
+        bench.reader.push(&some);
+    }
+    let packets = bench.read();
+    let Some(ServerPacket::Disconnect(end)) = packets.last() else {
+        panic!("{} packets", packets.len());
+    };
+    assert!(end.details[0].contains("does not read"), "{end:?}");
+}
+
+fn refused(bench: &mut Bench) -> String {
+    let [ServerPacket::Disconnect(end)] = &bench.read()[..] else {
+        panic!("no disconnect");
+    };
+    assert!(bench.told().auth.is_empty());
+    end.details.join(" ")
+}
+
+#[test]
+fn what_the_socket_demands_is_what_the_client_has() {
+    let plain = || ClientHello::command_line(Identity::default(), Some(Asked::Info));
+    let mut bench = Bench::on(None, Some(AesMode::Gcm));
+    bench.send(plain().into_packet());
+    assert!(refused(&mut bench).contains("--encryption=AES-GCM"));
+
+    for (mode, _) in MODES {
+        for (_, other) in MODES.into_iter().filter(|(own, _)| *own != mode) {
+            let mut bench = Bench::on(None, Some(mode));
+            let mut client = Client::new(other, Framing::Stream);
+            client.hello(&mut bench, plain());
+            // No keys: it is said in clear.
+            bench.reader = RecordReader::new(Limits::SERVER_TO_CLIENT);
+            assert!(refused(&mut bench).contains("attach with --encryption="));
+        }
+    }
+
+    let mut bench = Bench::new();
+    Client::new(Mode::Cbc, Framing::Stream).hello(&mut bench, plain());
+    bench.reader = RecordReader::new(Limits::SERVER_TO_CLIENT);
+    assert!(refused(&mut bench).contains("is not encrypted"));
+
+    // What everybody may know.
+    let mut bench = Bench::on(None, Some(AesMode::Cbc));
+    bench.send(ClientHello::command_line(Identity::default(), Some(Asked::Version)).into_packet());
+    assert!(matches!(&bench.read()[..], [ServerPacket::Hello(_)]));
+}
+
+#[test]
+fn nothing_in_clear_after_the_keys() {
+    for (mode, wire_mode) in MODES {
+        let mut client = Client::new(wire_mode, Framing::Stream);
+        let mut bench = attached(mode, &mut client);
+        let plain = ClientPacket::ShutdownServer.into_packet();
+        bench.send(plain);
+        assert!(bench.told().supervisor.is_empty(), "{mode:?}");
+        assert!(matches!(
+            bench.read().last(),
+            Some(ServerPacket::Disconnect(_))
+        ));
+    }
+}
+
+#[test]
+fn another_key_gets_nowhere() {
+    for (mode, wire_mode) in MODES {
+        let mut bench = Bench::on(None, Some(mode));
+        let mut client = Client::new(wire_mode, Framing::Stream);
+        client.hello(&mut bench, gui());
+        keys(&mut bench, 1);
+        bench.told();
+        bench.auth(AuthToNetwork::Challenge {
+            salt: vec![9; 64],
+            digest: Digest::HmacSha512,
+            salt_digest: Digest::HmacSha512,
+            prompt: String::new(),
+        });
+        let [ServerPacket::Challenge(challenge)] = &bench.read()[..] else {
+            panic!("no challenge");
+        };
+        client.key_data = b"a guess";
+        client.told(&Caps::new(&challenge.auth_caps));
+        let mut answer = gui();
+        answer.auth.response = Some(vec![1; 64]);
+        answer.auth.client_salt = Some(vec![2; 64]);
+        client.hello(&mut bench, answer);
+        let told = bench.told();
+        assert!(told.auth.is_empty() && told.keys.is_empty(), "{mode:?}");
+        assert!(told.closed.contains(&Effect::CloseAuth), "{mode:?}");
+    }
+}
+
+/// `keys` is one of our own, but a broken one does no harm here.
+#[test]
+fn what_keys_says_out_of_place() {
+    let refusal = || KeysToNetwork::Refused {
+        text: "no keys today".into(),
+    };
+    let violates = |bench: &mut Bench| {
+        bench.told().supervisor.iter().any(|message| {
+            matches!(message, NetworkToSupervisor::Violation(violation)
+                if violation.peer == Peer::Keys)
+        })
+    };
+    let mut bench = Bench::on(None, Some(AesMode::Cbc));
+    bench.keys(refusal());
+    assert!(violates(&mut bench));
+
+    let mut client = Client::new(Mode::Cbc, Framing::Stream);
+    let mut bench = Bench::on(None, Some(AesMode::Cbc));
+    client.hello(&mut bench, gui());
+    bench.reader = RecordReader::new(Limits::SERVER_TO_CLIENT);
+    bench.keys(refusal());
+    assert_eq!(refused(&mut bench), "no keys today");
+
+    let mut client = Client::new(Mode::Cbc, Framing::Stream);
+    let mut bench = Bench::on(None, Some(AesMode::Cbc));
+    client.hello(&mut bench, gui());
+    bench.keys(KeysToNetwork::Derived {
+        send: DerivedKey(vec![1; 16]),
+        receive: DerivedKey(vec![1; 32]),
+        ours: Derivation {
+            salt: vec![1; 64],
+            hash: Hash::Sha512,
+            size: 32,
+            iterations: 1000,
+        },
+        iv: [b'x'; 16],
+        seed: [1; 32],
+    });
+    assert!(violates(&mut bench));
+
+    let mut client = Client::new(Mode::Cbc, Framing::Stream);
+    let mut bench = attached(AesMode::Cbc, &mut client);
+    bench.keys(refusal());
+    assert!(violates(&mut bench));
+    // The client is not the one to pay for it.
+    client.send(&mut bench, ClientPacket::ShutdownServer.into_packet());
+    assert_eq!(bench.told().supervisor.len(), 1);
+}
+
+#[test]
+fn keys_that_is_gone_is_said_to_who_waits_for_it() {
+    let mut client = Client::new(Mode::Cbc, Framing::Stream);
+    let mut bench = Bench::on(None, Some(AesMode::Cbc));
+    client.hello(&mut bench, gui());
+    bench.connection.keys_lost(bench.now);
+    bench.reader = RecordReader::new(Limits::SERVER_TO_CLIENT);
+    assert!(refused(&mut bench).contains("try again"));
+
+    // Before anything was said.
+    let mut bench = Bench::on(None, Some(AesMode::Cbc));
+    bench.connection.keys_lost(bench.now);
+    assert!(bench.read().is_empty());
+    Client::new(Mode::Cbc, Framing::Stream).hello(&mut bench, gui());
+    bench.reader = RecordReader::new(Limits::SERVER_TO_CLIENT);
+    assert!(refused(&mut bench).contains("try again"));
+
+    // It may know of the verdict before we do.
+    let mut client = Client::new(Mode::Cbc, Framing::Stream);
+    let mut bench = Bench::on(None, Some(AesMode::Cbc));
+    client.hello(&mut bench, gui());
+    keys(&mut bench, 1);
+    bench.connection.keys_lost(bench.now);
+    bench.auth(AuthToNetwork::Accepted);
+    assert!(bench.read().is_empty());
+    assert_eq!(bench.told().supervisor.len(), 1);
+
+    let mut bench = attached(AesMode::Cbc, &mut Client::new(Mode::Cbc, Framing::Stream));
+    bench.connection.keys_lost(bench.now);
+    assert!(bench.read().is_empty());
+}
+
+/// The names of the packets that a client sends are not seen on the way.
+#[test]
+fn nothing_readable_leaves() {
+    for (mode, wire_mode) in MODES {
+        let mut client = Client::new(wire_mode, Framing::Stream);
+        let mut bench = attached(mode, &mut client);
+        bench.display(DisplayToNetwork::Metadata {
+            window: common::window(1),
+            metadata: vec![ipc::display::Metadata::Title("a secret title".into())],
+        });
+        let bytes = bench.next_write();
+        assert!(bytes.len() > 20);
+        for word in [&b"secret"[..], b"window-metadata", b"metadata"] {
+            assert!(
+                !bytes.windows(word.len()).any(|part| part == word),
+                "{mode:?}"
+            );
+        }
+        bench.read();
+    }
+}

@@ -1,0 +1,92 @@
+//! Memory that secrets are read into.
+#![allow(unsafe_code, reason = "a mapping of its own")]
+
+use nix::errno::Errno;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+use std::ffi::c_void;
+use std::num::NonZeroUsize;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+/// Zeroed memory of a fixed size that the kernel does not write to swap space, where the limit on
+/// locked memory allows that (mmap(2), `MAP_LOCKED`). It never moves, so that no copy stays
+/// behind. To be made in the warm-up: no filter allows to make one later, nor to give one back.
+/// The kernel takes it when the process ends, and zeroes it before anybody else gets it.
+#[derive(Debug)]
+pub struct SecretMemory {
+    start: NonNull<c_void>,
+    len: NonZeroUsize,
+    locked: bool,
+}
+
+impl SecretMemory {
+    /// So many bytes.
+    ///
+    /// # Errors
+    /// There is not so much memory.
+    pub fn new(len: NonZeroUsize) -> Result<Self, Errno> {
+        let map = |flags| {
+            let prot = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+            // SAFETY: a new mapping at an address of the kernel's choice overlaps nothing.
+            unsafe { mmap_anonymous(None, len, prot, MapFlags::MAP_PRIVATE | flags) }
+        };
+        let (start, locked) = match map(MapFlags::MAP_LOCKED) {
+            Ok(start) => (start, true),
+            // More than may be locked.
+            Err(Errno::EAGAIN) => (map(MapFlags::empty())?, false),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { start, len, locked })
+    }
+
+    /// Will the kernel keep it out of swap space?
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.locked
+    }
+}
+
+impl Deref for SecretMemory {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: `len` zeroed, readable bytes that live as long as `self`, and change only
+        // through `deref_mut`.
+        unsafe { std::slice::from_raw_parts(self.start.cast().as_ptr(), self.len.get()) }
+    }
+}
+
+impl DerefMut for SecretMemory {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, also writable, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.start.cast().as_ptr(), self.len.get()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_there_and_the_rest_is_zero() {
+        let mut memory = SecretMemory::new(NonZeroUsize::new(70_000).unwrap()).unwrap();
+        assert_eq!(memory.len(), 70_000);
+        memory[69_999] = 7;
+        assert!(memory[..69_999].iter().all(|byte| *byte == 0) && memory[69_999] == 7);
+    }
+
+    #[test]
+    fn it_is_locked_where_that_is_allowed() {
+        let locked = || {
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmLck:"));
+            line.unwrap()
+                .trim()
+                .trim_end_matches(" kB")
+                .parse::<u64>()
+                .unwrap()
+        };
+        let memory = SecretMemory::new(NonZeroUsize::new(64 * 1024).unwrap()).unwrap();
+        assert_eq!(memory.is_locked(), locked() >= 64);
+    }
+}
