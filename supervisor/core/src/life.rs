@@ -354,7 +354,13 @@ impl Session {
                 let why = format!("the X server has ended with status {status}");
                 self.end(Ending::after_launcher(&["server shutdown", &why]), &why);
             }
-            LauncherToSupervisor::Stopped => self.launcher_done(),
+            LauncherToSupervisor::Stopped => {
+                self.launcher_done();
+                // Unless the session ends already, somebody else has told it to.
+                let reason = ["server shutdown", "the launcher has ended"];
+                let why = "the launcher has ended: so does the session";
+                self.end(Ending::after_launcher(&reason), why);
+            }
         }
     }
 

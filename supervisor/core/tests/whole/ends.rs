@@ -125,6 +125,16 @@ pub fn the_launchers_end_is_the_sessions() {
     client.expect("disconnect server shutdown|the X server has ended with status 139");
     assert_eq!(bench.ended(), 1);
 
+    // A launcher that was told to end by somebody else says only that it has.
+    let mut bench = Bench::new(|_| {});
+    let mut client: Client = bench.attached("a", "share steal");
+    bench
+        .launcher
+        .send(&LauncherToSupervisor::Stopped, vec![])
+        .unwrap();
+    client.expect("disconnect server shutdown|the launcher has ended");
+    assert_eq!(bench.ended(), 1);
+
     let mut bench = Bench::new(|_| {});
     let mut client: Client = bench.attached("a", "share steal");
     let (gone, _) = ipc::channel::socketpair().unwrap();
