@@ -88,6 +88,30 @@ fn the_tests_that_the_threat_model_names_exist() {
     assert!(named >= 55, "only {named} tests are named");
 }
 
+/// `make vm` takes minutes and is run now and then: a test that gets another name is noticed here.
+#[test]
+fn the_tests_that_the_virtual_machine_runs_exist() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut named = 0;
+    for run in include_str!("../../../tests/vm/inside")
+        .split("tests_pass ")
+        .skip(1)
+    {
+        let mut words = run.lines().next().unwrap().split(' ');
+        let file = format!("tests/{}.rs", words.next().unwrap());
+        let source =
+            std::fs::read_to_string(root.join(&file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+        for name in words {
+            named += 1;
+            assert!(
+                source.contains(&format!("fn {name}(")),
+                "{file} has no test {name}"
+            );
+        }
+    }
+    assert!(named >= 1, "no test is named");
+}
+
 /// The heading that a link's anchor leads to, as GitHub names them.
 fn anchors(text: &str) -> Vec<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
