@@ -85,6 +85,8 @@ fn everything_is_where_it_belongs_can_be_read_and_goes_again() {
             .arg("-l")
             .arg(&page)
             .env("MANPAGER", "cat")
+            // A fresh Debian has no locale, and troff then no ellipsis.
+            .env("LC_ALL", "C.UTF-8")
             .output();
         let rendered = rendered.unwrap();
         let text = String::from_utf8_lossy(&rendered.stdout).into_owned();
