@@ -160,6 +160,17 @@ impl Outbox {
         Ok(true)
     }
 
+    /// Seals as many packets as the next write may take.
+    fn seal_ahead(&mut self) -> Result<(), SealError> {
+        while self.pieces.len() < MAX_SLICES {
+            let sealed = self.pieces.iter().map(|piece| piece.bytes.get().len());
+            if sealed.sum::<usize>() >= SEALED_AHEAD || !self.seal_one()? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Has everything been written?
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -169,7 +180,7 @@ impl Outbox {
     /// Does more wait than may wait?
     #[must_use]
     pub fn is_overfull(&self) -> bool {
-        self.owned + self.pieces.len() * PIECE > MAX_WAITING
+        self.owned + (self.waiting.len() + self.pieces.len()) * PIECE > MAX_WAITING
     }
 
     /// Bytes of ours that wait.
@@ -186,17 +197,7 @@ impl Outbox {
         &'a mut self,
         slices: &mut [IoSlice<'a>; MAX_SLICES],
     ) -> Result<usize, SealError> {
-        let mut ahead: usize = self
-            .pieces
-            .iter()
-            .map(|piece| piece.bytes.get().len())
-            .sum();
-        while ahead < SEALED_AHEAD && self.pieces.len() < MAX_SLICES && self.seal_one()? {
-            ahead += self
-                .pieces
-                .back()
-                .map_or(0, |piece| piece.bytes.get().len());
-        }
+        self.seal_ahead()?;
         let mut filled = 0;
         for (slot, piece) in slices.iter_mut().zip(&self.pieces) {
             let bytes = piece.bytes.get();

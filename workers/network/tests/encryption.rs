@@ -4,7 +4,7 @@ mod common;
 
 use bulkhead_network::connection::Effect;
 use common::{Bench, FakeEncoder, answered, facts, gui, new_window};
-use ipc::auth::{AuthToNetwork, Digest};
+use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth};
 use ipc::display::DisplayToNetwork;
 use ipc::keys::{AesMode, Derivation, DerivedKey, KeyHash as Hash, KeysToNetwork, NetworkToKeys};
 use ipc::network::{NetworkToSupervisor, Request, SupervisorToNetwork};
@@ -16,7 +16,7 @@ use wire::cipher::{
 };
 use wire::hello::{ClientHello, Identity, Request as Asked};
 use wire::limits::{HEADER_SIZE, Limits};
-use wire::packet::{ClientPacket, Packet, ServerPacket};
+use wire::packet::{Challenge, ClientPacket, Packet, ServerPacket};
 use wire::record::{Header, RecordReader, RecordWriter, seal};
 
 const MODES: [(AesMode, Mode); 4] = [
@@ -136,21 +136,27 @@ fn keys(bench: &mut Bench, number: u8) {
     });
 }
 
-/// A client that has logged in and is in the session.
-fn attached(mode: AesMode, client: &mut Client) -> Bench {
-    let mut bench = Bench::on(None, Some(mode));
-    client.hello(&mut bench, gui());
-    keys(&mut bench, 1);
-    assert_eq!(bench.told().auth.len(), 1);
+/// `auth` asks the client for a password.
+fn challenged(bench: &mut Bench) -> Challenge {
     bench.auth(AuthToNetwork::Challenge {
         salt: vec![9; 64],
         digest: Digest::HmacSha512,
         salt_digest: Digest::HmacSha512,
         prompt: String::new(),
     });
-    let [ServerPacket::Challenge(challenge)] = &bench.read()[..] else {
-        panic!("no challenge");
-    };
+    match bench.read().pop() {
+        Some(ServerPacket::Challenge(challenge)) => challenge,
+        other => panic!("no challenge: {other:?}"),
+    }
+}
+
+/// A client that has logged in and is in the session.
+fn attached(mode: AesMode, client: &mut Client) -> Bench {
+    let mut bench = Bench::on(None, Some(mode));
+    client.hello(&mut bench, gui());
+    keys(&mut bench, 1);
+    assert_eq!(bench.told().auth.len(), 1);
+    let challenge = challenged(&mut bench);
     // For the HTML5 client it is also not nested.
     assert!(Caps::new(&challenge.auth_caps).has("key_salt"));
     client.told(&Caps::new(&challenge.auth_caps));
@@ -302,15 +308,7 @@ fn another_key_gets_nowhere() {
         client.hello(&mut bench, gui());
         keys(&mut bench, 1);
         bench.told();
-        bench.auth(AuthToNetwork::Challenge {
-            salt: vec![9; 64],
-            digest: Digest::HmacSha512,
-            salt_digest: Digest::HmacSha512,
-            prompt: String::new(),
-        });
-        let [ServerPacket::Challenge(challenge)] = &bench.read()[..] else {
-            panic!("no challenge");
-        };
+        let challenge = challenged(&mut bench);
         client.key_data = b"a guess";
         client.told(&Caps::new(&challenge.auth_caps));
         let mut answer = gui();
@@ -423,5 +421,55 @@ fn nothing_readable_leaves() {
             );
         }
         bench.read();
+    }
+}
+
+/// A hello in clear proves nothing: `auth` is told to ask for another one, under the key.
+#[test]
+fn nobody_is_let_in_by_a_hello_in_clear() {
+    let mut bench = Bench::on(None, Some(AesMode::Gcm));
+    let mut client = Client::new(Mode::Gcm, Framing::Stream);
+    let stop = ClientHello::command_line(Identity::default(), Some(Asked::Stop));
+    assert!(!stop.auth.wants_challenge);
+    client.hello(&mut bench, stop);
+    keys(&mut bench, 1);
+    let told = bench.told().auth;
+    assert!(
+        matches!(&told[..], [NetworkToAuth::Hello { small: true, .. }]),
+        "{told:?}"
+    );
+}
+
+/// What everybody may ask first is no way around the keys later.
+#[test]
+fn an_answer_comes_with_an_offer_too() {
+    let mut bench = Bench::on(None, Some(AesMode::Ctr));
+    let mut client = Client::new(Mode::Ctr, Framing::Stream);
+    client.hello(&mut bench, gui());
+    keys(&mut bench, 1);
+    bench.told();
+    let challenge = challenged(&mut bench);
+    client.told(&Caps::new(&challenge.auth_caps));
+    let mut answer = ClientHello::command_line(Identity::default(), Some(Asked::Version));
+    answer.auth.response = Some(vec![1; 64]);
+    answer.auth.client_salt = Some(vec![2; 64]);
+    client.send(&mut bench, answer.into_packet());
+    assert!(bench.told().auth.is_empty());
+    assert!(matches!(
+        bench.read().last(),
+        Some(ServerPacket::Disconnect(_))
+    ));
+}
+
+/// Many small packets cost more than their bytes, sealed or not.
+#[test]
+fn small_packets_that_wait_to_be_sealed_are_counted() {
+    let mut client = Client::new(Mode::Gcm, Framing::Stream);
+    let mut bench = attached(AesMode::Gcm, &mut client);
+    let mut count = 0;
+    while !bench.told().closed.contains(&Effect::CloseDisplay) {
+        bench.display(DisplayToNetwork::Raise(common::window(1)));
+        count += 1;
+        assert!(count < 40_000, "they wait without end");
     }
 }
