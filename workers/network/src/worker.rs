@@ -218,10 +218,9 @@ impl Worker {
         if !ready.any() {
             return Ok(());
         }
-        while let Some(auth) = &mut self.auth {
-            match auth.flush().and_then(|()| auth.receive()) {
-                Ok(Some((message, _))) => connection.auth_says(now, message),
-                Ok(None) => break,
+        while let Some(heard) = next(&mut self.auth) {
+            match heard {
+                Ok((message, _)) => connection.auth_says(now, message),
                 Err(error) => {
                     broken(connection, Rule::Auth, &error);
                     connection.auth_lost(now);
@@ -242,10 +241,9 @@ impl Worker {
         if !ready.any() {
             return Ok(());
         }
-        while let Some(keys) = &mut self.keys {
-            match keys.flush().and_then(|()| keys.receive()) {
-                Ok(Some((message, _))) => connection.keys_says(now, message),
-                Ok(None) => break,
+        while let Some(heard) = next(&mut self.keys) {
+            match heard {
+                Ok((message, _)) => connection.keys_says(now, message),
                 Err(error) => {
                     broken(connection, Rule::Keys, &error);
                     connection.keys_lost(now);
@@ -267,12 +265,11 @@ impl Worker {
             return Ok(());
         }
         for _ in 0..BURST {
-            let Some(display) = &mut self.display else {
+            let Some(heard) = next(&mut self.display) else {
                 break;
             };
-            match display.flush().and_then(|()| display.receive()) {
-                Ok(Some((message, _))) => connection.display_says(now, message),
-                Ok(None) => break,
+            match heard {
+                Ok((message, _)) => connection.display_says(now, message),
                 Err(error) => {
                     broken(connection, Rule::Display, &error);
                     connection.display_lost();
@@ -297,11 +294,11 @@ impl Worker {
             if !connection.hears_encoder() {
                 break;
             }
-            let Some(encoder) = &mut self.encoder else {
+            let Some(heard) = next(&mut self.encoder) else {
                 break;
             };
-            match encoder.flush().and_then(|()| encoder.receive()) {
-                Ok(Some((message, fds))) => {
+            match heard {
+                Ok((message, fds)) => {
                     if connection.is_early(&message) {
                         // Its window was told before the picture, on the other channel.
                         let all = Ready {
@@ -312,7 +309,6 @@ impl Worker {
                     }
                     connection.encoder_says(now, message, &fds);
                 }
-                Ok(None) => break,
                 Err(error) => {
                     broken(connection, Rule::Encoder, &error);
                     self.encoder = None;
@@ -433,6 +429,14 @@ fn add<'fd, Tx: Message, Rx: Message>(
         (false, false) => return None,
     };
     Some(set.add(channel.as_fd(), interest))
+}
+
+/// Writes what waits to a process, if it is there, and reads what it says, if it says something.
+fn next<Tx: Message, Rx: Message>(
+    channel: &mut Option<Channel<Tx, Rx>>,
+) -> Option<Result<(Rx, Vec<OwnedFd>), ChannelError>> {
+    let channel = channel.as_mut()?;
+    channel.flush().and_then(|()| channel.receive()).transpose()
 }
 
 /// Sends to a process that may have gone: then there is nobody to tell.
