@@ -6,7 +6,7 @@ use crate::ending::Ending;
 use crate::log::{Level, Log};
 use crate::place::Place;
 use crate::ready::Announcement;
-use crate::worker::{Death, Dismissed, Nursery, Worker};
+use crate::worker::{Death, Dismissed, Nursery, Part, Worker};
 use ipc::auth::{AuthToSupervisor, SupervisorToAuth};
 use ipc::channel::Message;
 use ipc::display::{DisplayToSupervisor, SupervisorToDisplay};
@@ -93,14 +93,6 @@ pub struct Session {
     pub last_number: u64,
     /// The session has shown a window (for `--exit-with-windows`).
     pub had_windows: bool,
-}
-
-/// Which of a worker's descriptors.
-#[derive(Clone, Copy)]
-enum Part {
-    Channel,
-    Process,
-    Log,
 }
 
 /// What a descriptor belongs to.
@@ -366,23 +358,12 @@ impl Session {
         let Some(worker) = &mut self.auth.worker else {
             return;
         };
-        match part {
-            Part::Channel => {
-                for message in worker.listen(&mut self.log, now) {
-                    self.hear_auth(message, now);
-                }
-            }
-            Part::Log => worker.process.log.read(&mut self.log, now),
-            Part::Process => {
-                let last_words = worker.listen(&mut self.log, now);
-                let Some(death) = worker.process.reap(&mut self.log, now) else {
-                    return;
-                };
-                for message in last_words {
-                    self.hear_auth(message, now);
-                }
-                self.auth_died(death, now);
-            }
+        let (messages, death) = worker.event(part, &mut self.log, now);
+        for message in messages {
+            self.hear_auth(message, now);
+        }
+        if let Some(death) = death {
+            self.auth_died(death, now);
         }
     }
 
@@ -390,23 +371,12 @@ impl Session {
         let Some(worker) = &mut self.keys.worker else {
             return;
         };
-        match part {
-            Part::Channel => {
-                for message in worker.listen(&mut self.log, now) {
-                    self.hear_keys(message, now);
-                }
-            }
-            Part::Log => worker.process.log.read(&mut self.log, now),
-            Part::Process => {
-                let last_words = worker.listen(&mut self.log, now);
-                let Some(death) = worker.process.reap(&mut self.log, now) else {
-                    return;
-                };
-                for message in last_words {
-                    self.hear_keys(message, now);
-                }
-                self.keys_died(death, now);
-            }
+        let (messages, death) = worker.event(part, &mut self.log, now);
+        for message in messages {
+            self.hear_keys(message, now);
+        }
+        if let Some(death) = death {
+            self.keys_died(death, now);
         }
     }
 
@@ -414,23 +384,12 @@ impl Session {
         let Some(worker) = &mut self.display.worker else {
             return;
         };
-        match part {
-            Part::Channel => {
-                for message in worker.listen(&mut self.log, now) {
-                    self.hear_display(message, now);
-                }
-            }
-            Part::Log => worker.process.log.read(&mut self.log, now),
-            Part::Process => {
-                let last_words = worker.listen(&mut self.log, now);
-                let Some(death) = worker.process.reap(&mut self.log, now) else {
-                    return;
-                };
-                for message in last_words {
-                    self.hear_display(message, now);
-                }
-                self.display_died(death, now);
-            }
+        let (messages, death) = worker.event(part, &mut self.log, now);
+        for message in messages {
+            self.hear_display(message, now);
+        }
+        if let Some(death) = death {
+            self.display_died(death, now);
         }
     }
 
@@ -438,52 +397,31 @@ impl Session {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let worker = &mut connection.network;
-        match part {
-            Part::Channel => {
-                for message in worker.listen(&mut self.log, now) {
-                    self.hear_network(id, message, now);
-                }
+        let (messages, death) = connection.network.event(part, &mut self.log, now);
+        let Some(death) = death else {
+            for message in messages {
+                self.hear_network(id, message, now);
             }
-            Part::Log => worker.process.log.read(&mut self.log, now),
-            Part::Process => {
-                // Nothing is granted to a worker that is gone; what it reports is still heard.
-                let last_words = worker.listen(&mut self.log, now);
-                let Some(death) = worker.process.reap(&mut self.log, now) else {
-                    return;
-                };
-                for message in last_words {
-                    if let ipc::network::NetworkToSupervisor::Violation(violation) = message {
-                        self.report(Peer::Network(id), &violation, now);
-                    }
-                }
-                self.network_died(id, death, now);
+            return;
+        };
+        // Nothing is granted to a worker that is gone; what it reports is still heard.
+        for message in messages {
+            if let ipc::network::NetworkToSupervisor::Violation(violation) = message {
+                self.report(Peer::Network(id), &violation, now);
             }
         }
+        self.network_died(id, death, now);
     }
 
     fn encoder_event(&mut self, id: ConnectionId, part: Part, now: Instant) {
-        let Some(connection) = self.connections.get_mut(&id) else {
+        let connection = self.connections.get_mut(&id);
+        let Some(worker) = connection.and_then(Connection::encoder_mut) else {
             return;
         };
-        let Some(worker) = connection.encoder_mut() else {
-            return;
-        };
-        let messages = match part {
-            Part::Channel => worker.listen(&mut self.log, now),
-            Part::Log => {
-                worker.process.log.read(&mut self.log, now);
-                return;
-            }
-            Part::Process => {
-                let last_words = worker.listen(&mut self.log, now);
-                let Some(death) = worker.process.reap(&mut self.log, now) else {
-                    return;
-                };
-                self.encoder_died(id, death, now);
-                last_words
-            }
-        };
+        let (messages, death) = worker.event(part, &mut self.log, now);
+        if let Some(death) = death {
+            self.encoder_died(id, death, now);
+        }
         for ipc::encoder::EncoderToSupervisor::Violation(violation) in messages {
             self.report(Peer::Encoder(id), &violation, now);
         }

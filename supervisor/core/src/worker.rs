@@ -327,6 +327,21 @@ impl<Tx: Message, Rx: Message> Worker<Tx, Rx> {
         messages
     }
 
+    /// Something happens at one of its descriptors: what it says, and how it ended, if it has.
+    pub fn event(&mut self, part: Part, log: &mut Log, now: Instant) -> (Vec<Rx>, Option<Death>) {
+        match part {
+            Part::Channel => (self.listen(log, now), None),
+            Part::Log => {
+                self.process.log.read(log, now);
+                (Vec::new(), None)
+            }
+            Part::Process => {
+                let last_words = self.listen(log, now);
+                (last_words, self.process.reap(log, now))
+            }
+        }
+    }
+
     /// Lets go of the channel, so that it ends by itself.
     pub fn dismiss(mut self, now: Instant) -> Dismissed {
         self.let_go(now);
@@ -335,6 +350,17 @@ impl<Tx: Message, Rx: Message> Worker<Tx, Rx> {
             kill_at: self.kill_at,
         }
     }
+}
+
+/// Which of a worker's descriptors.
+#[derive(Clone, Copy)]
+pub enum Part {
+    /// The channel to it.
+    Channel,
+    /// Its pidfd.
+    Process,
+    /// Its log pipe.
+    Log,
 }
 
 /// A worker that nobody needs any more.

@@ -39,11 +39,14 @@ impl Session {
                     && !std::mem::replace(&mut attached.greeted, true)
                 {
                     let it = &attached.description;
+                    let host = match it.hostname.as_str() {
+                        "" => "a host that does not say its name",
+                        name => name,
+                    };
                     let text = format!(
-                        "attached: {} {} on {}, after {} ms",
+                        "attached: {} {} on {host}, after {} ms",
                         it.client_type,
                         it.version,
-                        it.hostname,
                         now.saturating_duration_since(connection.since).as_millis()
                     );
                     self.log.own(Level::Info, Some(id.0), &text);
