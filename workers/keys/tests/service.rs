@@ -13,6 +13,7 @@ use ipc::verdict::Peer;
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId, Message};
 use runtime::secret::Buffer;
 use runtime::{Interest, PollSet};
+use std::collections::VecDeque;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -229,6 +230,41 @@ fn the_cheapest_are_answered_first() {
         for mut network in waiting {
             let answer = next(&mut network);
             assert!(matches!(answer, Ok(KeysToNetwork::Derived { .. })));
+        }
+    });
+}
+
+/// However many cheap questions come, an expensive one has its turn.
+#[test]
+fn nobody_waits_for_ever() {
+    with_service(|supervisor| {
+        let mut asked = 0;
+        let mut cheap = |supervisor: &mut Supervisor| {
+            asked += 1;
+            assert!(asked < 200, "it waits for ever");
+            let mut network = connect(supervisor, 100 + u64::from(asked), 1);
+            let salt = vec![asked; 65];
+            ask(
+                &mut network,
+                Derivation {
+                    salt,
+                    ..question(0)
+                },
+            );
+            network
+        };
+        // Some always wait.
+        let mut waiting: VecDeque<_> = (0..8).map(|_| cheap(supervisor)).collect();
+        let mut patient = connect(supervisor, 1, 1);
+        let dear = Derivation {
+            iterations: 20_000,
+            ..question(1)
+        };
+        ask(&mut patient, dear);
+        while let Ok(None) = patient.receive() {
+            let mut first = waiting.pop_front().unwrap();
+            next(&mut first).unwrap();
+            waiting.push_back(cheap(supervisor));
         }
     });
 }

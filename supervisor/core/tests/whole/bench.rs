@@ -1,6 +1,7 @@
 //! The bench on which a supervisor is tested: its command line, its launcher, its clients.
 
 use ipc::Channel;
+use ipc::keys::AesMode;
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
 use ipc::spec::{self, ListenerKind, ListenerSpec, SandboxMode, SupervisorSpec};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -241,6 +242,11 @@ impl Bench {
         pid
     }
 
+    /// One whose TCP socket is encrypted.
+    pub fn encrypted() -> Self {
+        Self::new(|spec| spec.listeners[1].encryption = Some(AesMode::Gcm))
+    }
+
     pub fn unix(&self) -> Client {
         let stream = UnixStream::connect(&self.unix).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -281,9 +287,9 @@ impl Bench {
     }
 
     pub fn ended(mut self) -> i32 {
-        let pids: Vec<_> = ["network", "auth", "display", "encoder"]
+        let pids: Vec<_> = Role::WORKERS
             .iter()
-            .flat_map(|role| self.pids(role))
+            .flat_map(|role| self.pids(role.name()))
             .collect();
         let code = self.supervisor.wait().unwrap().code().unwrap();
         for pid in pids {

@@ -143,6 +143,34 @@ pub fn a_killed_auth_costs_logins_in_flight_only() {
     assert_eq!(bench.stopped(), 0);
 }
 
+pub fn a_killed_keys_costs_logins_in_flight_on_encrypted_sockets_only() {
+    // Where nothing is encrypted there is none.
+    let bench = Bench::new(|_| {});
+    let mut client = bench.tcp();
+    client.say("hello").expect("start").expect("what?");
+    assert_eq!(bench.pids("keys"), []);
+    drop(bench);
+
+    let bench = Bench::encrypted();
+    let mut attached = bench.attached("a", "share steal");
+    let mut inside = bench.tcp();
+    inside.say("login ok").expect("start").expect("accepted");
+    let [mut sealed, mut plain] = [bench.tcp(), bench.unix()];
+    for stranger in [&mut sealed, &mut plain] {
+        stranger.say("hello").expect("start").expect("what?");
+    }
+    bench.kill_last("keys", Signal::SIGKILL);
+    sealed.expect_end();
+    for unconcerned in [&mut plain, &mut inside, &mut attached] {
+        unconcerned.say("still there?").expect("what?");
+    }
+    // The next one serves the next.
+    let mut next = bench.tcp();
+    next.say("derive 0").expect("start").expect("no keys");
+    attached.say("stop").expect("disconnect server shutdown");
+    assert_eq!(bench.stopped(), 0);
+}
+
 pub fn the_end_of_a_client_is_accounted() {
     let bench = Bench::new(|_| {});
     let mut client = bench.attached("a", "share steal");

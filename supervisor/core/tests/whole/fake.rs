@@ -7,6 +7,9 @@ use ipc::auth::{AuthToNetwork, AuthToSupervisor, NetworkToAuth, Refusal, Supervi
 use ipc::channel::Message;
 use ipc::display::{DisplayToSupervisor, SupervisorToDisplay};
 use ipc::encoder::{EncoderToSupervisor, SupervisorToEncoder};
+use ipc::keys::{
+    Derivation, KeyHash, KeysToNetwork, KeysToSupervisor, NetworkToKeys, SupervisorToKeys,
+};
 use ipc::network::{ClientDescription, NetworkToSupervisor, Request, SupervisorToNetwork};
 use ipc::verdict::{Peer, Violation};
 use ipc::{Channel, ChannelError, ConnectionId, Size};
@@ -57,6 +60,7 @@ pub fn run(name: &str) {
     match name {
         "bulkhead-network" => network(),
         "bulkhead-auth" => auth(),
+        "bulkhead-keys" => keys(),
         "bulkhead-display" => display(),
         "bulkhead-encoder" => encoder(),
         other => panic!("no fake {other}"),
@@ -66,6 +70,7 @@ pub fn run(name: &str) {
 struct Network {
     supervisor: Channel<NetworkToSupervisor, SupervisorToNetwork>,
     auth: Option<Channel<NetworkToAuth, AuthToNetwork>>,
+    keys: Option<Channel<NetworkToKeys, KeysToNetwork>>,
     /// Ends of channels, by what they lead to; held, not used.
     held: BTreeMap<&'static str, OwnedFd>,
     socket: File,
@@ -111,6 +116,23 @@ impl Network {
                 steal: steal == "steal",
                 ..ClientDescription::default()
             })),
+            // `keys` is asked something, and does with the number what it likes.
+            ["derive", number] => {
+                let theirs = Derivation {
+                    salt: vec![],
+                    hash: KeyHash::Sha1,
+                    size: 0,
+                    iterations: number.parse().unwrap(),
+                };
+                let question = NetworkToKeys::Derive { theirs };
+                let keys = self.keys.as_mut().unwrap();
+                keys.send(&question, vec![]).unwrap();
+                wait(&[keys.as_fd()]);
+                match keys.receive() {
+                    Ok(Some((KeysToNetwork::Refused { text }, _))) => self.back(&text),
+                    other => self.back(&format!("{other:?}")),
+                }
+            }
             ["info"] => self.ask(Request::Info),
             ["id"] => self.ask(Request::Id),
             ["screenshot"] => self.ask(Request::Screenshot),
@@ -148,6 +170,7 @@ impl Network {
         match message {
             SupervisorToNetwork::Start { id, .. } => {
                 self.auth = fds.next().map(Channel::new);
+                self.keys = fds.next().map(Channel::new);
                 let id = id.map_or("none".into(), |facts| format!(":{}", facts.display));
                 self.back(&format!("start id={id}"));
             }
@@ -190,6 +213,7 @@ fn network() {
     let mut it = Network {
         supervisor: Channel::new(descriptor(3)),
         auth: None,
+        keys: None,
         held: BTreeMap::new(),
         socket: File::from(descriptor(5)),
     };
@@ -296,6 +320,57 @@ fn auth() {
                     SupervisorToAuth::Gone(id) => drop(networks.remove(&id)),
                     SupervisorToAuth::Ping => {
                         supervisor.send(&AuthToSupervisor::Pong, vec![]).unwrap();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Answers every question, and accuses the connection whose number is asked for, if it is not 0.
+fn keys() {
+    let mut supervisor: Channel<KeysToSupervisor, SupervisorToKeys> = Channel::new(descriptor(3));
+    supervisor.send(&KeysToSupervisor::Ready, vec![]).unwrap();
+    let mut networks: BTreeMap<ConnectionId, Channel<KeysToNetwork, NetworkToKeys>> =
+        BTreeMap::new();
+    loop {
+        let ids: Vec<_> = networks.keys().copied().collect();
+        let mut fds = vec![supervisor.as_fd()];
+        fds.extend(networks.values().map(AsFd::as_fd));
+        let ready = wait(&fds);
+        for (id, _) in ids.iter().zip(&ready[1..]).filter(|(_, ready)| **ready) {
+            let network = networks.get_mut(id).unwrap();
+            match network.receive() {
+                Ok(Some((NetworkToKeys::Derive { theirs }, _))) => {
+                    if theirs.iterations > 0 {
+                        let violation = Violation {
+                            peer: Peer::Network(ConnectionId(theirs.iterations.into())),
+                            what: "rubbish".into(),
+                        };
+                        let violation = KeysToSupervisor::Violation(violation);
+                        supervisor.send(&violation, vec![]).unwrap();
+                    }
+                    let text = "no keys".to_owned();
+                    network.send(&KeysToNetwork::Refused { text }, vec![]).ok();
+                }
+                Ok(None) => {}
+                Err(_) => drop(networks.remove(id)),
+            }
+        }
+        if ready[0] {
+            for (message, fds) in receive(&mut supervisor) {
+                match message {
+                    SupervisorToKeys::Connection { connection, .. } => {
+                        say(&format!("INFO connection {connection}"));
+                        networks.insert(connection, Channel::new(fds.into_iter().next().unwrap()));
+                    }
+                    SupervisorToKeys::Admitted(id) => {
+                        say(&format!("INFO admitted {id}"));
+                        networks.remove(&id);
+                    }
+                    SupervisorToKeys::Gone(id) => drop(networks.remove(&id)),
+                    SupervisorToKeys::Ping => {
+                        supervisor.send(&KeysToSupervisor::Pong, vec![]).unwrap();
                     }
                 }
             }

@@ -119,3 +119,41 @@ pub fn records_cannot_be_forged() {
         .count();
     assert!(flood < 400, "{flood} of 2000 records got through");
 }
+
+pub fn keys_knows_those_who_log_in_on_encrypted_sockets() {
+    let bench = Bench::encrypted();
+    // Connections 1 to 4.
+    let mut attached = bench.attached("a", "share steal");
+    let mut plain = bench.unix();
+    plain.say("hello").expect("start").expect("what?");
+    let mut inside = bench.tcp();
+    inside.say("login ok").expect("start").expect("accepted");
+    bench.logged(0, &["\"keys\"", "admitted 3"]);
+    let mut sealed = bench.tcp();
+    sealed.say("hello").expect("start").expect("what?");
+    bench.logged(0, &["\"keys\"", "connection 4"]);
+    // It was told of these only, and only these it can end.
+    assert!(!bench.lines().iter().any(|line| {
+        line.contains("\"keys\"")
+            && (line.contains("connection 1") || line.contains("connection 2"))
+    }));
+    let mut accuser = bench.tcp();
+    accuser.say("derive 0").expect("start").expect("no keys");
+    for number in [1, 2, 3, 4711] {
+        accuser.say(&format!("derive {number}")).expect("no keys");
+    }
+    for innocent in [&mut attached, &mut plain, &mut inside, &mut sealed] {
+        innocent.say("still there?").expect("what?");
+    }
+    accuser.say("derive 4").expect("no keys");
+    sealed.expect_end();
+    bench.logged(
+        0,
+        &["keys reports network of connection 4: rubbish (ended)"],
+    );
+    for innocent in [&mut attached, &mut plain, &mut inside, &mut accuser] {
+        innocent.say("still there?").expect("what?");
+    }
+    attached.say("stop").expect("disconnect server shutdown");
+    assert_eq!(bench.stopped(), 0);
+}
