@@ -1,7 +1,10 @@
 //! The AES layer against what the stock code made, against a second
 //! implementation, and against everything that somebody on the way may do.
 
+mod offer;
+
 use aes::cipher::{BlockModeEncrypt, KeyIvInit, StreamCipher};
+use offer::any_offer;
 use proptest::prelude::*;
 use serde_json::Value as Json;
 use wire::caps::Caps;
@@ -11,7 +14,9 @@ use wire::cipher::{
 };
 use wire::limits::{HEADER_SIZE, Limits};
 use wire::packet::Packet;
-use wire::record::{self, Compression, Header, Kind, Message, RecordError, RecordReader};
+use wire::record::{
+    self, ChunkIndex, Compression, Header, Kind, Message, RecordError, RecordReader,
+};
 use wire::rencodeplus::Value;
 
 const RANDOM: [u8; 32] = [5; 32];
@@ -342,31 +347,23 @@ fn offers() {
     );
 }
 
-fn any_offer() -> impl Strategy<Value = CipherOffer> {
-    (
-        prop::sample::select(Mode::ALL),
-        any::<bool>(),
-        any::<[u8; BLOCK]>(),
-        prop::collection::vec(any::<u8>(), Salt::MIN..=Salt::MAX),
-        prop::sample::select(KeySize::ALL),
-        prop::sample::select(KeyHash::ALL),
-        Iterations::MIN.get()..=Iterations::MAX.get(),
-    )
-        .prop_map(|(mode, stream, iv, salt, size, hash, count)| CipherOffer {
-            mode,
-            framing: if stream || mode.is_authenticated() {
-                Framing::Stream
-            } else {
-                Framing::PerRecord
-            },
-            iv,
-            key: KeyParameters {
-                salt: Salt::new(salt).unwrap(),
-                hash,
-                size,
-                iterations: Iterations::new(count).unwrap(),
-            },
-        })
+/// A chunk that came in clear is no part of a packet that is sealed.
+#[test]
+fn nothing_in_clear_is_merged_with_what_is_sealed() {
+    let suite = suite(Mode::Gcm, Framing::Stream, KeySize::Aes256);
+    let chunk = Header {
+        kind: Kind::Chunk(ChunkIndex::new(1).unwrap()),
+        ..header(1)
+    };
+    let mut reader = RecordReader::new(Limits::SERVER_TO_CLIENT);
+    assert_eq!(
+        read(&mut reader, &[&chunk.to_bytes()[..], b"x"].concat()).unwrap(),
+        [b""; 0]
+    );
+    reader.set_opener(Opener::new(suite.clone()).unwrap());
+    let mut sealer = Sealer::new(&suite, RANDOM).unwrap();
+    let sealed = seal(&mut sealer, b"le");
+    assert_eq!(read(&mut reader, &sealed), Err(RecordError::NotEncrypted));
 }
 
 proptest! {

@@ -1,10 +1,12 @@
 //! Every typed packet survives being written, sent and read.
 
+mod offer;
+
+use offer::any_offer;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use wire::challenge::Digest;
-use wire::cipher::{CipherOffer, Framing, Iterations, KeyHash, KeyParameters, KeySize, Mode, Salt};
 use wire::hello::{
     AuthCaps, ClientHello, CursorCaps, DisplayCaps, EncodingCaps, Identity, Keycode, Keymap,
     Monitor, NetworkCaps, Request, Screen, XkbQuery,
@@ -760,35 +762,6 @@ fn digests() -> impl Strategy<Value = Vec<Digest>> {
     prop::sample::subsequence(all.clone(), 0..=all.len())
 }
 
-fn cipher_offer() -> impl Strategy<Value = CipherOffer> {
-    let key = (
-        vec(any::<u8>(), Salt::MIN..=Salt::MAX),
-        prop::sample::select(KeyHash::ALL),
-        prop::sample::select(KeySize::ALL),
-        Iterations::MIN.get()..=Iterations::MAX.get(),
-    )
-        .prop_map(|(salt, hash, size, iterations)| KeyParameters {
-            salt: Salt::new(salt).unwrap(),
-            hash,
-            size,
-            iterations: Iterations::new(iterations).unwrap(),
-        });
-    let modes = prop::sample::select(Mode::ALL);
-    (modes, any::<bool>(), any::<[u8; 16]>(), key).prop_map(|(mode, stream, iv, key)| {
-        CipherOffer {
-            mode,
-            // GCM has no other.
-            framing: if stream || mode == Mode::Gcm {
-                Framing::Stream
-            } else {
-                Framing::PerRecord
-            },
-            iv,
-            key,
-        }
-    })
-}
-
 fn hello() -> impl Strategy<Value = ClientHello> {
     let identity =
         (text(), text(), text(), text(), text(), text(), text()).prop_map(|t| Identity {
@@ -802,7 +775,7 @@ fn hello() -> impl Strategy<Value = ClientHello> {
         });
     let network = (
         any::<[bool; 4]>(),
-        option::of(cipher_offer()),
+        option::of(any_offer()),
         vec(word(), 0..9),
     )
         .prop_map(|(flags, encryption, packet_types)| {
