@@ -134,7 +134,11 @@ fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
             .read_to_end(&mut bytes)
             .map_err(|error| fail(reason(&error)))?;
         check_len(bytes.len() as u64).map_err(fail)?;
-        let warnings = newline(&shown, kind, bytes.ends_with(b"\n"));
+        // Line ends around a key do not count.
+        let warnings = match kind {
+            Kind::Password => newline(&shown, bytes.ends_with(b"\n")),
+            Kind::Key => Vec::new(),
+        };
         return Ok(Secret {
             fd: sealed(&bytes)?,
             warnings,
@@ -161,11 +165,13 @@ fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
             meta.mode() & 0o777
         ));
     }
-    let mut last = [0_u8];
-    file.read_exact_at(&mut last, meta.len() - 1)
-        .map_err(|error| fail(reason(&error)))?;
-    warnings.extend(newline(&shown, kind, last == *b"\n"));
-    last.zeroize();
+    if kind == Kind::Password {
+        let mut last = [0_u8];
+        file.read_exact_at(&mut last, meta.len() - 1)
+            .map_err(|error| fail(reason(&error)))?;
+        warnings.extend(newline(&shown, last == *b"\n"));
+        last.zeroize();
+    }
     Ok(Secret {
         fd: OwnedFd::from(file),
         warnings,
@@ -181,9 +187,8 @@ fn check_len(len: u64) -> std::result::Result<(), String> {
     }
 }
 
-fn newline(shown: &dyn std::fmt::Display, kind: Kind, ends: bool) -> Vec<String> {
-    // Those around a key do not count.
-    match ends && kind == Kind::Password {
+fn newline(shown: &dyn std::fmt::Display, ends: bool) -> Vec<String> {
+    match ends {
         true => vec![format!(
             "password file {shown}: the line end at its end is part of the password; write it with printf %s"
         )],
@@ -356,6 +361,22 @@ mod tests {
             let error = file(&path, None).unwrap_err().to_string();
             assert!(
                 error.contains(part) && error.contains("password.txt"),
+                "{error}"
+            );
+        }
+        // Others may not even read a key, and line ends around it do not count.
+        let (_dir, path) = write(0o600, b"key\n");
+        assert_eq!(key_file(&path, None).unwrap().warnings, [""; 0]);
+        for (mode, bytes, part) in [
+            (0o640, &b"x"[..], "others may read it"),
+            (0o604, b"x", "others may read it"),
+            (0o620, b"x", "others may write it"),
+            (0o600, b"", "is empty"),
+        ] {
+            let (_dir, path) = write(mode, bytes);
+            let error = key_file(&path, None).unwrap_err().to_string();
+            assert!(
+                error.starts_with("key file /") && error.contains(part),
                 "{error}"
             );
         }

@@ -87,6 +87,56 @@ fn mistakes_on_the_command_line_are_one_line() {
             &["start", "--bind=@x,auth=none"],
             "every user of this machine can reach @x",
         ),
+        (
+            &["start", "--bind-tcp=:10000,auth=fail,encryption=AES"],
+            "encryption=AES-CBC has no key: add keyfile=FILE",
+        ),
+        (
+            &[
+                "start",
+                "--bind-tcp=:10000,auth=fail,encryption=AES,keyfile=/nonexistent",
+            ],
+            "key file /nonexistent: no such file or directory",
+        ),
+        // The socket says the mode, and the switch where the key is.
+        (
+            &[
+                "start",
+                "--bind-tcp=:10000,auth=fail,encryption=AES-GCM",
+                "--tcp-encryption=AES-CTR",
+                "--tcp-encryption-keyfile=/nonexistent",
+            ],
+            "key file /nonexistent: no such file or directory",
+        ),
+        (
+            &[
+                "start",
+                "--bind-tcp=:10000,auth=file,filename=/etc/hostname,encryption=AES,keyfile=/etc/hostname",
+            ],
+            "keyfile= is the password",
+        ),
+        (
+            &[
+                "start",
+                "--bind-tcp=:10000,auth=password,value=a-b-c,encryption=AES,keydata=a-b-c",
+            ],
+            "keydata= is the password",
+        ),
+        (
+            &[
+                "start",
+                "--bind-tcp=:10000,auth=fail,encryption=AES,keydata=top,secret",
+            ],
+            "an option near a secret (***) is not option=value",
+        ),
+        (
+            &[
+                "start",
+                "--tcp-encryption=AES-GCM",
+                "--tcp-encryption-keyfile=k",
+            ],
+            "--tcp-encryption without --bind-tcp encrypts nothing",
+        ),
         (&["stop", ":59999"], "there is no session :59999"),
         (&["stop"], "there is no session"),
         (&["info", "tcp://127.0.0.1:1"], "connection refused"),

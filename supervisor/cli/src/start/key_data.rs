@@ -30,9 +30,10 @@ pub fn open_keys(wanted: &[Wanted], owner: &Owner) -> Result<Keys> {
                 let (secret, trim) = open(wanted, &one.chain, owner)?;
                 let index = u16::try_from(keys.fds.len())
                     .map_err(|_| Error::usage("too many encrypted sockets"))?;
-                keys.fds.push(secret.fd);
+                keys.warnings.extend(short(&secret.fd));
                 keys.warnings.extend(secret.warnings);
                 keys.warnings.extend(encryption::warning(wanted));
+                keys.fds.push(secret.fd);
                 Some(KeyData {
                     secret: index,
                     trim,
@@ -46,6 +47,14 @@ pub fn open_keys(wanted: &[Wanted], owner: &Owner) -> Result<Keys> {
     keys.warnings.sort();
     keys.warnings.dedup();
     Ok(keys)
+}
+
+/// A key that can be guessed. How long it is, is all that is looked at.
+fn short(fd: &OwnedFd) -> Option<String> {
+    let bytes = nix::sys::stat::fstat(fd).ok()?.st_size;
+    (bytes < 16).then(|| {
+        format!("a key of {bytes} bytes can be guessed by whoever can connect: take 32 random ones")
+    })
 }
 
 /// The key data, and whether line ends around it count for nothing.
