@@ -30,15 +30,7 @@ fn identical(session: &Screen, inside: Window, client: &Screen, outside: Window)
 }
 
 fn type_text(screen: &ClientScreen, title: &str, text: &str) {
-    screen.xdotool(&[
-        "search",
-        "--sync",
-        "--onlyvisible",
-        "--name",
-        title,
-        "windowactivate",
-        "--sync",
-    ]);
+    screen.activate(title);
     screen.xdotool(&["type", "--delay", "20", text]);
     screen.xdotool(&["key", "Return"]);
 }
@@ -206,14 +198,7 @@ fn a_menu_opens_at_the_right_place() {
     // Control and the first button open xterm's main menu at the pointer.
     let (x, y, _, _) = screen.screen.geometry(outside).unwrap();
     let at = [(x + 50).to_string(), (y + 40).to_string()];
-    screen.xdotool(&[
-        "search",
-        "--onlyvisible",
-        "--name",
-        "wanted",
-        "windowactivate",
-        "--sync",
-    ]);
+    screen.activate("wanted");
     screen.xdotool(&[
         "mousemove",
         &at[0],
@@ -304,14 +289,7 @@ fn windows_are_resized_from_both_sides_and_closed() {
     });
     identical(&x11, inside, &screen.screen, outside);
     // openbox sends WM_DELETE_WINDOW.
-    screen.xdotool(&[
-        "search",
-        "--onlyvisible",
-        "--name",
-        "wanted",
-        "windowactivate",
-        "--sync",
-    ]);
+    screen.activate("wanted");
     screen.xdotool(&["key", "alt+F4"]);
     eventually("the window is closed in the session", LONG, || {
         x11.window_named("wanted").is_none().then_some(())

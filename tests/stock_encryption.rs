@@ -35,8 +35,7 @@ fn a_person_types_in_an_encrypted_session() {
         let outside = eventually("the window at the client", LONG, || {
             screen.screen.window_named("wanted")
         });
-        let search = ["search", "--sync", "--onlyvisible", "--name", "wanted"];
-        screen.xdotool(&[&search[..], &["windowactivate", "--sync"]].concat());
+        screen.activate("wanted");
         screen.xdotool(&["type", "--delay", "20", "a word"]);
         screen.xdotool(&["key", "Return"]);
         eventually("the text in the application", LONG, || {

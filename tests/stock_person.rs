@@ -22,18 +22,6 @@ fn shown(screen: &Screen, title: &str) -> Window {
     })
 }
 
-fn activate(screen: &ClientScreen, title: &str) {
-    screen.xdotool(&[
-        "search",
-        "--sync",
-        "--onlyvisible",
-        "--name",
-        title,
-        "windowactivate",
-        "--sync",
-    ]);
-}
-
 /// Keycodes of a PC keyboard (xkb's `evdev`): `108` is AltGr, `50` Shift, `66` Caps Lock, `77` Num
 /// Lock. Each word is pressed in turn and then released, last first.
 fn strokes(screen: &ClientScreen, words: &str) {
@@ -59,7 +47,7 @@ fn layout_arrives(layout: &str, words: &str, expected: &str) {
     run(&screen, "setxkbmap", &[layout]);
     let _client = StockClient::attach(&session, &screen, Via::Tcp);
     shown(&screen.screen, "wanted");
-    activate(&screen, "wanted");
+    screen.activate("wanted");
     strokes(&screen, words);
     strokes(&screen, "36");
     eventually("the text in the application", LONG, || {
@@ -172,7 +160,7 @@ fn title_cursor_bell_and_screen_arrive() {
         let (wanted, shown) = (cursor(&x11)?, cursor(&screen.screen)?);
         (wanted == shown && Some(&shown) != elsewhere.as_ref()).then_some(())
     });
-    activate(&screen, "wanted");
+    screen.activate("wanted");
     screen.xdotool(&["type", "--delay", "20", "renamed"]);
     screen.xdotool(&["key", "Return"]);
     shown(&screen.screen, "renamed");

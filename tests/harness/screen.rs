@@ -299,6 +299,15 @@ impl ClientScreen {
         format!(":{}", self.number)
     }
 
+    /// Gives a window of this title the focus, when it is there.
+    ///
+    /// # Panics
+    /// When xdotool fails.
+    pub fn activate(&self, title: &str) {
+        let search = ["search", "--sync", "--onlyvisible", "--name", title];
+        self.xdotool(&[&search[..], &["windowactivate", "--sync"]].concat());
+    }
+
     /// Runs xdotool on it.
     ///
     /// # Panics

@@ -40,7 +40,7 @@ pub struct Session {
 /// The password of every test session.
 pub const PASSWORD: &str = "the password";
 /// What `key.txt` holds, in the directory where every session is started: AES key data.
-pub const KEY: &str = "the key data";
+pub const KEY: &str = "the key data of every test";
 /// The session's TCP socket is encrypted with [`KEY`].
 pub const ENCRYPTED: [&str; 2] = [
     "--tcp-encryption=AES-GCM",
