@@ -150,9 +150,10 @@ impl Server {
         command.arg(format!("--start={APPLICATION}"));
         command.arg(format!("--xvfb={XVFB}"));
         if kind == Kind::Xpra {
-            // What Bulkhead does not have yet; printing would wait 5 s for a missing cupsd.
+            // What Bulkhead does not have yet. Printing would wait 5 s for a missing cupsd, and D-Bus as
+            // root 10 s where a dead daemon has left its pid file.
             command.args(["--mdns=no", "--audio=no", "--html=no", "--systemd-run=no"]);
-            command.arg("--printing=no");
+            command.args(["--printing=no", "--dbus=no"]);
         }
         let start = Instant::now();
         let process = Process::start(&mut command);
