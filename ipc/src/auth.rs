@@ -17,6 +17,9 @@ pub enum Digest {
     HmacSha3_384,
     HmacSha3_256,
     HmacSha3_224,
+    /// The password itself, covered by the salts, which who can read the answer has seen too.
+    /// Never for salts.
+    Xor,
 }
 
 /// `network` asks `auth`. No variant names a connection or an address: the channel does.

@@ -183,11 +183,8 @@ pub enum AuthModule {
     Secret {
         /// `file`, `env` or `password`, for the log.
         name: String,
-        /// Index into the descriptors that follow the spec.
-        secret: u16,
-        /// It is a password file, and not a copy of ours: its content may change, and another
-        /// file may take its place.
-        in_place: bool,
+        /// Where it is.
+        secret: SecretAt,
     },
     /// The peer's user or group id must be one of these.
     PeerCred {
@@ -198,12 +195,55 @@ pub enum AuthModule {
     },
 }
 
+/// Where a secret of a module is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretAt {
+    /// Index into the descriptors that follow the spec.
+    pub index: u16,
+    /// It is a file of the operator's, and not a copy of ours: its content may change, and another
+    /// file may take its place.
+    pub in_place: bool,
+}
+
+/// A module in the chain of a listener, and whom it is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthStep {
+    /// What it checks.
+    pub module: AuthModule,
+    /// Text for the person instead of ours (`prompt=`).
+    pub prompt: Option<String>,
+    /// The user is who the client says, and not the session's owner (`client-username=`).
+    pub client_username: bool,
+    /// Who does not say the owner's name is refused (`verify-username=`).
+    pub verify_username: bool,
+}
+
+impl From<AuthModule> for AuthStep {
+    fn from(module: AuthModule) -> Self {
+        Self {
+            module,
+            prompt: None,
+            client_username: false,
+            verify_username: false,
+        }
+    }
+}
+
+/// Who may come in through a listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthListener {
+    /// All of these must agree. An empty chain is refused: open sockets say `none`.
+    pub chain: Vec<AuthStep>,
+    /// Nobody between its clients and us can read what they send: it is local, or encrypted. Only
+    /// then may a module ask for the password itself.
+    pub confidential: bool,
+}
+
 /// For `auth`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthSpec {
-    /// For each listener, in the order of [`SupervisorSpec::listeners`]: all of these must agree.
-    /// An empty chain is refused: open sockets say `none`.
-    pub listeners: Vec<Vec<AuthModule>>,
+    /// In the order of [`SupervisorSpec::listeners`].
+    pub listeners: Vec<AuthListener>,
     /// User name of the session's owner, for prompts and for `none`.
     pub owner: String,
 }

@@ -11,9 +11,173 @@ use zeroize::Zeroizing;
 /// Environment variable that `env` reads when it is not told another.
 pub const DEFAULT_VARIABLE: &str = "XPRA_PASSWORD";
 
-/// A module as it was asked for; nothing is opened or looked up yet.
+/// What a module has to be told by the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// Nothing.
+    Nothing,
+    /// That it knows the secret, which is not sent.
+    Proof,
+    /// The password itself (the digest `xor`): only where nobody on the way can read it.
+    Password,
+}
+
+/// On which sockets a module works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sockets {
+    /// All.
+    All,
+    /// Those where the kernel says who connects.
+    Unix,
+}
+
+/// A module: all that the command line knows of it. Who adds one adds a row to [`KINDS`] and takes
+/// its name out of [`NOT_BUILT`].
+#[derive(Debug)]
+pub struct Kind {
+    /// Its name, with underscores.
+    pub name: &'static str,
+    /// Options of its own; [`COMMON`] has those of all.
+    options: &'static [&'static str],
+    /// What it asks the client for.
+    pub asks: Asks,
+    /// Does it keep anybody out?
+    pub authenticates: bool,
+    /// Where it works.
+    pub sockets: Sockets,
+    /// Whose name it is about: the client's, unless `client-username=no` says that it is the
+    /// session's owner's; or the other way round.
+    client_username: bool,
+    read: fn(&mut Options<'_>) -> Result<What>,
+}
+
+/// Most rows have these; `read` has to be given.
+const PLAIN: Kind = Kind {
+    name: "",
+    options: &[],
+    asks: Asks::Nothing,
+    authenticates: true,
+    sockets: Sockets::All,
+    client_username: false,
+    read: |_| Err(Error::usage("a module that cannot be read")),
+};
+
+const PEERCRED: Kind = Kind {
+    name: "peercred",
+    options: &["uid", "gid", "allow-owner"],
+    sockets: Sockets::Unix,
+    read: peercred,
+    ..PLAIN
+};
+
+/// Every module that there is, those that a person looks for first.
+static KINDS: [Kind; 8] = [
+    Kind {
+        name: "file",
+        options: &["filename"],
+        asks: Asks::Proof,
+        read: |options| {
+            Ok(What::File {
+                filename: options.require("filename", "password.txt")?.into(),
+            })
+        },
+        ..PLAIN
+    },
+    Kind {
+        name: "env",
+        options: &["name"],
+        asks: Asks::Proof,
+        read: env,
+        ..PLAIN
+    },
+    Kind {
+        name: "password",
+        options: &["value"],
+        asks: Asks::Proof,
+        read: |options| {
+            Ok(What::Password {
+                value: Zeroizing::new(options.require("value", "SECRET")?),
+            })
+        },
+        ..PLAIN
+    },
+    PEERCRED,
+    Kind {
+        name: "none",
+        authenticates: false,
+        read: |_| Ok(What::None),
+        ..PLAIN
+    },
+    Kind {
+        name: "allow",
+        asks: Asks::Proof,
+        authenticates: false,
+        client_username: true,
+        read: |_| Ok(What::Allow),
+        ..PLAIN
+    },
+    Kind {
+        name: "reject",
+        asks: Asks::Proof,
+        read: |_| Ok(What::Reject),
+        ..PLAIN
+    },
+    Kind {
+        name: "fail",
+        read: |_| Ok(What::Fail),
+        ..PLAIN
+    },
+];
+
+/// Modules of Xpra's that do not exist here yet.
+const NOT_BUILT: [&str; 24] = [
+    "multifile",
+    "sqlite",
+    "sql",
+    "mysql",
+    "pam",
+    "sys",
+    "win32",
+    "hosts",
+    "exec",
+    "capability",
+    "http_header",
+    "ldap",
+    "ldap3",
+    "kerberos_password",
+    "kerberos_token",
+    "gss",
+    "keycloak",
+    "u2f",
+    "fido2",
+    "otp",
+    "otpscreen",
+    "scram",
+    "oauth",
+    "option",
+];
+
+/// Options that every module takes.
+const COMMON: [&str; 3] = ["prompt", "client-username", "verify-username"];
+
+/// An option that every module of Xpra's takes and none of ours does yet.
+const COMMON_NOT_BUILT: [&str; 1] = ["socket-dirs"];
+
+/// Longest `prompt=`, in bytes.
+const MAX_PROMPT: usize = 256;
+
+/// Is this the name of a module's option? In a bind string these may stand beside the module.
+#[must_use]
+pub fn is_option(name: &str) -> bool {
+    let own = KINDS.iter().flat_map(|kind| kind.options);
+    own.chain(&COMMON)
+        .chain(&COMMON_NOT_BUILT)
+        .any(|known| *known == name)
+}
+
+/// What a module checks.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Module {
+pub enum What {
     /// Anybody who answers the question, with whatever answer.
     Allow,
     /// Anybody; nobody is asked.
@@ -48,6 +212,33 @@ pub enum Module {
     },
 }
 
+/// A module as it was asked for; nothing is opened or looked up yet.
+#[derive(Clone)]
+pub struct Module {
+    /// Which.
+    pub kind: &'static Kind,
+    /// What it checks.
+    pub what: What,
+    /// What the person is asked, if not what we would ask.
+    pub prompt: Option<String>,
+    /// The user is who the client says, and not the session's owner.
+    pub client_username: bool,
+    /// Who does not say the owner's name is refused.
+    pub verify_username: bool,
+}
+
+impl PartialEq for Module {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+            && self.what == other.what
+            && self.prompt == other.prompt
+            && self.client_username == other.client_username
+            && self.verify_username == other.verify_username
+    }
+}
+
+impl Eq for Module {}
+
 impl fmt::Debug for Module {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -57,76 +248,27 @@ impl fmt::Debug for Module {
 /// Most modules of one socket.
 const MAX_CHAIN: usize = 8;
 
-/// Modules of Xpra's that do not exist here yet.
-const NOT_BUILT: [&str; 24] = [
-    "multifile",
-    "sqlite",
-    "sql",
-    "mysql",
-    "pam",
-    "sys",
-    "win32",
-    "hosts",
-    "exec",
-    "capability",
-    "http_header",
-    "ldap",
-    "ldap3",
-    "kerberos_password",
-    "kerberos_token",
-    "gss",
-    "keycloak",
-    "u2f",
-    "fido2",
-    "otp",
-    "otpscreen",
-    "scram",
-    "oauth",
-    "option",
-];
-
-/// Options that every module of Xpra's takes and none of ours does yet.
-const COMMON_NOT_BUILT: [&str; 4] = [
-    "prompt",
-    "client-username",
-    "verify-username",
-    "socket-dirs",
-];
-
-/// Every name that a module's option has: in a bind string these may stand beside the module.
-pub const OPTION_NAMES: [&str; 10] = [
-    "name",
-    "value",
-    "filename",
-    "uid",
-    "gid",
-    "allow-owner",
-    "prompt",
-    "client-username",
-    "verify-username",
-    "socket-dirs",
-];
-
 impl Module {
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::None => "none",
-            Self::Fail => "fail",
-            Self::Reject => "reject",
-            Self::Env { .. } => "env",
-            Self::Password { .. } => "password",
-            Self::File { .. } => "file",
-            Self::PeerCred { .. } => "peercred",
-        }
+        self.kind.name
     }
 
-    /// Does it keep anybody out?
+    /// The session's owner, as the kernel says; root could do everything anyway.
     #[must_use]
-    pub fn authenticates(&self) -> bool {
-        !matches!(self, Self::Allow | Self::None)
+    pub fn owner_only() -> Self {
+        Self {
+            kind: &PEERCRED,
+            what: What::PeerCred {
+                uids: vec!["0".into()],
+                gids: Vec::new(),
+                allow_owner: true,
+            },
+            prompt: None,
+            client_username: false,
+            verify_username: false,
+        }
     }
 }
 
@@ -164,16 +306,18 @@ pub fn chain(raw: &[RawModule], shared: &[Pair]) -> Result<Vec<Module>> {
 
 /// The options of one module while it is being read.
 struct Options<'a> {
-    module: &'static str,
+    kind: &'static Kind,
     own: &'a [Pair],
     shared: &'a [Pair],
     used: &'a mut BTreeSet<String>,
-    known: Vec<&'static str>,
 }
 
 impl Options<'_> {
-    fn take(&mut self, key: &'static str) -> Option<String> {
-        self.known.push(key);
+    /// The last of these that was written. Only names that [`KINDS`] or [`COMMON`] have are found.
+    fn take(&mut self, key: &str) -> Option<String> {
+        if !self.knows(key) {
+            return None;
+        }
         if self.shared.iter().any(|(name, _)| name == key) {
             self.used.insert(key.to_owned());
         }
@@ -187,117 +331,132 @@ impl Options<'_> {
         last(self.own).or_else(|| last(self.shared))
     }
 
-    fn require(&mut self, key: &'static str, example: &str) -> Result<String> {
+    fn knows(&self, key: &str) -> bool {
+        let mut known = self.kind.options.iter().chain(&COMMON);
+        // Nobody sees the prompt of a module that asks nothing.
+        let vain = key == "prompt" && self.kind.asks == Asks::Nothing;
+        known.any(|known| *known == key) && !vain
+    }
+
+    fn require(&mut self, key: &str, example: &str) -> Result<String> {
         match self.take(key) {
             Some(value) if !value.is_empty() => Ok(value),
             Some(_) => Err(Error::usage(format!(
                 "auth={}: `{key}=` is empty",
-                self.module
+                self.kind.name
             ))),
             None => Err(Error::usage(format!(
                 "auth={0} needs {key}=, e.g. auth={0}({key}={example})",
-                self.module
+                self.kind.name
             ))),
         }
+    }
+
+    fn flag(&mut self, key: &str, default: bool) -> Result<bool> {
+        match self.take(key) {
+            None => Ok(default),
+            Some(text) => {
+                let place = format!("auth={}: {key}", self.kind.name);
+                boolean(&text).map_err(|error| error.at(place))
+            }
+        }
+    }
+
+    /// A list with colons.
+    fn list(&mut self, key: &str) -> Vec<String> {
+        let text = self.take(key).unwrap_or_default();
+        let parts = text.split(':').filter(|part| !part.is_empty());
+        parts.map(str::to_owned).collect()
+    }
+
+    fn prompt(&mut self) -> Result<Option<String>> {
+        let Some(text) = self.take("prompt") else {
+            return Ok(None);
+        };
+        if text.is_empty() || text.len() > MAX_PROMPT || text.contains(char::is_control) {
+            return Err(Error::usage(format!(
+                "auth={}: `prompt=` is empty, longer than {MAX_PROMPT} bytes or not printable",
+                self.kind.name
+            )));
+        }
+        Ok(Some(text))
     }
 
     fn finish(self) -> Result<()> {
-        match self
-            .own
-            .iter()
-            .find(|(key, _)| !self.known.contains(&key.as_str()))
-        {
+        match self.own.iter().find(|(key, _)| !self.knows(key)) {
             None => Ok(()),
-            Some((key, _)) if COMMON_NOT_BUILT.contains(&key.as_str()) => Err(Error::usage(
-                format!("auth={}: the option `{key}` is not built yet", self.module),
-            )),
+            Some((key, _)) if COMMON_NOT_BUILT.contains(&key.as_str()) => {
+                Err(Error::usage(format!(
+                    "auth={}: the option `{key}` is not built yet",
+                    self.kind.name
+                )))
+            }
             Some((key, _)) => Err(Error::usage(format!(
                 "auth={} has no option `{key}`",
-                self.module
+                self.kind.name
             ))),
         }
     }
 }
 
-/// The module's name, if there is such a module.
+/// The module of this name.
 ///
 /// # Errors
-/// There is not, or not yet.
-pub fn known_name(raw: &RawModule) -> Result<&'static str> {
-    const KNOWN: [&str; 8] = [
-        "allow", "none", "fail", "reject", "env", "password", "file", "peercred",
-    ];
-    let normal = raw.name.replace('-', "_");
-    if let Some(name) = KNOWN.into_iter().find(|name| *name == normal) {
-        return Ok(name);
+/// There is none, or not yet.
+pub fn kind(name: &str) -> Result<&'static Kind> {
+    let normal = name.replace('-', "_");
+    if let Some(kind) = KINDS.iter().find(|kind| kind.name == normal) {
+        return Ok(kind);
     }
-    Err(Error::usage(match NOT_BUILT.contains(&normal.as_str()) {
-        true => format!(
-            "auth={}: this module is not built yet; there are {AVAILABLE}",
-            raw.name
-        ),
-        false => format!(
-            "auth={}: there is no such module; there are {AVAILABLE}",
-            raw.name
-        ),
-    }))
+    let what = match NOT_BUILT.contains(&normal.as_str()) {
+        true => "this module is not built yet",
+        false => "there is no such module",
+    };
+    let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    let (last, others) = names.split_last().unwrap_or((&"", &[]));
+    Err(Error::usage(format!(
+        "auth={name}: {what}; there are {} and {last}",
+        others.join(", ")
+    )))
 }
 
 fn module(raw: &RawModule, shared: &[Pair], used: &mut BTreeSet<String>) -> Result<Module> {
-    let name = known_name(raw)?;
+    let kind = kind(&raw.name)?;
     let mut options = Options {
-        module: name,
+        kind,
         own: &raw.options,
         shared,
         used,
-        known: Vec::new(),
     };
-    let list = |text: Option<String>| -> Vec<String> {
-        text.iter()
-            .flat_map(|t| t.split(':'))
-            .filter(|t| !t.is_empty())
-            .map(str::to_owned)
-            .collect()
-    };
-    let module = match name {
-        "allow" => Module::Allow,
-        "none" => Module::None,
-        "fail" => Module::Fail,
-        "reject" => Module::Reject,
-        "env" => {
-            let name = options
-                .take("name")
-                .unwrap_or_else(|| DEFAULT_VARIABLE.to_owned());
-            if name.is_empty() || name.contains(['=', '\0']) {
-                return Err(Error::usage(format!(
-                    "auth=env: `{name}` is no variable's name"
-                )));
-            }
-            Module::Env { name }
-        }
-        "password" => {
-            let value = options.require("value", "SECRET")?;
-            Module::Password {
-                value: Zeroizing::new(value),
-            }
-        }
-        "file" => Module::File {
-            filename: options.require("filename", "password.txt")?.into(),
-        },
-        _ => Module::PeerCred {
-            uids: list(options.take("uid")),
-            gids: list(options.take("gid")),
-            allow_owner: match options.take("allow-owner") {
-                None => true,
-                Some(text) => boolean(&text).map_err(|e| e.at("auth=peercred: allow-owner"))?,
-            },
-        },
+    let module = Module {
+        kind,
+        what: (kind.read)(&mut options)?,
+        prompt: options.prompt()?,
+        client_username: options.flag("client-username", kind.client_username)?,
+        verify_username: options.flag("verify-username", false)?,
     };
     options.finish()?;
     Ok(module)
 }
 
-const AVAILABLE: &str = "file, env, password, peercred, none, allow, reject and fail";
+fn env(options: &mut Options<'_>) -> Result<What> {
+    let name = options.take("name");
+    let name = name.unwrap_or_else(|| DEFAULT_VARIABLE.to_owned());
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(Error::usage(format!(
+            "auth=env: `{name}` is no variable's name"
+        )));
+    }
+    Ok(What::Env { name })
+}
+
+fn peercred(options: &mut Options<'_>) -> Result<What> {
+    Ok(What::PeerCred {
+        uids: options.list("uid"),
+        gids: options.list("gid"),
+        allow_owner: options.flag("allow-owner", true)?,
+    })
+}
 
 #[cfg(test)]
 mod tests {
@@ -314,24 +473,43 @@ mod tests {
 
     #[test]
     fn options_are_found_in_brackets_and_beside_the_module() {
-        let wanted = vec![Module::File {
+        let what = |text: &str, shared: &[(&str, &str)]| {
+            let mut modules = read(text, shared).unwrap();
+            assert_eq!(modules.len(), 1);
+            modules.remove(0).what
+        };
+        let wanted = What::File {
             filename: "a.txt".into(),
-        }];
-        assert!(read("file(filename=a.txt)", &[]).unwrap() == wanted);
-        assert!(read("file:filename=a.txt", &[]).unwrap() == wanted);
-        assert!(read("file", &[("filename", "a.txt")]).unwrap() == wanted);
-        assert!(
-            read("env", &[]).unwrap()
-                == [Module::Env {
-                    name: DEFAULT_VARIABLE.into()
-                }]
-        );
-        let wanted = Module::PeerCred {
+        };
+        assert!(what("file(filename=a.txt)", &[]) == wanted);
+        assert!(what("file:filename=a.txt", &[]) == wanted);
+        assert!(what("file", &[("filename", "a.txt")]) == wanted);
+        let wanted = What::Env {
+            name: DEFAULT_VARIABLE.into(),
+        };
+        assert!(what("env", &[]) == wanted);
+        let wanted = What::PeerCred {
             uids: vec!["a".into(), "12".into()],
             gids: vec![],
             allow_owner: false,
         };
-        assert!(read("peercred(uid=a:12,allow-owner=no)", &[]).unwrap() == [wanted]);
+        assert!(what("peercred(uid=a:12,allow-owner=no)", &[]) == wanted);
+    }
+
+    #[test]
+    fn what_every_module_takes() {
+        let of = |text: &str, shared: &[(&str, &str)]| {
+            let mut modules = read(text, shared).unwrap();
+            let module = modules.remove(0);
+            let prompt = module.prompt.unwrap_or_default();
+            (prompt, module.client_username, module.verify_username)
+        };
+        assert_eq!(of("env", &[]), (String::new(), false, false));
+        assert_eq!(of("allow", &[]), (String::new(), true, false));
+        let all = "env(prompt=say it,client-username=yes,verify-username=on)";
+        assert_eq!(of(all, &[]), ("say it".into(), true, true));
+        let shared = [("prompt", "p"), ("client-username", "no")];
+        assert_eq!(of("allow", &shared), ("p".into(), false, false));
     }
 
     #[test]
@@ -341,7 +519,11 @@ mod tests {
             ("file:filename=", "is empty"),
             ("password", "needs value="),
             ("none:x=1", "no option `x`"),
-            ("file(filename=a,prompt=b)", "`prompt` is not built yet"),
+            ("env(socket-dirs=/)", "`socket-dirs` is not built yet"),
+            ("env(prompt=)", "`prompt=` is empty"),
+            ("env(prompt=a\nb)", "not printable"),
+            ("peercred(prompt=a)", "no option `prompt`"),
+            ("env(verify-username=perhaps)", "perhaps"),
             ("ldap", "auth=ldap: this module is not built yet"),
             ("http-header", "not built yet"),
             ("frob", "auth=frob: there is no such module"),
@@ -374,13 +556,28 @@ mod tests {
         let yes: Vec<_> = all
             .iter()
             .flat_map(|text| read(text, &[]).unwrap())
-            .filter(Module::authenticates)
-            .map(|m| m.name())
+            .filter(|module| module.kind.authenticates)
+            .map(|module| module.name())
             .collect();
         assert_eq!(
             yes,
             ["fail", "reject", "env", "password", "file", "peercred"]
         );
+    }
+
+    #[test]
+    fn the_tables_fit_together() {
+        let names: BTreeSet<_> = KINDS.iter().map(|kind| kind.name).collect();
+        assert_eq!(names.len(), KINDS.len());
+        assert!(NOT_BUILT.iter().all(|name| !names.contains(name)));
+        for kind in &KINDS {
+            // A name that the table lacks would never be found.
+            assert!(kind.options.iter().all(|name| is_option(name)));
+            assert!(kind.options.iter().all(|name| !COMMON.contains(name)));
+            let error = read(kind.name, &[]).err().map(|error| error.to_string());
+            let error = error.unwrap_or_default();
+            assert!(error.is_empty() || error.contains(" needs "), "{error}");
+        }
     }
 
     #[test]

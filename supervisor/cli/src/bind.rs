@@ -273,10 +273,10 @@ impl SocketOptions {
             match key.as_str() {
                 "auth" => {
                     let module = RawModule::parse(value)?;
-                    auth::known_name(&module)?;
+                    auth::kind(&module.name)?;
                     modules.push(module);
                 }
-                _ if auth::OPTION_NAMES.contains(&key.as_str()) => {
+                _ if auth::is_option(key) => {
                     shared.push((key.clone(), value.clone()));
                 }
                 _ if REQUESTS.contains(&request.as_str()) => {

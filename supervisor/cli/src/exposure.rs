@@ -2,7 +2,7 @@
 //! on the way can read, is refused unless `--insecure` is given, and the refusal shows the same
 //! command line made safe.
 
-use crate::auth::Module;
+use crate::auth::{Module, Sockets, What};
 use crate::bind::{UnixAddress, masked};
 use crate::error::{Error, Result};
 use crate::syntax::RawBind;
@@ -74,18 +74,23 @@ const PASSWORD_FILE: &str = "password.txt";
 const MAKE_PASSWORD_FILE: &str =
     "(umask 077; set -C; head -c 15 /dev/urandom | base64 | tr -d '\\n' > password.txt)";
 
+/// Does somebody in it keep anybody out?
+fn authenticates(chain: &[Module]) -> bool {
+    chain.iter().any(|module| module.kind.authenticates)
+}
+
 /// The same bind string with an authentication that keeps people out and keeps its secret.
 fn with_password_file(text: &str, chain: &[Module]) -> String {
-    let kept = chain.iter().any(Module::authenticates)
-        && !chain
-            .iter()
-            .any(|m| matches!(m, Module::Password { .. } | Module::PeerCred { .. }));
+    let bad = |module: &Module| {
+        matches!(module.what, What::Password { .. }) || module.kind.sockets == Sockets::Unix
+    };
+    let kept = authenticates(chain) && !chain.iter().any(bad);
     let Ok(mut raw) = RawBind::parse(text) else {
         return text.to_owned();
     };
     if !kept {
         raw.options
-            .retain(|(key, _)| key != "auth" && !crate::auth::OPTION_NAMES.contains(&key.as_str()));
+            .retain(|(key, _)| key != "auth" && !crate::auth::is_option(key));
         raw.options.insert(
             0,
             ("auth".into(), format!("file(filename={PASSWORD_FILE})")),
@@ -136,10 +141,7 @@ fn objection(socket: &TcpSocket<'_>, insecure: bool) -> Option<(&'static str, St
         };
         return Some(("it has no authentication", anyway));
     };
-    let why = match (
-        chain.iter().any(Module::authenticates),
-        socket.address.is_loopback(),
-    ) {
+    let why = match (authenticates(chain), socket.address.is_loopback()) {
         (true, true) => return None,
         (true, false) if socket.encrypted => return None,
         _ if insecure => return None,
@@ -162,12 +164,11 @@ pub fn tcp(sockets: &[TcpSocket<'_>], insecure: bool, typed: &Typed) -> Result<(
     for socket in sockets {
         let shown = masked(socket.text);
         let chain = socket.chain.unwrap_or_default();
-        if chain
-            .iter()
-            .any(|module| matches!(module, Module::PeerCred { .. }))
-        {
+        let local = |module: &&Module| module.kind.sockets == Sockets::Unix;
+        if let Some(module) = chain.iter().find(local) {
             return Err(Error::usage(format!(
-                "--bind-tcp={shown}: auth=peercred works on unix sockets only: the kernel does not say who is at the other end of a network"
+                "--bind-tcp={shown}: auth={} works on unix sockets only: the kernel does not say who is at the other end of a network",
+                module.name()
             )));
         }
         let Some((why, as_it_is)) = objection(socket, insecure) else {
@@ -214,7 +215,7 @@ pub fn unix(
     chain: &[Module],
     insecure: bool,
 ) -> Result<()> {
-    if insecure || chain.iter().any(Module::authenticates) {
+    if insecure || authenticates(chain) {
         return Ok(());
     }
     let shown = masked(text);
@@ -322,10 +323,15 @@ mod tests {
     fn unix_sockets_are_held_by_their_mode() {
         let path = UnixAddress::Path("/x".into());
         let name = UnixAddress::Abstract("x".into());
-        assert!(unix("/x", &path, 0o600, &[Module::None], false).is_ok());
-        assert!(unix("/x", &path, 0o660, &[Module::None], false).is_err());
-        assert!(unix("/x", &path, 0o666, &[Module::Reject], false).is_ok());
-        assert!(unix("@x", &name, 0o600, &[Module::None], false).is_err());
-        assert!(unix("@x", &name, 0o600, &[Module::None], true).is_ok());
+        let chain = |name: &str| {
+            let raw = crate::syntax::RawModule::parse(name).unwrap();
+            crate::auth::chain(&[raw], &[]).unwrap()
+        };
+        let (none, reject) = (chain("none"), chain("reject"));
+        assert!(unix("/x", &path, 0o600, &none, false).is_ok());
+        assert!(unix("/x", &path, 0o660, &none, false).is_err());
+        assert!(unix("/x", &path, 0o666, &reject, false).is_ok());
+        assert!(unix("@x", &name, 0o600, &none, false).is_err());
+        assert!(unix("@x", &name, 0o600, &none, true).is_ok());
     }
 }

@@ -1,7 +1,7 @@
 //! Secrets on their way to `auth`: opened or put into a sealed memfd here, never read again,
 //! and wiped from where they were typed.
 
-use crate::auth::Module;
+use crate::auth::{Module, What};
 use crate::error::{Error, Result, reason};
 use crate::syntax::SECRET_OPTIONS;
 use files::{Ids, Spot};
@@ -76,14 +76,14 @@ pub fn key_file(path: &Path, user: Option<Ids>) -> Result<Secret> {
 /// # Errors
 /// It cannot be read, is empty or too long; or the module has none.
 pub fn of_module(module: &Module, user: Option<Ids>) -> Result<Secret> {
-    match module {
-        Module::File { filename } => file(filename, user),
-        Module::Env { name } => Ok(Secret {
+    match &module.what {
+        What::File { filename } => file(filename, user),
+        What::Env { name } => Ok(Secret {
             fd: variable("auth=env", name)?,
             warnings: Vec::new(),
             in_place: false,
         }),
-        Module::Password { value } => Ok(Secret {
+        What::Password { value } => Ok(Secret {
             fd: literal(value)?,
             warnings: vec![
                 "auth=password: a password on a command line can be seen by every user of this machine until the session runs, and stays in the shell's history; use auth=file or auth=env".into(),

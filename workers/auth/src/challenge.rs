@@ -24,12 +24,21 @@ const PREFERENCE: [Digest; 8] = [
     Digest::HmacSha3_224,
 ];
 
+/// What a module wants to know from the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// That it has the secret, which is not sent.
+    Proof,
+    /// The password itself: only where nobody on the way can read it.
+    Password,
+}
+
 /// Why no challenge can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ChallengeError {
-    /// The client has no digest that we accept.
+    /// The client has no digest that we accept; the name of one that would do.
     #[error("no common digest")]
-    NoDigest,
+    NoDigest(&'static str),
     /// The kernel gives no random bytes.
     #[error("no random bytes: {0}")]
     Random(rustix::io::Errno),
@@ -47,7 +56,15 @@ fn best(offered: &[Digest]) -> Result<Digest, ChallengeError> {
     let known = PREFERENCE
         .into_iter()
         .find(|digest| offered.contains(digest));
-    known.ok_or(ChallengeError::NoDigest)
+    known.ok_or(ChallengeError::NoDigest("hmac+sha512"))
+}
+
+fn digest(question: Question, offered: &[Digest]) -> Result<Digest, ChallengeError> {
+    match question {
+        Question::Proof => best(offered),
+        Question::Password if offered.contains(&Digest::Xor) => Ok(Digest::Xor),
+        Question::Password => Err(ChallengeError::NoDigest("xor")),
+    }
 }
 
 impl Challenge {
@@ -55,13 +72,17 @@ impl Challenge {
     ///
     /// # Errors
     /// [`ChallengeError`].
-    pub fn new(digests: &[Digest], salt_digests: &[Digest]) -> Result<Self, ChallengeError> {
+    pub fn new(
+        question: Question,
+        digests: &[Digest],
+        salt_digests: &[Digest],
+    ) -> Result<Self, ChallengeError> {
         let mut salt = [0; SALT];
         // Up to 256 bytes are never cut short (getrandom(2)).
         getrandom(&mut salt, GetRandomFlags::empty()).map_err(ChallengeError::Random)?;
         Ok(Self {
             salt,
-            digest: best(digests)?,
+            digest: digest(question, digests)?,
             salt_digest: best(salt_digests)?,
         })
     }
@@ -84,33 +105,57 @@ impl Challenge {
         if !CLIENT_SALT.contains(&client_salt.len()) {
             return None;
         }
-        let mix = maths::Digest::Hmac(hash(self.salt_digest));
+        let mix = maths::Digest::Hmac(hash(self.salt_digest)?);
         let salt = maths::combined_salt(mix, &self.salt, client_salt).ok()?;
-        used.insert(&salt).then_some(Combined {
-            salt,
-            digest: self.digest,
+        used.insert(&salt).then(|| match hash(self.digest) {
+            Some(hash) => Combined::Proof(Proof { salt, hash }),
+            None => Combined::Password(Covered { salt }),
         })
     }
 }
 
 /// A challenge with both salts: good for one check.
 #[derive(Debug)]
-pub struct Combined {
-    salt: String,
-    digest: Digest,
+pub enum Combined {
+    /// What was asked for is a [`Question::Proof`].
+    Proof(Proof),
+    /// What was asked for is a [`Question::Password`].
+    Password(Covered),
 }
 
-impl Combined {
+/// What a client proves that it knows a secret with.
+#[derive(Debug)]
+pub struct Proof {
+    salt: String,
+    hash: Hash,
+}
+
+impl Proof {
     /// Is this the response of somebody who knows the secret?
     #[must_use]
     pub fn check(self, secret: &[u8], response: &[u8]) -> bool {
-        let expected = Zeroizing::new(maths::hmac_response(hash(self.digest), secret, &self.salt));
+        let expected = Zeroizing::new(maths::hmac_response(self.hash, secret, &self.salt));
         expected.ct_eq(response).into()
     }
 }
 
-fn hash(digest: Digest) -> Hash {
-    match digest {
+/// What a client covers its password with.
+#[derive(Debug)]
+pub struct Covered {
+    salt: String,
+}
+
+impl Covered {
+    /// The password that the client sent.
+    #[must_use]
+    pub fn password(self, response: &[u8]) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(maths::xor_response(response, &self.salt))
+    }
+}
+
+/// The hash that a digest is made of, if it is.
+fn hash(digest: Digest) -> Option<Hash> {
+    Some(match digest {
         Digest::HmacSha512 => Hash::Sha512,
         Digest::HmacSha384 => Hash::Sha384,
         Digest::HmacSha256 => Hash::Sha256,
@@ -119,7 +164,8 @@ fn hash(digest: Digest) -> Hash {
         Digest::HmacSha3_384 => Hash::Sha3_384,
         Digest::HmacSha3_256 => Hash::Sha3_256,
         Digest::HmacSha3_224 => Hash::Sha3_224,
-    }
+        Digest::Xor => return None,
+    })
 }
 
 /// The mixed salts of the last checks. Each of our own salts is random and consumed by its
@@ -146,5 +192,45 @@ impl UsedSalts {
             self.set.remove(&oldest);
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SALT: &[u8] = &[7; 32];
+    const HASH: Digest = Digest::HmacSha512;
+
+    #[test]
+    fn a_password_comes_as_it_was_typed() {
+        let password = "a long one, \u{e9}".repeat(20);
+        let challenge = Challenge::new(Question::Password, &[HASH, Digest::Xor], &[HASH]).unwrap();
+        let mix = maths::Digest::Hmac(Hash::Sha512);
+        let salt = maths::combined_salt(mix, &challenge.salt, SALT).unwrap();
+        let response = maths::xor_response(password.as_bytes(), &salt);
+        let combined = challenge.combine(SALT, &mut UsedSalts::default());
+        let Some(Combined::Password(covered)) = combined else {
+            panic!("{combined:?}");
+        };
+        assert_eq!(*covered.password(&response), password.as_bytes());
+    }
+
+    #[test]
+    fn a_password_is_asked_for_only_by_who_needs_it_and_never_as_a_salt() {
+        let digest = |question, offered: &[Digest], salts: &[Digest]| {
+            let challenge = Challenge::new(question, offered, salts);
+            challenge.map_or_else(|error| Err(error.to_string()), |one| Ok(one.digest))
+        };
+        let both = [Digest::Xor, HASH];
+        assert_eq!(digest(Question::Proof, &both, &both), Ok(HASH));
+        assert_eq!(digest(Question::Password, &both, &both), Ok(Digest::Xor));
+        for (question, offered, salts) in [
+            (Question::Proof, &[Digest::Xor][..], &both[..]),
+            (Question::Password, &[HASH], &both),
+            (Question::Password, &both, &[Digest::Xor]),
+        ] {
+            assert!(digest(question, offered, salts).is_err());
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! What one connection may say to us, and in which order.
 
-use crate::challenge::{Challenge, ChallengeError, UsedSalts};
+use crate::challenge::{Challenge, ChallengeError, Combined, Question, UsedSalts};
 use crate::modules::{self, Modules, Opening};
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
-use ipc::spec::AuthModule;
+use ipc::spec::{AuthModule, AuthStep};
 use runtime::secret::Buffer;
+use zeroize::Zeroizing;
 
 /// What every client that is turned away is told, whatever the reason.
 const FAILED: &str = "authentication failed";
@@ -23,6 +24,8 @@ pub enum Step {
     Accept {
         /// The last one.
         module: String,
+        /// Who the client is.
+        username: String,
     },
     /// The client is turned away.
     Refuse {
@@ -40,6 +43,8 @@ pub enum Step {
 /// What a client's hello said about challenges.
 #[derive(Debug)]
 struct Offer {
+    /// The user it says it is.
+    username: String,
     digests: Vec<Digest>,
     salt_digests: Vec<Digest>,
     small: bool,
@@ -105,6 +110,7 @@ impl Conversation {
                 }
                 self.walk(
                     Offer {
+                        username,
                         digests,
                         salt_digests,
                         small,
@@ -128,13 +134,20 @@ impl Conversation {
                     return Step::Violation("a response with too long fields");
                 }
                 let Some(position) = module else {
-                    return accept(self.chain(modules));
+                    return accept(self.chain(modules), &offer, modules);
                 };
-                let Some(module) = self.chain(modules).get(position) else {
+                let Some(step) = self.chain(modules).get(position) else {
                     return refuse("", Refusal::Failed);
                 };
-                if !verifier.check(module, challenge, &response, &client_salt, modules) {
-                    return refuse(modules::name(module), Refusal::Failed);
+                let answer = Answer {
+                    response: Zeroizing::new(response),
+                    client_salt,
+                };
+                // Both are asked, so that who is told no cannot tell which.
+                let knows = verifier.check(step, challenge, &answer, modules);
+                let named = is_named(step, &offer.username, modules);
+                if !(knows & named) {
+                    return refuse(modules::name(&step.module), Refusal::Failed);
                 }
                 self.walk(offer, position + 1, modules)
             }
@@ -146,7 +159,7 @@ impl Conversation {
         }
     }
 
-    fn chain<'m>(&self, modules: &'m Modules) -> &'m [AuthModule] {
+    fn chain<'m>(&self, modules: &'m Modules) -> &'m [AuthStep] {
         modules.chain(self.listener).unwrap_or_default()
     }
 
@@ -157,26 +170,36 @@ impl Conversation {
         if chain.is_empty() {
             return refuse("", Refusal::Failed);
         }
-        for (position, module) in chain.iter().enumerate().skip(from) {
-            match modules::open(module, &self.peer) {
-                Opening::Pass => {}
-                Opening::Refuse => return refuse(modules::name(module), Refusal::Failed),
-                Opening::Ask => return self.ask(offer, Some(position), modules),
+        for (position, step) in chain.iter().enumerate().skip(from) {
+            match modules::open(&step.module, &self.peer) {
+                Opening::Pass if is_named(step, &offer.username, modules) => {}
+                Opening::Pass | Opening::Refuse => {
+                    return refuse(modules::name(&step.module), Refusal::Failed);
+                }
+                Opening::Ask(question) => {
+                    return self.ask(offer, question, Some(position), modules);
+                }
             }
         }
         if offer.small {
             // The client waits for a challenge before it sends its full hello.
-            return self.ask(offer, None, modules);
+            return self.ask(offer, Question::Proof, None, modules);
         }
-        accept(chain)
+        accept(chain, &offer, modules)
     }
 
-    fn ask(&mut self, offer: Offer, module: Option<usize>, modules: &Modules) -> Step {
-        let name = module.and_then(|position| self.chain(modules).get(position));
-        let name = name.map_or("", modules::name);
-        match Challenge::new(&offer.digests, &offer.salt_digests) {
+    fn ask(
+        &mut self,
+        offer: Offer,
+        question: Question,
+        module: Option<usize>,
+        modules: &Modules,
+    ) -> Step {
+        let step = module.and_then(|position| self.chain(modules).get(position));
+        let name = step.map_or("", |step| modules::name(&step.module));
+        match Challenge::new(question, &offer.digests, &offer.salt_digests) {
             Ok(challenge) => {
-                let message = challenge.message(format!("password for user '{}'", modules.owner()));
+                let message = challenge.message(prompt(step, &offer.username, modules));
                 self.stage = Stage::Asked {
                     offer: Offer {
                         small: false,
@@ -187,10 +210,10 @@ impl Conversation {
                 };
                 Step::Ask(message)
             }
-            Err(ChallengeError::NoDigest) => Step::Refuse {
+            Err(ChallengeError::NoDigest(digest)) => Step::Refuse {
                 module: name.to_owned(),
                 why: Refusal::NoDigest,
-                text: "cannot proceed without 'hmac+sha512' digest support".to_owned(),
+                text: format!("cannot proceed without '{digest}' digest support"),
             },
             Err(error @ ChallengeError::Random(_)) => {
                 tracing::error!(%error, "no challenge can be made");
@@ -200,10 +223,31 @@ impl Conversation {
     }
 }
 
-fn accept(chain: &[AuthModule]) -> Step {
-    let module = chain.last().map_or("", modules::name);
+fn accept(chain: &[AuthStep], offer: &Offer, modules: &Modules) -> Step {
+    let module = chain.last().map_or("", |step| modules::name(&step.module));
+    let username = match chain.iter().any(|step| step.client_username) {
+        true => &offer.username,
+        false => modules.owner(),
+    };
     Step::Accept {
         module: module.to_owned(),
+        username: username.to_owned(),
+    }
+}
+
+/// Does the client say the name that it has to say?
+fn is_named(step: &AuthStep, username: &str, modules: &Modules) -> bool {
+    !step.verify_username || username == modules.owner()
+}
+
+/// What the person is asked.
+fn prompt(step: Option<&AuthStep>, username: &str, modules: &Modules) -> String {
+    match step {
+        Some(AuthStep {
+            prompt: Some(text), ..
+        }) => text.clone(),
+        Some(step) if step.client_username => format!("password for user '{username}'"),
+        _ => format!("password for user '{}'", modules.owner()),
     }
 }
 
@@ -213,6 +257,13 @@ fn refuse(module: &str, why: Refusal) -> Step {
         why,
         text: FAILED.to_owned(),
     }
+}
+
+/// A client's answer to a challenge.
+#[derive(Debug)]
+struct Answer {
+    response: Zeroizing<Vec<u8>>,
+    client_salt: Vec<u8>,
 }
 
 /// What checks of answers need, for all connections.
@@ -235,39 +286,27 @@ impl Verifier {
     /// Does the module accept this answer to its challenge?
     fn check(
         &mut self,
-        module: &AuthModule,
+        step: &AuthStep,
         challenge: Challenge,
-        response: &[u8],
-        client_salt: &[u8],
+        answer: &Answer,
         modules: &Modules,
     ) -> bool {
-        let Some(combined) = challenge.combine(client_salt, &mut self.used) else {
+        let Some(combined) = challenge.combine(&answer.client_salt, &mut self.used) else {
             return false;
         };
-        match module {
-            AuthModule::Allow => true,
-            AuthModule::Secret {
-                name,
-                secret,
-                in_place,
-            } => {
-                let Some(file) = modules.secret(*secret) else {
-                    return false;
-                };
-                let name_is_right = if *in_place { file.check_name() } else { Ok(()) };
-                match name_is_right.and_then(|()| file.read(&mut self.buffer)) {
-                    Ok(secret) => combined.check(secret.bytes(), response),
+        match (&step.module, combined) {
+            (AuthModule::Allow, _) => true,
+            (AuthModule::Secret { name, secret }, Combined::Proof(proof)) => {
+                match modules.read(*secret, &mut self.buffer) {
+                    Ok(secret) => proof.check(secret.bytes(), &answer.response),
                     Err(error) => {
                         tracing::error!(module = %name, %error, "the secret of an auth module");
                         false
                     }
                 }
             }
-            // The others never ask.
-            AuthModule::None
-            | AuthModule::Fail
-            | AuthModule::Reject
-            | AuthModule::PeerCred { .. } => false,
+            // The others never ask, or always refuse.
+            _ => false,
         }
     }
 }

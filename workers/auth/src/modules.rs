@@ -1,9 +1,10 @@
 //! The chains of modules that guard the listeners, checked before anybody may connect.
 
+use crate::challenge::Question;
 use ipc::ListenerId;
 use ipc::auth::PeerFacts;
-use ipc::spec::{AuthModule, AuthSpec};
-use runtime::secret::{Buffer, SecretError, SecretFile};
+use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, SecretAt};
+use runtime::secret::{Buffer, Secret, SecretError, SecretFile};
 use std::fs::File;
 
 /// Most modules in one chain.
@@ -17,13 +18,13 @@ pub enum Opening {
     /// It does not.
     Refuse,
     /// Its answer to a challenge decides.
-    Ask,
+    Ask(Question),
 }
 
 /// All chains and the secrets they refer to.
 #[derive(Debug)]
 pub struct Modules {
-    chains: Vec<Vec<AuthModule>>,
+    listeners: Vec<AuthListener>,
     secrets: Vec<SecretFile>,
     owner: String,
 }
@@ -37,6 +38,17 @@ pub enum ModulesError {
     /// Too many modules.
     #[error("listener {0} has more than 8 auth modules: remove some")]
     LongChain(usize),
+    /// A module that needs the password itself where somebody on the way could read it.
+    #[error(
+        "auth module {module} of listener {listener} asks for the password itself: encrypt the \
+         socket, or use a unix socket"
+    )]
+    Readable {
+        /// Its name.
+        module: String,
+        /// Index of the listener.
+        listener: usize,
+    },
     /// A module that refers to a descriptor that was not passed.
     #[error("auth module {module} of listener {listener}: its secret was not passed")]
     Missing {
@@ -68,17 +80,23 @@ impl Modules {
         buffer: &mut Buffer,
     ) -> Result<Self, ModulesError> {
         let secrets: Vec<_> = secrets.into_iter().map(SecretFile::new).collect();
-        for (listener, chain) in spec.listeners.iter().enumerate() {
-            match chain.len() {
+        for (listener, one) in spec.listeners.iter().enumerate() {
+            match one.chain.len() {
                 0 => return Err(ModulesError::EmptyChain(listener)),
                 1..=MAX_CHAIN => {}
                 _ => return Err(ModulesError::LongChain(listener)),
             }
-            for module in chain {
+            for AuthStep { module, .. } in &one.chain {
+                if question(module) == Some(Question::Password) && !one.confidential {
+                    return Err(ModulesError::Readable {
+                        module: name(module).to_owned(),
+                        listener,
+                    });
+                }
                 let AuthModule::Secret { name, secret, .. } = module else {
                     continue;
                 };
-                let Some(file) = secrets.get(usize::from(*secret)) else {
+                let Some(file) = secrets.get(usize::from(secret.index)) else {
                     return Err(ModulesError::Missing {
                         module: name.clone(),
                         listener,
@@ -94,7 +112,7 @@ impl Modules {
             }
         }
         Ok(Self {
-            chains: spec.listeners,
+            listeners: spec.listeners,
             secrets,
             owner: spec.owner,
         })
@@ -102,14 +120,26 @@ impl Modules {
 
     /// The modules of a listener, or `None` when there is no such listener.
     #[must_use]
-    pub fn chain(&self, listener: ListenerId) -> Option<&[AuthModule]> {
-        self.chains.get(usize::from(listener.0)).map(Vec::as_slice)
+    pub fn chain(&self, listener: ListenerId) -> Option<&[AuthStep]> {
+        let listener = self.listeners.get(usize::from(listener.0))?;
+        Some(&listener.chain)
     }
 
-    /// The secret of a module.
-    #[must_use]
-    pub fn secret(&self, index: u16) -> Option<&SecretFile> {
-        self.secrets.get(usize::from(index))
+    /// What a secret is now.
+    ///
+    /// # Errors
+    /// It cannot be used, or there is no such secret.
+    pub fn read<'b>(
+        &self,
+        at: SecretAt,
+        buffer: &'b mut Buffer,
+    ) -> Result<Secret<'b>, SecretError> {
+        let file = self.secrets.get(usize::from(at.index));
+        let file = file.ok_or(SecretError::Empty)?;
+        if at.in_place {
+            file.check_name()?;
+        }
+        file.read(buffer)
     }
 
     /// The user whose session this is.
@@ -132,17 +162,29 @@ pub fn name(module: &AuthModule) -> &str {
     }
 }
 
+/// What the module asks the client, if anything.
+#[must_use]
+pub fn question(module: &AuthModule) -> Option<Question> {
+    match module {
+        AuthModule::Allow | AuthModule::Reject | AuthModule::Secret { .. } => Some(Question::Proof),
+        AuthModule::None | AuthModule::Fail | AuthModule::PeerCred { .. } => None,
+    }
+}
+
 /// What the module says before the client is asked anything.
 #[must_use]
 pub fn open(module: &AuthModule, peer: &PeerFacts) -> Opening {
+    if let Some(question) = question(module) {
+        return Opening::Ask(question);
+    }
     let passes = match module {
-        AuthModule::Allow | AuthModule::Reject | AuthModule::Secret { .. } => return Opening::Ask,
         AuthModule::None => true,
-        AuthModule::Fail => false,
         AuthModule::PeerCred { uids, gids } => match peer {
             PeerFacts::Unix { uid, gid, .. } => uids.contains(uid) || gids.contains(gid),
             PeerFacts::Tcp { .. } => false,
         },
+        // What is not named here lets nobody in.
+        _ => false,
     };
     if passes {
         Opening::Pass
@@ -155,9 +197,13 @@ pub fn open(module: &AuthModule, peer: &PeerFacts) -> Opening {
 mod tests {
     use super::*;
 
-    fn spec(listeners: Vec<Vec<AuthModule>>) -> AuthSpec {
+    fn spec(chains: Vec<Vec<AuthModule>>) -> AuthSpec {
+        let listener = |chain: Vec<AuthModule>| AuthListener {
+            chain: chain.into_iter().map(AuthStep::from).collect(),
+            confidential: false,
+        };
         AuthSpec {
-            listeners,
+            listeners: chains.into_iter().map(listener).collect(),
             owner: "owner".into(),
         }
     }
@@ -168,10 +214,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_put_in_force_is_an_error_in_one_line() {
-        let secret = |secret| AuthModule::Secret {
+        let secret = |index| AuthModule::Secret {
             name: "file".into(),
-            secret,
-            in_place: false,
+            secret: SecretAt {
+                index,
+                in_place: false,
+            },
         };
         let empty = File::open("/dev/null").unwrap();
         let cases = [

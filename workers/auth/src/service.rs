@@ -224,9 +224,8 @@ impl Connection {
         };
         match self.conversation.receive(message, modules, verifier) {
             Step::Ask(question) => self.answer = Some(question),
-            Step::Accept { module } => {
+            Step::Accept { module, username } => {
                 tracing::info!(connection = id.0, module, "accepted");
-                let username = modules.owner().to_owned();
                 let verdict = AuthToSupervisor::Accepted {
                     connection: id,
                     username,

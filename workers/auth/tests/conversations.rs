@@ -4,7 +4,7 @@ use bulkhead_auth::conversation::{Conversation, Step, Verifier};
 use bulkhead_auth::modules::Modules;
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
-use ipc::spec::{AuthModule, AuthSpec};
+use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, SecretAt};
 use proptest::prelude::*;
 use runtime::secret::Buffer;
 use std::fs::File;
@@ -31,14 +31,23 @@ fn secret_file(content: &[u8]) -> File {
 fn secret(index: u16) -> AuthModule {
     AuthModule::Secret {
         name: "file".into(),
-        secret: index,
-        in_place: false,
+        secret: SecretAt {
+            index,
+            in_place: false,
+        },
     }
 }
 
-fn modules(chain: Vec<AuthModule>, buffer: &mut Buffer) -> Modules {
+fn listener(chain: Vec<impl Into<AuthStep>>) -> AuthListener {
+    AuthListener {
+        chain: chain.into_iter().map(Into::into).collect(),
+        confidential: false,
+    }
+}
+
+fn modules(chain: Vec<impl Into<AuthStep>>, buffer: &mut Buffer) -> Modules {
     let spec = AuthSpec {
-        listeners: vec![chain],
+        listeners: vec![listener(chain)],
         owner: "me".into(),
     };
     let secrets = vec![secret_file(b"one\n"), secret_file(b"two")];
@@ -95,7 +104,7 @@ struct Talk {
 }
 
 impl Talk {
-    fn new(chain: Vec<AuthModule>, peer: PeerFacts) -> Self {
+    fn new(chain: Vec<impl Into<AuthStep>>, peer: PeerFacts) -> Self {
         let mut buffer = Buffer::new().unwrap();
         Self {
             modules: modules(chain, &mut buffer),
@@ -135,7 +144,8 @@ fn the_right_password_is_accepted_with_every_digest() {
             assert_eq!(
                 talk.say(answer),
                 Step::Accept {
-                    module: "file".into()
+                    module: "file".into(),
+                    username: "me".into(),
                 }
             );
         }
@@ -361,6 +371,56 @@ fn client_salts_and_responses_have_bounds() {
 }
 
 #[test]
+fn whose_name_counts() {
+    let step = |module: AuthModule, client_username, verify_username| AuthStep {
+        client_username,
+        verify_username,
+        ..module.into()
+    };
+    let accepted = |chain: Vec<AuthStep>, username: &str, password: &[u8]| {
+        let mut talk = Talk::new(chain, tcp());
+        let mut said = hello(false);
+        if let NetworkToAuth::Hello { username: name, .. } = &mut said {
+            username.clone_into(name);
+        }
+        let mut outcome = talk.say(said);
+        let mut asked = Vec::new();
+        while let Step::Ask(AuthToNetwork::Challenge { prompt, .. }) = &outcome {
+            asked.push(prompt.clone());
+            outcome = talk.say(respond(&outcome, password, SALT));
+        }
+        let Step::Accept { username, .. } = outcome else {
+            assert!(is_refused(&outcome), "{outcome:?}");
+            return (asked, None);
+        };
+        (asked, Some(username))
+    };
+    let prompt = |name: &str| vec![format!("password for user '{name}'")];
+    let said = |name: &str| Some(name.to_owned());
+    // Whom it is about, is asked for and is let in.
+    let owner = |name| accepted(vec![step(secret(0), false, false)], name, b"one\n");
+    assert_eq!(owner("you"), (prompt("me"), said("me")));
+    let client = |name| accepted(vec![step(secret(0), true, false)], name, b"one\n");
+    assert_eq!(client("you"), (prompt("you"), said("you")));
+    // A name that has to be the owner's is asked like every other.
+    let verified = |name, password| accepted(vec![step(secret(0), false, true)], name, password);
+    assert_eq!(verified("me", b"one\n"), (prompt("me"), said("me")));
+    assert_eq!(verified("you", b"one\n"), (prompt("me"), None));
+    assert_eq!(verified("me", b"two"), (prompt("me"), None));
+    let unasked = |name| accepted(vec![step(AuthModule::None, false, true)], name, b"");
+    assert_eq!(unasked("me"), (vec![], said("me")));
+    assert_eq!(unasked("you"), (vec![], None));
+    // Each module has its own words.
+    let own = AuthStep {
+        prompt: Some("the second".into()),
+        ..secret(0).into()
+    };
+    let chain = vec![step(secret(0), false, false), own];
+    let asked = vec![prompt("me").remove(0), "the second".to_owned()];
+    assert_eq!(accepted(chain, "x", b"one\n"), (asked, said("me")));
+}
+
+#[test]
 fn a_listener_that_does_not_exist_lets_nobody_in() {
     let mut talk = Talk::new(vec![AuthModule::None], tcp());
     talk.conversation = Conversation::new(ListenerId(1), tcp());
@@ -372,7 +432,7 @@ fn a_password_file_that_becomes_unusable_lets_nobody_in() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"one\n").unwrap();
     let spec = AuthSpec {
-        listeners: vec![vec![secret(0)]],
+        listeners: vec![listener(vec![secret(0)])],
         owner: "me".into(),
     };
     let mut buffer = Buffer::new().unwrap();

@@ -7,7 +7,7 @@ use ipc::auth::{
     AuthToNetwork, AuthToSupervisor, Digest, NetworkToAuth, PeerFacts, Refusal, SupervisorToAuth,
 };
 use ipc::channel::socketpair;
-use ipc::spec::{AuthModule, AuthSpec};
+use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, SecretAt};
 use ipc::verdict::Peer;
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId, Message};
 use runtime::secret::Buffer;
@@ -36,7 +36,12 @@ fn next<Tx: Message, Rx: Message>(channel: &mut Channel<Tx, Rx>) -> Result<Rx, C
 }
 
 /// Runs the service with one listener for each chain.
-fn with_service(listeners: Vec<Vec<AuthModule>>, test: impl FnOnce(&mut Supervisor)) {
+fn with_service(chains: Vec<Vec<AuthModule>>, test: impl FnOnce(&mut Supervisor)) {
+    let listener = |chain: Vec<AuthModule>| AuthListener {
+        chain: chain.into_iter().map(AuthStep::from).collect(),
+        confidential: false,
+    };
+    let listeners = chains.into_iter().map(listener).collect();
     let (ours, theirs) = socketpair().unwrap();
     let service = std::thread::spawn(move || {
         let mut file = tempfile::tempfile().unwrap();
@@ -100,8 +105,10 @@ fn wrong() -> NetworkToAuth {
 fn secret() -> Vec<AuthModule> {
     vec![AuthModule::Secret {
         name: "password".into(),
-        secret: 0,
-        in_place: false,
+        secret: SecretAt {
+            index: 0,
+            in_place: false,
+        },
     }]
 }
 

@@ -8,7 +8,7 @@ use bulkhead_auth::conversation::{Conversation, Step, Verifier};
 use bulkhead_auth::modules::Modules;
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts};
-use ipc::spec::{AuthModule, AuthSpec};
+use ipc::spec::{AuthListener, AuthModule, AuthSpec, SecretAt};
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, raise};
@@ -101,11 +101,16 @@ impl Asked {
         file.write_all(PASSWORD).unwrap();
         let module = AuthModule::Secret {
             name: "file".into(),
-            secret: 0,
-            in_place: false,
+            secret: SecretAt {
+                index: 0,
+                in_place: false,
+            },
         };
         let spec = AuthSpec {
-            listeners: vec![vec![module]],
+            listeners: vec![AuthListener {
+                chain: vec![module.into()],
+                confidential: false,
+            }],
             owner: "owner".into(),
         };
         let mut buffer = Buffer::new().unwrap();

@@ -38,9 +38,9 @@ pub fn shorten(text: &str, max: usize) -> String {
     text.get(..end.unwrap_or(0)).unwrap_or_default().to_owned()
 }
 
-fn hash(digest: Digest) -> Option<IpcDigest> {
+fn digest(digest: Digest) -> IpcDigest {
     match digest {
-        Digest::Hmac(hash) => Some(match hash {
+        Digest::Hmac(hash) => match hash {
             Hash::Sha512 => IpcDigest::HmacSha512,
             Hash::Sha384 => IpcDigest::HmacSha384,
             Hash::Sha256 => IpcDigest::HmacSha256,
@@ -49,16 +49,16 @@ fn hash(digest: Digest) -> Option<IpcDigest> {
             Hash::Sha3_384 => IpcDigest::HmacSha3_384,
             Hash::Sha3_256 => IpcDigest::HmacSha3_256,
             Hash::Sha3_224 => IpcDigest::HmacSha3_224,
-        }),
-        Digest::Xor => None,
+        },
+        Digest::Xor => IpcDigest::Xor,
     }
 }
 
-/// The digests of a hello that `auth` can use.
+/// The digests of a hello, as `auth` calls them.
 pub fn digests(offered: &[Digest]) -> Vec<IpcDigest> {
     offered
         .iter()
-        .filter_map(|digest| hash(*digest))
+        .map(|offered| digest(*offered))
         .take(MAX_DIGESTS)
         .collect()
 }
@@ -74,6 +74,7 @@ pub fn digest_name(digest: IpcDigest) -> &'static str {
         IpcDigest::HmacSha3_384 => Hash::Sha3_384.digest_name(),
         IpcDigest::HmacSha3_256 => Hash::Sha3_256.digest_name(),
         IpcDigest::HmacSha3_224 => Hash::Sha3_224.digest_name(),
+        IpcDigest::Xor => Digest::Xor.name(),
     }
 }
 

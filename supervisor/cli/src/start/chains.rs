@@ -1,120 +1,165 @@
 //! The secrets of all sockets, and what `auth` is told about them.
 
-use crate::auth::Module;
+use super::wanted::Wanted;
+use crate::auth::{Module, What};
 use crate::error::{Error, Result};
 use crate::secrets::{self, Secret};
 use crate::session::Owner;
 use crate::users;
-use ipc::spec::AuthModule;
+use ipc::spec::{AuthListener, AuthModule, AuthStep, SecretAt};
 use std::os::fd::OwnedFd;
 
 /// The secrets and what `auth` is told about them.
+#[derive(Default)]
 pub struct Secrets {
-    pub listeners: Vec<Vec<AuthModule>>,
+    pub listeners: Vec<AuthListener>,
     pub fds: Vec<OwnedFd>,
     pub warnings: Vec<String>,
 }
 
-/// Opens and checks the secrets of all sockets, and turns names into numbers. Each chain comes with
-/// the option that asks for it, which an error begins with.
-pub fn open_secrets(chains: &[(&str, &[Module])], owner: &Owner) -> Result<Secrets> {
-    let mut secrets = Secrets {
-        listeners: Vec::new(),
-        fds: Vec::new(),
-        warnings: Vec::new(),
+/// Opens and checks the secrets of all sockets, and turns names into numbers.
+pub fn open_secrets(wanted: &[Wanted], owner: &Owner) -> Result<Secrets> {
+    let mut open = Open {
+        secrets: Secrets::default(),
+        known: Vec::new(),
+        owner,
     };
-    let mut known: Vec<(&Module, u16, bool)> = Vec::new();
-    for (said, chain) in chains {
-        let mut specs = Vec::new();
-        for module in *chain {
-            let spec = match module {
-                Module::Allow => AuthModule::Allow,
-                Module::None => AuthModule::None,
-                Module::Fail => AuthModule::Fail,
-                Module::Reject => AuthModule::Reject,
-                Module::PeerCred {
-                    uids,
-                    gids,
-                    allow_owner,
-                } => {
-                    let mut numbers = uids
-                        .iter()
-                        .map(|uid| users::uid(uid))
-                        .collect::<Result<Vec<_>>>()
-                        .map_err(at_peercred)?;
-                    if *allow_owner {
-                        numbers.insert(0, owner.user.uid);
-                    }
-                    let gids = gids
-                        .iter()
-                        .map(|gid| users::group(gid))
-                        .collect::<Result<Vec<_>>>()
-                        .map_err(at_peercred)?;
-                    AuthModule::PeerCred {
-                        uids: numbers,
-                        gids,
-                    }
-                }
-                Module::Env { .. } | Module::Password { .. } | Module::File { .. } => {
-                    let known_one = known.iter().find(|(other, ..)| *other == module);
-                    let (secret, in_place) = match known_one {
-                        Some((_, index, in_place)) => (*index, *in_place),
-                        None => {
-                            let Secret {
-                                fd,
-                                warnings,
-                                in_place,
-                            } = secrets::of_module(module, owner.ids())
-                                .map_err(|error| error.at(said))?;
-                            let index = u16::try_from(secrets.fds.len())
-                                .map_err(|_| Error::usage("too many passwords"))?;
-                            secrets.fds.push(fd);
-                            secrets.warnings.extend(warnings);
-                            known.push((module, index, in_place));
-                            (index, in_place)
-                        }
-                    };
-                    AuthModule::Secret {
-                        name: module.name().to_owned(),
-                        secret,
-                        in_place,
-                    }
-                }
-            };
-            specs.push(spec);
+    for socket in wanted {
+        let mut chain = Vec::with_capacity(socket.chain.len());
+        for module in &socket.chain {
+            chain.push(AuthStep {
+                module: open
+                    .module(module)
+                    .map_err(|error| error.at(&socket.said))?,
+                prompt: module.prompt.clone(),
+                client_username: module.client_username,
+                verify_username: module.verify_username,
+            });
         }
-        secrets.listeners.push(specs);
+        open.secrets.listeners.push(AuthListener {
+            chain,
+            confidential: socket.is_confidential(),
+        });
     }
-    Ok(secrets)
+    Ok(open.secrets)
 }
 
-fn at_peercred(error: Error) -> Error {
-    error.at("auth=peercred")
+/// The secrets while they are being opened.
+struct Open<'a> {
+    secrets: Secrets,
+    /// What a secret is of, and where it is.
+    known: Vec<(&'a What, SecretAt)>,
+    owner: &'a Owner,
+}
+
+impl<'a> Open<'a> {
+    fn module(&mut self, module: &'a Module) -> Result<AuthModule> {
+        Ok(match &module.what {
+            What::Allow => AuthModule::Allow,
+            What::None => AuthModule::None,
+            What::Fail => AuthModule::Fail,
+            What::Reject => AuthModule::Reject,
+            What::PeerCred {
+                uids,
+                gids,
+                allow_owner,
+            } => {
+                let at = |error: Error| error.at("auth=peercred");
+                let own = allow_owner.then_some(Ok(self.owner.user.uid));
+                let named = uids.iter().map(|uid| users::uid(uid));
+                AuthModule::PeerCred {
+                    uids: own
+                        .into_iter()
+                        .chain(named)
+                        .collect::<Result<_>>()
+                        .map_err(at)?,
+                    gids: gids
+                        .iter()
+                        .map(|gid| users::group(gid))
+                        .collect::<Result<_>>()
+                        .map_err(at)?,
+                }
+            }
+            What::Env { .. } | What::Password { .. } | What::File { .. } => AuthModule::Secret {
+                name: module.name().to_owned(),
+                secret: self.secret(module)?,
+            },
+        })
+    }
+
+    /// Opens the secret of a module, unless it is open already.
+    fn secret(&mut self, module: &'a Module) -> Result<SecretAt> {
+        let known = self.known.iter().find(|(what, _)| *what == &module.what);
+        if let Some((_, at)) = known {
+            return Ok(*at);
+        }
+        let Secret {
+            fd,
+            warnings,
+            in_place,
+        } = secrets::of_module(module, self.owner.ids())?;
+        let index = u16::try_from(self.secrets.fds.len())
+            .map_err(|_| Error::usage("too many passwords"))?;
+        self.secrets.fds.push(fd);
+        self.secrets.warnings.extend(warnings);
+        let at = SecretAt { index, in_place };
+        self.known.push((&module.what, at));
+        Ok(at)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth;
+    use crate::bind::UnixAddress;
+    use crate::start::wanted::Socket;
+    use crate::syntax::RawModule;
 
-    #[test]
-    fn every_secret_is_opened_once_and_named_by_position() {
-        let value = |text: &str| Module::Password {
-            value: text.to_owned().into(),
-        };
+    fn wanted(texts: &[&str]) -> Wanted {
+        let raw: Vec<_> = texts
+            .iter()
+            .map(|text| RawModule::parse(text).unwrap())
+            .collect();
+        Wanted {
+            said: "--bind".into(),
+            socket: Socket::Unix(UnixAddress::Auto),
+            refused_requests: Vec::new(),
+            encryption: None,
+            chain: auth::chain(&raw, &[]).unwrap(),
+        }
+    }
+
+    fn open(wanted: &[Wanted]) -> (Vec<Vec<AuthModule>>, usize) {
         let owner = Owner {
             user: users::user("root").unwrap(),
             switch: None,
         };
-        let (first, second) = (vec![value("a"), value("b")], vec![value("b"), Module::None]);
-        let secrets = open_secrets(&[("", &first), ("", &second)], &owner).unwrap();
-        assert_eq!(secrets.fds.len(), 2);
-        let secret = |secret| AuthModule::Secret {
+        let secrets = open_secrets(wanted, &owner).unwrap();
+        let modules = |listener: AuthListener| {
+            assert!(listener.confidential);
+            let steps = listener.chain.into_iter();
+            steps.map(|step| step.module).collect()
+        };
+        let listeners = secrets.listeners.into_iter().map(modules);
+        (listeners.collect(), secrets.fds.len())
+    }
+
+    #[test]
+    fn every_secret_is_opened_once_and_named_by_position() {
+        let first = wanted(&["password(value=a)", "password(value=b)"]);
+        let second = wanted(&["password(value=b,prompt=another)", "none"]);
+        let (listeners, fds) = open(&[first, second]);
+        assert_eq!(fds, 2);
+        let secret = |index| AuthModule::Secret {
             name: "password".into(),
-            secret,
-            in_place: false,
+            secret: SecretAt {
+                index,
+                in_place: false,
+            },
         };
         assert_eq!(
-            secrets.listeners,
+            listeners,
             [
                 vec![secret(0), secret(1)],
                 vec![secret(1), AuthModule::None]
@@ -124,18 +169,9 @@ mod tests {
 
     #[test]
     fn peers_are_numbers() {
-        let owner = Owner {
-            user: users::user("root").unwrap(),
-            switch: None,
-        };
-        let chain = vec![Module::PeerCred {
-            uids: vec!["77".into()],
-            gids: vec!["root".into()],
-            allow_owner: true,
-        }];
-        let secrets = open_secrets(&[("", &chain)], &owner).unwrap();
+        let (listeners, _) = open(&[wanted(&["peercred(uid=77,gid=root)"])]);
         assert_eq!(
-            secrets.listeners,
+            listeners,
             [[AuthModule::PeerCred {
                 uids: vec![0, 77],
                 gids: vec![0]

@@ -1,7 +1,7 @@
 //! The key data of all sockets, and what `keys` is told about it.
 
 use super::wanted::Wanted;
-use crate::auth::Module;
+use crate::auth::{Module, What};
 use crate::encryption::{self, Encryption, Source, VARIABLE};
 use crate::error::{Error, Result};
 use crate::secrets::{self, Secret};
@@ -61,15 +61,14 @@ fn short(fd: &OwnedFd) -> Option<String> {
 fn open(wanted: &Encryption, chain: &[Module], owner: &Owner) -> Result<(Secret, bool)> {
     match &wanted.source {
         Source::File(path) => {
-            let same =
-                |module: &Module| matches!(module, Module::File { filename } if filename == path);
+            let same = |module: &Module| matches!(&module.what, What::File { filename } if filename == path);
             if chain.iter().any(same) {
                 return Err(is_the_password("keyfile="));
             }
             Ok((secrets::key_file(path, owner.ids())?, true))
         }
         Source::Data(data) => {
-            let same = |module: &Module| matches!(module, Module::Password { value } if value.as_bytes() == data.as_slice());
+            let same = |module: &Module| matches!(&module.what, What::Password { value } if value.as_bytes() == data.as_slice());
             if chain.iter().any(same) {
                 return Err(is_the_password("keydata="));
             }
@@ -87,9 +86,9 @@ fn open(wanted: &Encryption, chain: &[Module], owner: &Owner) -> Result<(Secret,
         }
         Source::Default if std::env::var_os(VARIABLE).is_some() => {
             let value = std::env::var_os(VARIABLE);
-            let same = |module: &Module| match module {
-                Module::Env { name } => std::env::var_os(name) == value,
-                Module::Password { value: password } => value
+            let same = |module: &Module| match &module.what {
+                What::Env { name } => std::env::var_os(name) == value,
+                What::Password { value: password } => value
                     .as_ref()
                     .is_some_and(|value| value == password.as_str()),
                 _ => false,
@@ -110,8 +109,8 @@ fn open(wanted: &Encryption, chain: &[Module], owner: &Owner) -> Result<(Secret,
         Source::Default => {
             let own = |module: &&Module| {
                 matches!(
-                    module,
-                    Module::Env { .. } | Module::Password { .. } | Module::File { .. }
+                    module.what,
+                    What::Env { .. } | What::Password { .. } | What::File { .. }
                 )
             };
             let module = chain.iter().find(own).ok_or_else(|| {

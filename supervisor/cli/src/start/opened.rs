@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use super::wanted::Socket;
-use crate::auth::Module;
+use crate::auth::{Module, What};
 use crate::bind::UnixAddress;
 use crate::claim::{self, Claim, abstract_name};
 use crate::encryption::{Encryption, Source};
@@ -105,17 +105,16 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
             // No mode guards an abstract name: the kernel's word on who connects comes first.
             let mut auth = auth.clone();
             if !auth
+                .chain
                 .iter()
-                .any(|module| matches!(module, AuthModule::PeerCred { .. }))
+                .any(|step| matches!(step.module, AuthModule::PeerCred { .. }))
                 && matches!(wanted.socket, Socket::Unix(UnixAddress::Auto))
             {
-                auth.insert(
-                    0,
-                    AuthModule::PeerCred {
-                        uids: vec![plan.owner.user.uid, 0],
-                        gids: Vec::new(),
-                    },
-                );
+                let owner = AuthModule::PeerCred {
+                    uids: vec![plan.owner.user.uid, 0],
+                    gids: Vec::new(),
+                };
+                auth.chain.insert(0, owner.into());
             }
             let held = (abstract_name == claim::abstract_name(claim.display))
                 .then(|| claim.abstract_socket.take())
@@ -159,8 +158,8 @@ pub fn attach_hint(claim: &Claim, places: &Places, opened: &[Opened]) -> String 
         .name
         .replace("0.0.0.0:", "localhost:")
         .replace("[::]:", "localhost:");
-    let mut files = tcp.chain.iter().filter_map(|module| match module {
-        Module::File { filename } => Some(filename),
+    let mut files = tcp.chain.iter().filter_map(|module| match &module.what {
+        What::File { filename } => Some(filename),
         _ => None,
     });
     let absolute = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());

@@ -5,7 +5,7 @@ use super::executables::executable;
 use super::key_data::{Keys, open_keys};
 use super::wanted::{Wanted, wanted};
 use super::worker_uids::worker_uids;
-use crate::auth::Module;
+use crate::auth::What;
 use crate::error::{Error, Result, reason};
 use crate::exposure::Typed;
 use crate::options::{Places as PlaceArgs, StartArgs};
@@ -72,8 +72,8 @@ impl Plan {
         let variables: Vec<String> = wanted
             .iter()
             .flat_map(|wanted| &wanted.chain)
-            .filter_map(|module| match module {
-                Module::Env { name } => Some(name.clone()),
+            .filter_map(|module| match &module.what {
+                What::Env { name } => Some(name.clone()),
                 _ => None,
             })
             .collect();
@@ -104,11 +104,7 @@ impl Plan {
             socket_dir: args.socket_dir.clone(),
             sessions_dir: args.sessions_dir.clone(),
         })?;
-        let chains: Vec<(&str, &[Module])> = wanted
-            .iter()
-            .map(|wanted| (wanted.said.as_str(), wanted.chain.as_slice()))
-            .collect();
-        let secrets = open_secrets(&chains, &owner)?;
+        let secrets = open_secrets(&wanted, &owner)?;
         let keys = open_keys(&wanted, &owner)?;
         secrets::scrub(&variables);
         let xauthority = match inherited.iter().find(|(name, _)| name == "XAUTHORITY") {

@@ -1,6 +1,6 @@
 //! The sockets that a command line asks for, as far as it alone decides.
 
-use crate::auth::{self, Module};
+use crate::auth::{self, Asks, Module};
 use crate::bind::{Host, SocketOptions, TcpBind, UnixAddress, UnixBind, masked};
 use crate::encryption::{Encryption, Source, Written};
 use crate::error::{Error, Result};
@@ -18,6 +18,28 @@ pub struct Wanted {
     pub refused_requests: Vec<String>,
     pub encryption: Option<Encryption>,
     pub chain: Vec<Module>,
+}
+
+impl Wanted {
+    /// Can nobody between its clients and us read what they send? Only then may they be asked for
+    /// the password itself.
+    pub fn is_confidential(&self) -> bool {
+        let local = !matches!(self.socket, Socket::Tcp { .. });
+        local || self.encryption.is_some()
+    }
+
+    /// Nobody is asked for what others could read.
+    fn check(&self) -> Result<()> {
+        let asks = |module: &&Module| module.kind.asks == Asks::Password;
+        match self.chain.iter().find(asks) {
+            Some(module) if !self.is_confidential() => Err(Error::usage(format!(
+                "{}: auth={} is sent the password itself, which others could read on the way: add encryption=AES,keyfile=FILE (a new one: head -c 32 /dev/urandom | base64 > FILE), or use a unix socket (--bind=) and ssh",
+                self.said,
+                module.name()
+            ))),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Where it listens.
@@ -47,13 +69,8 @@ fn modules(option: &str, texts: &[String]) -> Result<Option<Vec<Module>>> {
         .map_err(|error| error.at(format!("--{option}")))
 }
 
-/// The owner, as the kernel says; root could do everything anyway.
 fn owner_only() -> Vec<Module> {
-    vec![Module::PeerCred {
-        uids: vec!["0".into()],
-        gids: Vec::new(),
-        allow_owner: true,
-    }]
+    vec![Module::owner_only()]
 }
 
 fn socket_mode(args: &StartArgs) -> Result<u32> {
@@ -207,6 +224,7 @@ pub fn wanted(args: &StartArgs, typed: &Typed) -> Result<(u32, Vec<Wanted>)> {
     let mode = socket_mode(args)?;
     let mut wanted = unix_wanted(args, mode)?;
     wanted.extend(tcp_wanted(args, typed)?);
+    wanted.iter().try_for_each(Wanted::check)?;
     match &wanted[..] {
         [
             Wanted {
