@@ -48,6 +48,7 @@ pub enum NetworkToAuth {
 
 impl Message for NetworkToAuth {
     const NAME: &'static str = "network>auth";
+    const SECRET: bool = true;
 }
 
 /// `auth` answers `network`.

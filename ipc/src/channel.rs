@@ -14,6 +14,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
+use zeroize::Zeroize;
 
 /// Version of every channel; both ends come from one build, so any difference is a mistake.
 const VERSION: u16 = 1;
@@ -43,6 +44,10 @@ const CONFIG: bincode::config::Configuration<
 pub trait Message: Serialize + DeserializeOwned {
     /// Name of the direction, e.g. `network>auth`. Part of the first packet.
     const NAME: &'static str;
+
+    /// Its messages have secrets in them: their bytes are wiped where they were encoded and where
+    /// they were received, when they have been sent and decoded.
+    const SECRET: bool = false;
 
     /// How many descriptors travel with this variant.
     fn descriptors(&self) -> usize {
@@ -137,8 +142,16 @@ pub fn encode<T: Message>(message: &T) -> Result<Vec<u8>, ChannelError> {
         len,
         limit: message.limit(),
     };
-    let bytes =
-        bincode::serde::encode_to_vec(message, CONFIG).map_err(|_| too_long(MAX_MESSAGE + 1))?;
+    let bytes = if T::SECRET {
+        // One that grows leaves copies behind.
+        let mut bytes = vec![0; message.limit()];
+        let len = bincode::serde::encode_into_slice(message, &mut bytes, CONFIG)
+            .map_err(|_| too_long(bytes.len() + 1))?;
+        bytes.truncate(len);
+        bytes
+    } else {
+        bincode::serde::encode_to_vec(message, CONFIG).map_err(|_| too_long(MAX_MESSAGE + 1))?
+    };
     if bytes.len() > message.limit().min(MAX_MESSAGE) {
         return Err(too_long(bytes.len()));
     }
@@ -215,11 +228,26 @@ struct Refused {
     retry: Instant,
 }
 
+/// A packet that waits to be sent.
+struct Packet {
+    bytes: Vec<u8>,
+    fds: Vec<OwnedFd>,
+    secret: bool,
+}
+
+impl Drop for Packet {
+    fn drop(&mut self) {
+        if self.secret {
+            self.bytes.zeroize();
+        }
+    }
+}
+
 /// One end of a channel that sends `Tx` and receives `Rx`.
 pub struct Channel<Tx, Rx> {
     socket: OwnedFd,
     greeted: bool,
-    queue: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
+    queue: VecDeque<Packet>,
     queued_bytes: usize,
     refused: Option<Refused>,
     /// Where packets are received: only the pages a packet reaches are ever touched.
@@ -236,7 +264,11 @@ impl<Tx: Message, Rx: Message> Channel<Tx, Rx> {
             socket,
             greeted: false,
             queued_bytes: hello.len(),
-            queue: VecDeque::from([(hello, Vec::new())]),
+            queue: VecDeque::from([Packet {
+                bytes: hello,
+                fds: Vec::new(),
+                secret: false,
+            }]),
             refused: None,
             buffer: vec![0; MAX_MESSAGE],
             direction: PhantomData,
@@ -250,19 +282,25 @@ impl<Tx: Message, Rx: Message> Channel<Tx, Rx> {
     /// [`ChannelError::Stalled`] when the peer does not read, [`ChannelError::Closed`] when it
     /// is gone; [`ChannelError::TooLong`] and [`ChannelError::Descriptors`] are our own mistakes.
     pub fn send(&mut self, message: &Tx, fds: Vec<OwnedFd>) -> Result<(), ChannelError> {
-        let bytes = encode(message)?;
-        if fds.len() != message.descriptors() {
+        let packet = Packet {
+            bytes: encode(message)?,
+            fds,
+            secret: Tx::SECRET,
+        };
+        let got = packet.fds.len();
+        if got != message.descriptors() {
             return Err(ChannelError::Descriptors {
                 channel: Tx::NAME,
-                got: fds.len(),
+                got,
                 expected: message.descriptors(),
             });
         }
-        if self.queue.len() >= MAX_QUEUE || self.queued_bytes + bytes.len() > MAX_QUEUE_BYTES {
+        let len = packet.bytes.len();
+        if self.queue.len() >= MAX_QUEUE || self.queued_bytes + len > MAX_QUEUE_BYTES {
             return Err(ChannelError::Stalled { channel: Tx::NAME });
         }
-        self.queued_bytes += bytes.len();
-        self.queue.push_back((bytes, fds));
+        self.queued_bytes += len;
+        self.queue.push_back(packet);
         self.flush()
     }
 
@@ -278,7 +316,7 @@ impl<Tx: Message, Rx: Message> Channel<Tx, Rx> {
         if self.refused.is_some_and(|refused| now() < refused.retry) {
             return Ok(());
         }
-        while let Some((bytes, fds)) = self.queue.front() {
+        while let Some(Packet { bytes, fds, .. }) = self.queue.front() {
             let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
             let rights = [ControlMessage::ScmRights(&raw)];
             let control = if raw.is_empty() {
@@ -353,9 +391,13 @@ impl<Tx: Message, Rx: Message> Channel<Tx, Rx> {
             let Some((len, fds)) = self.receive_packet()? else {
                 return Ok(None);
             };
-            let bytes = &self.buffer[..len];
+            let bytes = &mut self.buffer[..len];
             if self.greeted {
-                return decode(bytes, fds.len()).map(|message| Some((message, fds)));
+                let message = decode(bytes, fds.len());
+                if Rx::SECRET {
+                    bytes.zeroize();
+                }
+                return message.map(|message| Some((message, fds)));
             }
             if bytes != greeting::<Rx>() || !fds.is_empty() {
                 return Err(ChannelError::Greeting { expected: Rx::NAME });

@@ -109,6 +109,7 @@ pub enum KeysToNetwork {
 
 impl Message for KeysToNetwork {
     const NAME: &'static str = "keys>network";
+    const SECRET: bool = true;
 }
 
 /// The supervisor tells `keys`.

@@ -3,12 +3,13 @@
 
 use crate::login::answer;
 use crate::peer::{LONG, address, hello, knock, logged, processes_but, sharing};
-use bulkhead_tests::processes;
-use bulkhead_tests::session::{PASSWORD, Session, Start, free_port};
+use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, free_port};
+use bulkhead_tests::{eventually, processes};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use test_client::wire::cipher::{Mode, SessionKey};
 use test_client::{Client, Options};
 
 /// Does the memory of a process contain this, as it is or mixed with the constants of HMAC?
@@ -48,8 +49,10 @@ fn nobody_keeps_it(start: Start) {
     std::fs::write(session.password_file(), &secret).unwrap();
     let options = Options::gtk().password(&secret);
     let client = Client::connect(&address(&session), &options, LONG).unwrap();
-    let processes = processes_but(&session, &[]);
-    assert_eq!(processes.len(), 6, "{processes:?}");
+    let processes = eventually("all six processes", LONG, || {
+        let processes = processes_but(&session, &[]);
+        (processes.len() == 6).then_some(processes)
+    });
     for worker in &processes {
         assert!(!holds(worker.pid, secret.as_bytes()), "{worker:?}");
         if worker.role == "auth" {
@@ -69,6 +72,47 @@ fn nobody_keeps_it(start: Start) {
 fn no_process_keeps_the_password() {
     nobody_keeps_it(Start::User);
     nobody_keeps_it(Start::Root);
+}
+
+/// Nobody keeps the key data, and only a connection's own `network` has its session keys.
+#[test]
+fn no_process_keeps_a_key() {
+    if !needs::root("read the memory of our processes") {
+        return;
+    }
+    for (mode, option) in [(Mode::Ctr, "AES-CTR"), (Mode::Gcm, "AES-GCM")] {
+        let encryption = format!("--tcp-encryption={option}");
+        let session = Session::start(&[
+            "--sharing=yes",
+            "--start=xterm",
+            &encryption,
+            "--tcp-encryption-keyfile=key.txt",
+        ]);
+        let before = processes_but(&session, &[]);
+        let options = |name| sharing(name).encrypted(mode, KEY.as_bytes());
+        let client = Client::connect(&address(&session), &options(1), LONG).unwrap();
+        let own = processes_but(&session, &before);
+        let other = Client::connect(&address(&session), &options(2), LONG).unwrap();
+        let all = processes_but(&session, &[]);
+        assert!(all.iter().any(|worker| worker.role == "keys"), "{all:?}");
+        // One each for the first hello and the one with the answer, both ways.
+        let keys = client.session_keys();
+        assert_eq!(keys.len(), 4);
+        for worker in &all {
+            assert!(!holds(worker.pid, KEY.as_bytes()), "{option}: {worker:?}");
+            // GCM works with keys that it derives when the first record has come; the other modes
+            // with the last two.
+            let works_with = mode == Mode::Ctr && worker.role == "network" && own.contains(worker);
+            let wanted = [false, false, works_with, works_with];
+            eventually(&format!("{wanted:?} at {option}: {worker:?}"), LONG, || {
+                let held = |key: &SessionKey| holds(worker.pid, key.as_bytes());
+                keys.iter().map(held).eq(wanted).then_some(())
+            });
+        }
+        // The control: what is there is found.
+        assert!(holds(std::process::id(), KEY.as_bytes()));
+        drop((client, other));
+    }
 }
 
 /// No process of ours writes a core file, whatever ends it.

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::decode::{DecodeError, decode};
-use crate::encryption::sealed;
+use crate::encryption::{random, sealed};
 use crate::framebuffer::Framebuffer;
 use crate::keyboard::{KeyPress, named, press_of};
 use crate::options::Options;
@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use wire::caps::Caps;
 use wire::challenge::{self, Digest};
-use wire::cipher::Sealer;
+use wire::cipher::{Opener, Sealer, SessionKey};
 use wire::hello::ClientHello;
 use wire::limits::Limits;
 use wire::packet::{
@@ -33,6 +33,7 @@ pub struct Client {
     reader: RecordReader,
     writer: RecordWriter,
     sealer: Option<Sealer>,
+    session_keys: Vec<SessionKey>,
     options: Options,
     buffer: Vec<u8>,
     received: Instant,
@@ -68,6 +69,7 @@ impl Client {
             reader: RecordReader::new(Limits::SERVER_TO_CLIENT),
             writer: RecordWriter::new(true),
             sealer: None,
+            session_keys: Vec::new(),
             options: options.clone(),
             buffer: vec![0; 256 * 1024],
             received: Instant::now(),
@@ -102,6 +104,12 @@ impl Client {
         }
     }
 
+    /// Every key that the connection has been encrypted with.
+    #[must_use]
+    pub fn session_keys(&self) -> &[SessionKey] {
+        &self.session_keys
+    }
+
     fn answer(&mut self, challenge: &Challenge) -> Result<(), Error> {
         let refuse = || Error::Challenge(challenge.digest.clone());
         let digest = Digest::parse(&challenge.digest).filter(|digest| *digest != Digest::Xor);
@@ -126,9 +134,11 @@ impl Client {
         let Some(encryption) = &self.options.encryption else {
             return self.send_packet(&hello.into_packet());
         };
-        let (offer, opener) = encryption.offer()?;
+        let (offer, suite) = encryption.offer()?;
         hello.network.encryption = Ok(Some(offer));
         self.send_packet(&hello.into_packet())?;
+        self.session_keys.push(suite.key.clone());
+        let opener = Opener::new(suite).map_err(|_| Error::Encryption)?;
         self.reader.set_opener(opener);
         Ok(())
     }
@@ -136,7 +146,9 @@ impl Client {
     /// The server has said how it wants to be written to.
     fn renew(&mut self, caps: &Map) -> Result<(), Error> {
         if let Some(encryption) = &self.options.encryption {
-            self.sealer = Some(encryption.sealer(&Caps::new(caps))?);
+            let suite = encryption.wanted(&Caps::new(caps))?;
+            self.session_keys.push(suite.key.clone());
+            self.sealer = Some(Sealer::new(&suite, random()?).map_err(|_| Error::Encryption)?);
         }
         Ok(())
     }

@@ -4,8 +4,8 @@ use crate::Error;
 use std::io::Read;
 use wire::caps::Caps;
 use wire::cipher::{
-    CipherOffer, Direction, Framing, Iterations, KeyHash, KeyParameters, KeySize, Mode, Opener,
-    Salt, Sealer, Suite, derive,
+    CipherOffer, Direction, Framing, Iterations, KeyHash, KeyParameters, KeySize, Mode, Salt,
+    Sealer, Suite, derive,
 };
 use wire::limits::HEADER_SIZE;
 use wire::record::{Header, seal};
@@ -22,8 +22,8 @@ pub struct Encryption {
 }
 
 impl Encryption {
-    /// What a hello offers, and what opens what comes after it.
-    pub(crate) fn offer(&self) -> Result<(CipherOffer, Opener), Error> {
+    /// What a hello offers, and how what comes after it is opened.
+    pub(crate) fn offer(&self) -> Result<(CipherOffer, Suite), Error> {
         let iv = random::<16>()?.map(|byte| b'A' + byte % 26);
         let offer = CipherOffer {
             mode: self.mode,
@@ -37,18 +37,16 @@ impl Encryption {
             },
         };
         let suite = self.suite(&offer, Direction::ServerToClient);
-        let opener = Opener::new(suite).map_err(|_| Error::Encryption)?;
-        Ok((offer, opener))
+        Ok((offer, suite))
     }
 
-    /// What seals after a challenge or hello with these capabilities.
-    pub(crate) fn sealer(&self, caps: &Caps<'_>) -> Result<Sealer, Error> {
+    /// How to seal after a challenge or hello with these capabilities.
+    pub(crate) fn wanted(&self, caps: &Caps<'_>) -> Result<Suite, Error> {
         let offer = CipherOffer::parse(&caps.map("encryption"))
             .ok()
             .flatten()
             .ok_or(Error::Encryption)?;
-        let suite = self.suite(&offer, Direction::ClientToServer);
-        Sealer::new(&suite, random()?).map_err(|_| Error::Encryption)
+        Ok(self.suite(&offer, Direction::ClientToServer))
     }
 
     fn suite(&self, offer: &CipherOffer, direction: Direction) -> Suite {
@@ -73,7 +71,7 @@ pub(crate) fn sealed(sealer: &mut Sealer, record: &[u8]) -> Result<Vec<u8>, Erro
     Ok(out)
 }
 
-fn random<const N: usize>() -> Result<[u8; N], Error> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes)

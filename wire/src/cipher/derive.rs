@@ -5,8 +5,7 @@ use zeroize::Zeroizing;
 /// protocol "Negotiation"). The work is bounded by
 /// [`Iterations::MAX`](super::Iterations::MAX).
 pub fn derive(key_data: &[u8], parameters: &KeyParameters) -> SessionKey {
-    let mut bytes = Zeroizing::new([0; super::KeySize::MAX]);
-    let (key, _) = bytes.split_at_mut(parameters.size.bytes());
+    let mut bytes = Zeroizing::new(vec![0; parameters.size.bytes()]);
     let pbkdf2 = match parameters.hash {
         KeyHash::Sha1 => pbkdf2::pbkdf2_hmac::<sha1::Sha1>,
         KeyHash::Sha224 => pbkdf2::pbkdf2_hmac::<sha2::Sha224>,
@@ -18,7 +17,7 @@ pub fn derive(key_data: &[u8], parameters: &KeyParameters) -> SessionKey {
         key_data,
         parameters.salt.as_bytes(),
         parameters.iterations.get(),
-        key,
+        &mut bytes,
     );
     SessionKey {
         size: parameters.size,

@@ -40,23 +40,21 @@ pub enum Direction {
     ServerToClient,
 }
 
-/// One direction's AES key for one connection. Wiped when dropped, never shown.
+/// One direction's AES key for one connection. Wiped when dropped, never shown. It does not move,
+/// so that no copy stays behind.
 #[derive(Clone)]
 pub struct SessionKey {
     size: KeySize,
-    bytes: Zeroizing<[u8; KeySize::MAX]>,
+    bytes: Zeroizing<Vec<u8>>,
 }
 
 impl SessionKey {
     /// The key in `bytes`, if there are 16, 24 or 32.
     pub fn new(bytes: &[u8]) -> Option<SessionKey> {
-        let size = KeySize::new(bytes.len())?;
-        let mut key = SessionKey {
-            size,
-            bytes: Zeroizing::default(),
-        };
-        key.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(key)
+        Some(SessionKey {
+            size: KeySize::new(bytes.len())?,
+            bytes: Zeroizing::new(bytes.to_vec()),
+        })
     }
 
     /// How long it is.
@@ -66,7 +64,7 @@ impl SessionKey {
 
     /// Its 16, 24 or 32 bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.size.bytes()).unwrap_or_default()
+        &self.bytes
     }
 }
 
