@@ -209,7 +209,7 @@ fn the_log_of_a_start_that_fails_stays_until_the_next() {
 
 #[test]
 fn a_record_of_auth_has_its_connection_as_a_field() {
-    let session = Session::start(&[]);
+    let session = Session::start(&["--debug"]);
     let password = format!("--password-file={}", session.password_file().display());
     let address = format!("tcp://127.0.0.1:{}", session.port);
     let info = session.bulkhead(&["info", &address, &password]);

@@ -5,7 +5,7 @@
 //! The sessions run under `trace-rules`: as an ordinary user, as root, without a vDSO, and on a
 //! kernel without Landlock.
 
-use bulkhead_tests::commands::bin_dir;
+use bulkhead_tests::commands::{OTP_KEY, bin_dir, oathtool};
 use bulkhead_tests::processes;
 use bulkhead_tests::screen::Screen;
 use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket};
@@ -222,7 +222,8 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
     // Lower than all else, so that a screenshot grows while it is made.
     let xterm = "--start=xterm -T wanted -geometry 80x20+10+780";
     let (port, encrypted) = encrypted_socket(&format!("password(value={PASSWORD})"));
-    let words = ["--sharing=yes", "--debug=yes", xterm, &encrypted];
+    let (code_port, codes) = encrypted_socket(&format!("otp(secret={OTP_KEY})"));
+    let words = ["--sharing=yes", "--debug=yes", xterm, &encrypted, &codes];
     let mut session = Session::start_under(wrapper, start, &[&words, more].concat());
     let mut first = attach(&session, 1);
     let window = shown(&mut first, "wanted");
@@ -235,6 +236,14 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
     let sealed = options(4).encrypted(Mode::Gcm, KEY.as_bytes());
     let mut sealed = Client::connect(&address, &sealed, LONG).unwrap();
     sealed.wait_for(|state| state.draws > 0, LONG).unwrap();
+    let address = Address::parse(&format!("tcp://127.0.0.1:{code_port}")).unwrap();
+    let by_code = || {
+        // The clock may step on meanwhile.
+        let code = options(6).password(&oathtool("now"));
+        let code = code.encrypted(Mode::Gcm, KEY.as_bytes());
+        Client::connect(&address, &code, LONG).is_ok()
+    };
+    assert!(by_code() || by_code());
     for role in ["display", "encoder", "auth", "keys"] {
         processes::replace(session.process().id(), role, Signal::SIGKILL);
         let draws = first.state().draws;

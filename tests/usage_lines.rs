@@ -1,6 +1,6 @@
-//! Every line of `docs/usage.md` whose outcome is `works: …` does that, in a real session.
+//! Every line of `docs/usage.md` and `docs/authentication.md` whose outcome is `works: …` does that, in a real session.
 
-use bulkhead_tests::commands::{chmod, test_user};
+use bulkhead_tests::commands::{OTP_KEY, chmod, oathtool, test_user};
 use bulkhead_tests::session::{KEY, PASSWORD, Session, free_port};
 use bulkhead_tests::{eventually, processes};
 use nix::sys::signal::Signal;
@@ -27,8 +27,12 @@ struct Row {
 }
 
 fn rows() -> Vec<Row> {
-    let text = include_str!("../docs/usage.md");
-    let rows = text.lines().filter_map(|row| {
+    let texts = [
+        include_str!("../docs/usage.md"),
+        include_str!("../docs/authentication.md"),
+    ];
+    let lines = texts.into_iter().flat_map(str::lines);
+    let rows = lines.filter_map(|row| {
         let (line, outcome) = row.strip_prefix("| `")?.split_once("` | ")?;
         let outcome = outcome.strip_suffix(" |")?;
         let (how, outcome) = outcome.split_once(": ")?;
@@ -66,6 +70,18 @@ impl Owner {
         // The lines call it by two names.
         let home = owner.0.home();
         std::fs::hard_link(home.join("password.txt"), home.join("mypasswordfile.txt")).unwrap();
+        // What docs/authentication.md shows.
+        for (name, text) in [
+            (
+                "users.txt",
+                "ann|sesame\nbob|another one|1001|staff|:10|LANG=C|speed=100\n",
+            ),
+            ("hosts.allow", "xpra: 127.0.0.0/8 EXCEPT 127.0.0.9\n"),
+            ("hosts.deny", "xpra: ALL\n"),
+            ("otp.txt", OTP_KEY),
+        ] {
+            owner.secret(name, text);
+        }
         owner
     }
 
@@ -198,6 +214,30 @@ impl Started<'_> {
                     && !self.lets_in_with(right, "wrong")
                     && !self.lets_in_with(Some(b"another"), "sesame")
                     && !self.lets_in_with(None, "sesame")
+            }
+            "each user gets in with their own password" => {
+                let address = Address::parse(&self.target).unwrap();
+                let lets_in = |user: &str, password: &str| {
+                    let options = Options::gtk().username(user).password(password);
+                    Client::connect(&address, &options, LONG).is_ok()
+                };
+                lets_in("ann", "sesame")
+                    && lets_in("bob", "another one")
+                    && !lets_in("ann", "another one")
+                    && !lets_in("carl", "sesame")
+            }
+            "who has the key, the password and a code gets in" => {
+                let code = oathtool("now");
+                let address = Address::parse(&self.target).unwrap();
+                let lets_in = |password: &str, code: &str| {
+                    let options = Options::gtk().password(password).next_password(code);
+                    let options = options.encrypted(Mode::Gcm, KEY.as_bytes());
+                    Client::connect(&address, &options, LONG).is_ok()
+                };
+                lets_in(PASSWORD, &code)
+                    && !lets_in("wrong", &code)
+                    && !lets_in(PASSWORD, "abcdef")
+                    && !lets_in(PASSWORD, &code)
             }
             "everybody gets in" => self.lets_in(None),
             "nobody gets in" => !self.lets_in(Some("sesame")) && !self.lets_in(None),

@@ -133,6 +133,16 @@ pub enum Refusal {
     NoDigest,
     /// Too many attempts.
     TooMany,
+    /// No such user.
+    UnknownUser,
+    /// Not the name that it has to be.
+    OtherName,
+    /// Not from there, or not this user of this machine.
+    Origin,
+    /// What the module compares with cannot be used now.
+    Unusable,
+    /// A code that has been used.
+    UsedCode,
 }
 
 /// `auth` tells the supervisor.
@@ -158,6 +168,8 @@ pub enum AuthToSupervisor {
     Refused {
         /// Which connection.
         connection: ConnectionId,
+        /// The user that it says it is, at most 256 bytes.
+        username: String,
         /// Name of the module that decided, for the log.
         module: String,
         /// Why.

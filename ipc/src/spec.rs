@@ -193,6 +193,25 @@ pub enum AuthModule {
         /// Group ids.
         gids: Vec<u32>,
     },
+    /// Each user has a password of their own (`multifile`).
+    Users {
+        /// A line for each.
+        secret: SecretAt,
+    },
+    /// The peer's address is one that tcp-wrappers' rules let in (`hosts`).
+    Hosts {
+        /// `hosts.allow`.
+        allow: SecretAt,
+        /// `hosts.deny`.
+        deny: SecretAt,
+    },
+    /// A code of the clock (`otp`).
+    Otp {
+        /// The key, in base32.
+        secret: SecretAt,
+        /// How many codes before and after the present one are good too.
+        window: u8,
+    },
 }
 
 /// Where a secret of a module is.

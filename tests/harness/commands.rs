@@ -55,6 +55,22 @@ pub fn bin_dir() -> &'static Path {
     })
 }
 
+/// The key of one-time codes of every test: base32 of twenty bytes.
+pub const OTP_KEY: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+
+/// What a second implementation makes of [`OTP_KEY`]. `when`: `now`, `30 seconds`, `1 hour ago`.
+///
+/// # Panics
+/// When there is none.
+pub fn oathtool(when: &str) -> String {
+    let output = std::process::Command::new("oathtool")
+        .args(["--totp", "--base32", "--now", when, OTP_KEY])
+        .output()
+        .expect("oathtool is installed");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 const COPY_PREFIX: &str = "/tmp/bulkhead-bin-";
 
 fn remove_old_copies() {

@@ -44,6 +44,28 @@ impl Via {
     }
 }
 
+/// What would only be in a test's way.
+const WITHOUT: [&str; 8] = [
+    "--opengl=no",
+    "--splash=no",
+    "--tray=no",
+    "--audio=no",
+    "--mdns=no",
+    "--notifications=no",
+    "--reconnect=no",
+    "--title=@title@",
+];
+
+/// The options that answer one challenge after the other.
+fn handlers(home: &std::path::Path, secrets: &[&str]) -> Vec<String> {
+    let handler = |(number, secret): (usize, &&str)| {
+        let file = home.join(format!("secret-{number}"));
+        std::fs::write(&file, secret).unwrap();
+        format!("--challenge-handlers=file:filename={}", file.display())
+    };
+    secrets.iter().enumerate().map(handler).collect()
+}
+
 impl StockClient {
     /// `xpra attach` with the right password.
     pub fn attach(session: &Session, screen: &ClientScreen, via: Via) -> Self {
@@ -57,14 +79,7 @@ impl StockClient {
         std::fs::copy(session.password_file(), &password).unwrap();
         let mut command = stock(session, home.path(), &["attach", &target(session, via)]);
         command
-            .args([
-                "--opengl=no",
-                "--splash=no",
-                "--tray=no",
-                "--audio=no",
-                "--mdns=no",
-            ])
-            .args(["--notifications=no", "--reconnect=no", "--title=@title@"])
+            .args(WITHOUT)
             .args(more)
             .args(via.encryption(session))
             .env("DISPLAY", screen.display());
@@ -74,6 +89,27 @@ impl StockClient {
                 password.display()
             ));
         }
+        Self {
+            process: Process::start(&mut command),
+            _home: home,
+        }
+    }
+
+    /// `xpra attach` to an address, with a secret for each challenge and more options.
+    pub fn attach_at(
+        session: &Session,
+        screen: &ClientScreen,
+        address: &str,
+        secrets: &[&str],
+        more: &[&str],
+    ) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = stock(session, home.path(), &["attach", address]);
+        command
+            .args(WITHOUT)
+            .args(handlers(home.path(), secrets))
+            .args(more)
+            .env("DISPLAY", screen.display());
         Self {
             process: Process::start(&mut command),
             _home: home,
@@ -117,6 +153,25 @@ pub fn run(session: &Session, via: Via, words: &[&str]) -> Output {
         ));
     }
     command.output().unwrap()
+}
+
+/// Runs a one-shot command of the stock client to its end, with a secret for each challenge and
+/// more options.
+pub fn run_at(
+    session: &Session,
+    address: &str,
+    secrets: &[&str],
+    more: &[&str],
+    words: &[&str],
+) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = stock(session, home.path(), words);
+    command
+        .arg(address)
+        .args(handlers(home.path(), secrets))
+        .args(more);
+    // Without a secret and a terminal it would ask nobody.
+    command.stdin(std::process::Stdio::null()).output().unwrap()
 }
 
 /// Runs a command of the stock client that names no display.

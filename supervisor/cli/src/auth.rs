@@ -29,6 +29,8 @@ pub enum Sockets {
     All,
     /// Those where the kernel says who connects.
     Unix,
+    /// Those where clients have an address.
+    Network,
 }
 
 /// A module: all that the command line knows of it. Who adds one adds a row to [`KINDS`] and takes
@@ -71,7 +73,7 @@ const PEERCRED: Kind = Kind {
 };
 
 /// Every module that there is, those that a person looks for first.
-static KINDS: [Kind; 8] = [
+static KINDS: [Kind; 11] = [
     Kind {
         name: "file",
         options: &["filename"],
@@ -79,6 +81,18 @@ static KINDS: [Kind; 8] = [
         read: |options| {
             Ok(What::File {
                 filename: options.require("filename", "password.txt")?.into(),
+            })
+        },
+        ..PLAIN
+    },
+    Kind {
+        name: "multifile",
+        options: &["filename"],
+        asks: Asks::Proof,
+        client_username: true,
+        read: |options| {
+            Ok(What::MultiFile {
+                filename: options.require("filename", "users.txt")?.into(),
             })
         },
         ..PLAIN
@@ -101,7 +115,28 @@ static KINDS: [Kind; 8] = [
         },
         ..PLAIN
     },
+    Kind {
+        name: "otp",
+        options: &["filename", "secret", "valid-window"],
+        asks: Asks::Password,
+        read: otp,
+        ..PLAIN
+    },
     PEERCRED,
+    Kind {
+        name: "hosts",
+        options: &["hosts-allow", "hosts-deny"],
+        // Everybody at these machines is no one person.
+        authenticates: false,
+        sockets: Sockets::Network,
+        read: |options| {
+            Ok(What::Hosts {
+                allow: options.take("hosts-allow").map(PathBuf::from),
+                deny: options.take("hosts-deny").map(PathBuf::from),
+            })
+        },
+        ..PLAIN
+    },
     Kind {
         name: "none",
         authenticates: false,
@@ -130,15 +165,12 @@ static KINDS: [Kind; 8] = [
 ];
 
 /// Modules of Xpra's that do not exist here yet.
-const NOT_BUILT: [&str; 24] = [
-    "multifile",
+const NOT_BUILT: [&str; 20] = [
     "sqlite",
     "sql",
     "mysql",
     "pam",
     "sys",
-    "win32",
-    "hosts",
     "exec",
     "capability",
     "http_header",
@@ -150,7 +182,6 @@ const NOT_BUILT: [&str; 24] = [
     "keycloak",
     "u2f",
     "fido2",
-    "otp",
     "otpscreen",
     "scram",
     "oauth",
@@ -201,6 +232,25 @@ pub enum What {
         /// Its path.
         filename: PathBuf,
     },
+    /// The passwords of many users are in a file.
+    MultiFile {
+        /// Its path.
+        filename: PathBuf,
+    },
+    /// Codes of the clock, made from a key.
+    Otp {
+        /// The key, in base32.
+        key: OtpKey,
+        /// How many codes before and after the present one are good too.
+        window: u8,
+    },
+    /// Rules of tcp-wrappers; `None` where the system has them.
+    Hosts {
+        /// The path of `hosts.allow`.
+        allow: Option<PathBuf>,
+        /// The path of `hosts.deny`.
+        deny: Option<PathBuf>,
+    },
     /// The kernel says who connects.
     PeerCred {
         /// User names or numbers.
@@ -210,6 +260,15 @@ pub enum What {
         /// The session's owner may connect too.
         allow_owner: bool,
     },
+}
+
+/// Where the key of one-time codes is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum OtpKey {
+    /// In a file.
+    File(PathBuf),
+    /// On the command line.
+    Value(Zeroizing<String>),
 }
 
 /// A module as it was asked for; nothing is opened or looked up yet.
@@ -408,6 +467,9 @@ pub fn kind(name: &str) -> Result<&'static Kind> {
     if let Some(kind) = KINDS.iter().find(|kind| kind.name == normal) {
         return Ok(kind);
     }
+    if normal == "win32" {
+        return Err(Error::usage("auth=win32 needs MS Windows; use sys or pam"));
+    }
     let what = match NOT_BUILT.contains(&normal.as_str()) {
         true => "this module is not built yet",
         false => "there is no such module",
@@ -448,6 +510,31 @@ fn env(options: &mut Options<'_>) -> Result<What> {
         )));
     }
     Ok(What::Env { name })
+}
+
+/// Most codes before and after the present one: five minutes.
+const MAX_WINDOW: u8 = 10;
+
+fn otp(options: &mut Options<'_>) -> Result<What> {
+    let window = options.take("valid-window").unwrap_or_else(|| "0".into());
+    let bad = || {
+        Error::usage(format!(
+            "auth=otp: `valid-window={window}` is not a number of codes from 0 to {MAX_WINDOW}"
+        ))
+    };
+    let number = window.parse().ok().filter(|number| *number <= MAX_WINDOW);
+    let number = number.ok_or_else(bad)?;
+    let key = match (options.take("filename"), options.take("secret")) {
+        (Some(_), Some(_)) => {
+            return Err(Error::usage("auth=otp: either `filename=` or `secret=`"));
+        }
+        (_, Some(value)) => OtpKey::Value(Zeroizing::new(value)),
+        _ => OtpKey::File(options.require("filename", "otp.txt")?.into()),
+    };
+    Ok(What::Otp {
+        key,
+        window: number,
+    })
 }
 
 fn peercred(options: &mut Options<'_>) -> Result<What> {
@@ -527,6 +614,19 @@ mod tests {
             ("ldap", "auth=ldap: this module is not built yet"),
             ("http-header", "not built yet"),
             ("frob", "auth=frob: there is no such module"),
+            ("win32", "needs MS Windows"),
+            ("otp", "needs filename="),
+            (
+                "otp(filename=a,secret=b)",
+                "either `filename=` or `secret=`",
+            ),
+            (
+                "otp(filename=a,valid-window=11)",
+                "`valid-window=11` is not",
+            ),
+            ("otp(filename=a,valid-window=-1)", "from 0 to 10"),
+            ("multifile", "needs filename="),
+            ("hosts(filename=a)", "no option `filename`"),
             ("env:name=A=B", "no variable's name"),
             ("peercred:allow-owner=perhaps", "perhaps"),
         ] {
@@ -552,6 +652,9 @@ mod tests {
             "password:value=x",
             "file:filename=x",
             "peercred",
+            "multifile:filename=x",
+            "hosts",
+            "otp:filename=x",
         ];
         let yes: Vec<_> = all
             .iter()
@@ -561,7 +664,16 @@ mod tests {
             .collect();
         assert_eq!(
             yes,
-            ["fail", "reject", "env", "password", "file", "peercred"]
+            [
+                "fail",
+                "reject",
+                "env",
+                "password",
+                "file",
+                "peercred",
+                "multifile",
+                "otp"
+            ]
         );
     }
 
@@ -584,6 +696,8 @@ mod tests {
     fn a_password_is_not_printed() {
         let modules = read("password:value=hunter2", &[]).unwrap();
         assert_eq!(format!("{modules:?}"), "[password]");
+        let modules = read("otp:secret=hunter2", &[]).unwrap();
+        assert_eq!(format!("{modules:?}"), "[otp]");
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! Secrets on their way to `auth`: opened or put into a sealed memfd here, never read again,
 //! and wiped from where they were typed.
 
-use crate::auth::{Module, What};
+use crate::auth::{Module, OtpKey, What};
 use crate::error::{Error, Result, reason};
 use crate::syntax::SECRET_OPTIONS;
 use files::{Ids, Spot};
@@ -71,6 +71,34 @@ pub fn key_file(path: &Path, user: Option<Ids>) -> Result<Secret> {
     open(path, user, Kind::Key)
 }
 
+/// Where the system has the rules of tcp-wrappers.
+pub const HOSTS_ALLOW: &str = "/etc/hosts.allow";
+/// See [`HOSTS_ALLOW`].
+pub const HOSTS_DENY: &str = "/etc/hosts.deny";
+
+/// Opens a file of rules, which is no secret. `user` is the session's in a start as root.
+///
+/// # Errors
+/// It cannot be read, is too long, or others may write it.
+pub fn rule_file(path: &Path, user: Option<Ids>) -> Result<Secret> {
+    open(path, user, Kind::Rules)
+}
+
+/// Opens a file of rules that need not be there.
+///
+/// # Errors
+/// See [`rule_file`].
+pub fn default_rule_file(path: &Path, user: Option<Ids>) -> Result<Secret> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Secret {
+            fd: sealed(b"")?,
+            warnings: Vec::new(),
+            in_place: false,
+        }),
+        _ => rule_file(path, user),
+    }
+}
+
 /// Opens the secret of a module that has one.
 ///
 /// # Errors
@@ -84,9 +112,24 @@ pub fn of_module(module: &Module, user: Option<Ids>) -> Result<Secret> {
             in_place: false,
         }),
         What::Password { value } => Ok(Secret {
-            fd: literal(value)?,
+            fd: literal("auth=password", value)?,
             warnings: vec![
                 "auth=password: a password on a command line can be seen by every user of this machine until the session runs, and stays in the shell's history; use auth=file or auth=env".into(),
+            ],
+            in_place: false,
+        }),
+        What::MultiFile { filename } => open(filename, user, Kind::Users),
+        What::Otp {
+            key: OtpKey::File(filename),
+            ..
+        } => open(filename, user, Kind::Key),
+        What::Otp {
+            key: OtpKey::Value(value),
+            ..
+        } => Ok(Secret {
+            fd: literal("auth=otp", value)?,
+            warnings: vec![
+                "auth=otp: a key on a command line can be seen by every user of this machine until the session runs, and stays in the shell's history; use filename=".into(),
             ],
             in_place: false,
         }),
@@ -98,14 +141,19 @@ pub fn of_module(module: &Module, user: Option<Ids>) -> Result<Secret> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Password,
+    /// Passwords in lines.
+    Users,
     Key,
+    /// What everybody may know.
+    Rules,
 }
 
 fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
     let shown = path.display();
     let noun = match kind {
-        Kind::Password => "password file",
+        Kind::Password | Kind::Users => "password file",
         Kind::Key => "key file",
+        Kind::Rules => "file",
     };
     let spot = Spot::new(path, user);
     let fail = |why: String| Error::new(format!("{noun} {shown}: {why}{}", spot.rights()));
@@ -137,7 +185,7 @@ fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
         // Line ends around a key do not count.
         let warnings = match kind {
             Kind::Password => newline(&shown, bytes.ends_with(b"\n")),
-            Kind::Key => Vec::new(),
+            Kind::Users | Kind::Key | Kind::Rules => Vec::new(),
         };
         return Ok(Secret {
             fd: sealed(&bytes)?,
@@ -145,7 +193,11 @@ fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
             in_place: false,
         });
     }
-    check_len(meta.len()).map_err(fail)?;
+    match kind {
+        Kind::Rules => check_len(meta.len().max(1)),
+        _ => check_len(meta.len()),
+    }
+    .map_err(fail)?;
     if meta.mode() & 0o022 != 0 {
         return Err(fail(format!(
             "others may write it (mode {:o}): chmod 600 {shown}",
@@ -159,7 +211,7 @@ fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
             meta.mode() & 0o777
         )));
     }
-    if meta.mode() & 0o044 != 0 {
+    if meta.mode() & 0o044 != 0 && kind != Kind::Rules {
         warnings.push(format!(
             "password file {shown}: others may read it (mode {:o}): chmod 600 {shown}",
             meta.mode() & 0o777
@@ -209,13 +261,12 @@ pub fn variable(place: &str, name: &str) -> Result<OwnedFd> {
     sealed(&value)
 }
 
-/// Takes a password from the command line.
+/// Takes a secret from the command line. `place`: who wants it, for messages.
 ///
 /// # Errors
-/// It is too long.
-pub fn literal(value: &str) -> Result<OwnedFd> {
-    check_len(value.len() as u64)
-        .map_err(|why| Error::new(format!("auth=password: the value {why}")))?;
+/// It is empty or too long.
+pub fn literal(place: &str, value: &str) -> Result<OwnedFd> {
+    check_len(value.len() as u64).map_err(|why| Error::new(format!("{place}: the value {why}")))?;
     sealed(value.as_bytes())
 }
 

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use std::fmt;
 
 /// The options whose values are secrets.
-pub const SECRET_OPTIONS: [&str; 2] = ["value=", "keydata="];
+pub const SECRET_OPTIONS: [&str; 3] = ["value=", "keydata=", "secret="];
 
 /// Longest bind or authentication string that is looked at, in bytes.
 const MAX_LEN: usize = 16 * 1024;

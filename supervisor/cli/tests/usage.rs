@@ -1,4 +1,4 @@
-//! Every row of the tables in `docs/usage.md` is run through the parser.
+//! Every row of the tables in `docs/usage.md` and `docs/authentication.md` is run through the parser.
 
 use bulkhead_cli::exposure::Typed;
 use bulkhead_cli::options::Command;
@@ -29,9 +29,13 @@ fn outcome(line: &str) -> Result<(), String> {
 
 #[test]
 fn every_row_has_the_stated_outcome() {
-    let text = include_str!("../../../docs/usage.md");
+    let texts = [
+        include_str!("../../../docs/usage.md"),
+        include_str!("../../../docs/authentication.md"),
+    ];
     let mut rows = 0;
-    for row in text.lines().filter(|line| line.starts_with("| `")) {
+    let lines = texts.into_iter().flat_map(str::lines);
+    for row in lines.filter(|line| line.starts_with("| `")) {
         let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
         let Some(stated) = cells.get(1).filter(|cell| {
             let outcomes = ["accepted", "works: ", "works, ", "refused: "];

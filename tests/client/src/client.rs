@@ -84,6 +84,9 @@ impl Client {
     /// See [`Error`].
     pub fn handshake(&mut self, timeout: Duration) -> Result<(), Error> {
         let end = Instant::now() + timeout;
+        let first = self.options.password.clone();
+        let mut passwords = first.into_iter().chain(self.options.next_passwords.clone());
+        let mut password = passwords.next();
         self.send_hello(self.options.hello.clone())?;
         loop {
             let left = end.saturating_duration_since(Instant::now());
@@ -91,7 +94,8 @@ impl Client {
                 None => return Err(Error::Timeout(timeout, "a hello")),
                 Some(ServerPacket::Challenge(challenge)) => {
                     self.renew(&challenge.auth_caps)?;
-                    self.answer(&challenge)?;
+                    self.answer(&challenge, password.as_deref())?;
+                    password = passwords.next().or(password);
                 }
                 Some(ServerPacket::Disconnect(disconnect)) => return Err(disconnected(disconnect)),
                 Some(ServerPacket::Hello(map)) => {
@@ -110,11 +114,11 @@ impl Client {
         &self.session_keys
     }
 
-    fn answer(&mut self, challenge: &Challenge) -> Result<(), Error> {
+    fn answer(&mut self, challenge: &Challenge, password: Option<&[u8]>) -> Result<(), Error> {
         let refuse = || Error::Challenge(challenge.digest.clone());
-        let digest = Digest::parse(&challenge.digest).filter(|digest| *digest != Digest::Xor);
+        let offered = |digest: &Digest| self.options.hello.auth.digests.contains(digest);
+        let digest = Digest::parse(&challenge.digest).filter(offered);
         let salt_digest = Digest::parse(&challenge.salt_digest);
-        let password = self.options.password.as_ref();
         let (Some(digest), Some(salt_digest), Some(password)) = (digest, salt_digest, password)
         else {
             return Err(refuse());

@@ -17,6 +17,8 @@ pub struct Options {
     pub hello: ClientHello,
     /// What answers a challenge.
     pub password: Option<Vec<u8>>,
+    /// Answers to the challenges after the first; the last one is repeated.
+    pub next_passwords: Vec<Vec<u8>>,
     /// What everything is encrypted with.
     pub encryption: Option<Encryption>,
     /// Acknowledge every picture at once.
@@ -117,6 +119,7 @@ impl Options {
         Self {
             hello,
             password: None,
+            next_passwords: Vec::new(),
             encryption: None,
             acknowledge: true,
             map: true,
@@ -131,9 +134,18 @@ impl Options {
         self
     }
 
+    /// With the answer to the challenge after the last one.
+    #[must_use]
+    pub fn next_password(mut self, password: &str) -> Self {
+        self.next_passwords.push(password.as_bytes().to_vec());
+        self
+    }
+
     /// Encrypted in this mode with the contents of a key file.
     #[must_use]
     pub fn encrypted(mut self, mode: Mode, key_data: &[u8]) -> Self {
+        // Nobody else can read what it sends, so it may send the password itself.
+        self.hello.auth.digests = Digest::offered(true);
         self.encryption = Some(Encryption {
             mode,
             key_data: key_data.to_vec(),

@@ -1,7 +1,9 @@
 //! What one connection may say to us, and in which order.
 
 use crate::challenge::{Challenge, ChallengeError, Combined, Question, UsedSalts};
-use crate::modules::{self, Modules, Opening};
+use crate::modules::{self, Modules, Opening, Unusable};
+use crate::multifile;
+use crate::otp::{self, UsedCodes};
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::spec::{AuthModule, AuthStep};
@@ -31,6 +33,8 @@ pub enum Step {
     Refuse {
         /// The module that did.
         module: String,
+        /// Who it says it is.
+        username: String,
         /// Why, for the log.
         why: Refusal,
         /// What it is told.
@@ -108,16 +112,13 @@ impl Conversation {
                 {
                     return Step::Violation("a hello with too long fields");
                 }
-                self.walk(
-                    Offer {
-                        username,
-                        digests,
-                        salt_digests,
-                        small,
-                    },
-                    0,
-                    modules,
-                )
+                let offer = Offer {
+                    username,
+                    digests,
+                    salt_digests,
+                    small,
+                };
+                self.walk(offer, 0, modules, verifier)
             }
             (
                 Stage::Asked {
@@ -137,21 +138,23 @@ impl Conversation {
                     return accept(self.chain(modules), &offer, modules);
                 };
                 let Some(step) = self.chain(modules).get(position) else {
-                    return refuse("", Refusal::Failed);
+                    return refuse(None, offer.username, Refusal::Failed);
                 };
                 let answer = Answer {
                     response: Zeroizing::new(response),
                     client_salt,
                 };
-                // Both are asked, so that who is told no cannot tell which.
-                let knows = verifier.check(step, challenge, &answer, modules);
-                let named = is_named(step, &offer.username, modules);
-                if !(knows & named) {
-                    return refuse(modules::name(&step.module), Refusal::Failed);
+                // Both are looked at, so that who is told no cannot tell which.
+                let checked = verifier.check(step, &offer.username, challenge, &answer, modules);
+                let named = check_name(step, &offer.username, modules);
+                match checked.and(named) {
+                    Ok(()) => self.walk(offer, position + 1, modules, verifier),
+                    Err(why) => refuse(Some(step), offer.username, why),
                 }
-                self.walk(offer, position + 1, modules)
             }
-            (Stage::Asked { .. }, NetworkToAuth::Hello { .. }) => refuse("", Refusal::OutOfOrder),
+            (Stage::Asked { offer, .. }, NetworkToAuth::Hello { .. }) => {
+                refuse(None, offer.username, Refusal::OutOfOrder)
+            }
             (Stage::Fresh, NetworkToAuth::Response { .. }) => {
                 Step::Violation("a response to nothing")
             }
@@ -164,18 +167,25 @@ impl Conversation {
     }
 
     /// Asks the modules from this position on, until one of them needs the client's answer.
-    fn walk(&mut self, offer: Offer, from: usize, modules: &Modules) -> Step {
+    fn walk(
+        &mut self,
+        offer: Offer,
+        from: usize,
+        modules: &Modules,
+        verifier: &mut Verifier,
+    ) -> Step {
         let chain = self.chain(modules);
         // No such listener, or nobody to agree: nobody gets in.
         if chain.is_empty() {
-            return refuse("", Refusal::Failed);
+            return refuse(None, offer.username, Refusal::Failed);
         }
         for (position, step) in chain.iter().enumerate().skip(from) {
-            match modules::open(&step.module, &self.peer) {
-                Opening::Pass if is_named(step, &offer.username, modules) => {}
-                Opening::Pass | Opening::Refuse => {
-                    return refuse(modules::name(&step.module), Refusal::Failed);
-                }
+            match modules.open(&step.module, &self.peer, &mut verifier.buffer) {
+                Opening::Pass => match check_name(step, &offer.username, modules) {
+                    Ok(()) => {}
+                    Err(why) => return refuse(Some(step), offer.username, why),
+                },
+                Opening::Refuse(why) => return refuse(Some(step), offer.username, why),
                 Opening::Ask(question) => {
                     return self.ask(offer, question, Some(position), modules);
                 }
@@ -196,7 +206,6 @@ impl Conversation {
         modules: &Modules,
     ) -> Step {
         let step = module.and_then(|position| self.chain(modules).get(position));
-        let name = step.map_or("", |step| modules::name(&step.module));
         match Challenge::new(question, &offer.digests, &offer.salt_digests) {
             Ok(challenge) => {
                 let message = challenge.message(prompt(step, &offer.username, modules));
@@ -211,49 +220,70 @@ impl Conversation {
                 Step::Ask(message)
             }
             Err(ChallengeError::NoDigest(digest)) => Step::Refuse {
-                module: name.to_owned(),
+                module: module_name(step).to_owned(),
+                username: offer.username,
                 why: Refusal::NoDigest,
                 text: format!("cannot proceed without '{digest}' digest support"),
             },
             Err(error @ ChallengeError::Random(_)) => {
                 tracing::error!(%error, "no challenge can be made");
-                refuse(name, Refusal::Failed)
+                refuse(step, offer.username, Refusal::Failed)
             }
         }
     }
 }
 
 fn accept(chain: &[AuthStep], offer: &Offer, modules: &Modules) -> Step {
-    let module = chain.last().map_or("", |step| modules::name(&step.module));
     let username = match chain.iter().any(|step| step.client_username) {
         true => &offer.username,
         false => modules.owner(),
     };
     Step::Accept {
-        module: module.to_owned(),
+        module: module_name(chain.last()).to_owned(),
         username: username.to_owned(),
     }
 }
 
 /// Does the client say the name that it has to say?
-fn is_named(step: &AuthStep, username: &str, modules: &Modules) -> bool {
-    !step.verify_username || username == modules.owner()
+fn check_name(step: &AuthStep, username: &str, modules: &Modules) -> Result<(), Refusal> {
+    match step.verify_username && username != modules.owner() {
+        true => Err(Refusal::OtherName),
+        false => Ok(()),
+    }
+}
+
+/// The user that a module is about.
+fn user<'n>(step: &AuthStep, username: &'n str, modules: &'n Modules) -> &'n str {
+    match step.client_username {
+        true => username,
+        false => modules.owner(),
+    }
 }
 
 /// What the person is asked.
 fn prompt(step: Option<&AuthStep>, username: &str, modules: &Modules) -> String {
-    match step {
+    let user = match step {
         Some(AuthStep {
             prompt: Some(text), ..
-        }) => text.clone(),
-        Some(step) if step.client_username => format!("password for user '{username}'"),
-        _ => format!("password for user '{}'", modules.owner()),
-    }
+        }) => return text.clone(),
+        Some(AuthStep {
+            module: AuthModule::Otp { .. },
+            ..
+        }) => return "OTP".to_owned(),
+        Some(step) => user(step, username, modules),
+        None => modules.owner(),
+    };
+    format!("password for user '{user}'")
 }
 
-fn refuse(module: &str, why: Refusal) -> Step {
+fn module_name(step: Option<&AuthStep>) -> &str {
+    step.map_or("", |step| modules::name(&step.module))
+}
+
+fn refuse(step: Option<&AuthStep>, username: String, why: Refusal) -> Step {
     Step::Refuse {
-        module: module.to_owned(),
+        module: module_name(step).to_owned(),
+        username,
         why,
         text: FAILED.to_owned(),
     }
@@ -271,7 +301,11 @@ struct Answer {
 pub struct Verifier {
     buffer: Buffer,
     used: UsedSalts,
+    codes: UsedCodes,
 }
+
+/// Compared with where there is no such user, for as long as a password would be.
+const NOBODY: &[u8] = b"nobody's secret";
 
 impl Verifier {
     /// With memory for the secrets.
@@ -280,6 +314,7 @@ impl Verifier {
         Self {
             buffer,
             used: UsedSalts::default(),
+            codes: UsedCodes::default(),
         }
     }
 
@@ -287,26 +322,62 @@ impl Verifier {
     fn check(
         &mut self,
         step: &AuthStep,
+        username: &str,
         challenge: Challenge,
         answer: &Answer,
         modules: &Modules,
-    ) -> bool {
-        let Some(combined) = challenge.combine(&answer.client_salt, &mut self.used) else {
-            return false;
-        };
-        match (&step.module, combined) {
-            (AuthModule::Allow, _) => true,
-            (AuthModule::Secret { name, secret }, Combined::Proof(proof)) => {
-                match modules.read(*secret, &mut self.buffer) {
-                    Ok(secret) => proof.check(secret.bytes(), &answer.response),
-                    Err(error) => {
-                        tracing::error!(module = %name, %error, "the secret of an auth module");
-                        false
-                    }
+    ) -> Result<(), Refusal> {
+        let combined = challenge.combine(&answer.client_salt, &mut self.used);
+        let combined = combined.ok_or(Refusal::Failed)?;
+        let user = user(step, username, modules);
+        let verdict = self.verdict(&step.module, user, combined, &answer.response, modules);
+        verdict.unwrap_or_else(|error| {
+            tracing::error!(module = modules::name(&step.module), %error, "an auth module");
+            Err(Refusal::Unusable)
+        })
+    }
+
+    fn verdict(
+        &mut self,
+        module: &AuthModule,
+        user: &str,
+        combined: Combined,
+        response: &[u8],
+        modules: &Modules,
+    ) -> Result<Result<(), Refusal>, Unusable> {
+        Ok(match (module, combined) {
+            (AuthModule::Allow, _) => Ok(()),
+            (AuthModule::Secret { secret, .. }, Combined::Proof(proof)) => {
+                let secret = modules.read(*secret, &mut self.buffer)?;
+                right(proof.check(secret.bytes(), response))
+            }
+            (AuthModule::Users { secret }, Combined::Proof(proof)) => {
+                let file = modules.read(*secret, &mut self.buffer)?;
+                let (password, known) = multifile::password(file.bytes(), user, NOBODY)?;
+                let right = right(proof.check(password, response));
+                match known {
+                    true => right,
+                    false => Err(Refusal::UnknownUser),
+                }
+            }
+            (AuthModule::Otp { secret, window }, Combined::Password(covered)) => {
+                let key = modules.key(*secret, &mut self.buffer)?;
+                let code = covered.password(response);
+                match key.step_of(code.trim_ascii(), otp::now(), *window) {
+                    Some(step) if self.codes.spend(secret.index, step) => Ok(()),
+                    Some(_) => Err(Refusal::UsedCode),
+                    None => Err(Refusal::Failed),
                 }
             }
             // The others never ask, or always refuse.
-            _ => false,
-        }
+            _ => Err(Refusal::Failed),
+        })
+    }
+}
+
+fn right(is: bool) -> Result<(), Refusal> {
+    match is {
+        true => Ok(()),
+        false => Err(Refusal::Failed),
     }
 }

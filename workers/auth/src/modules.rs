@@ -1,8 +1,10 @@
 //! The chains of modules that guard the listeners, checked before anybody may connect.
 
 use crate::challenge::Question;
+use crate::hosts::{self, Hosts, Rules};
+use crate::{multifile, otp};
 use ipc::ListenerId;
-use ipc::auth::PeerFacts;
+use ipc::auth::{PeerFacts, Refusal};
 use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, SecretAt};
 use runtime::secret::{Buffer, Secret, SecretError, SecretFile};
 use std::fs::File;
@@ -16,7 +18,7 @@ pub enum Opening {
     /// The client passes.
     Pass,
     /// It does not.
-    Refuse,
+    Refuse(Refusal),
     /// Its answer to a challenge decides.
     Ask(Question),
 }
@@ -49,24 +51,41 @@ pub enum ModulesError {
         /// Index of the listener.
         listener: usize,
     },
-    /// A module that refers to a descriptor that was not passed.
-    #[error("auth module {module} of listener {listener}: its secret was not passed")]
-    Missing {
+    /// A module that lacks what it compares with.
+    #[error("auth module {module} of listener {listener}: {why}")]
+    Unusable {
         /// Its name.
         module: String,
         /// Index of the listener.
         listener: usize,
+        /// What is wrong.
+        why: Unusable,
     },
-    /// A secret that cannot be used.
-    #[error("auth module {module} of listener {listener}: its secret {error}")]
-    Secret {
-        /// Its name.
-        module: String,
-        /// Index of the listener.
-        listener: usize,
-        /// What is wrong with it.
-        error: SecretError,
-    },
+}
+
+/// What is wrong with what a module compares with. No secret is in it.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// It refers to a descriptor that is not there.
+    #[error("its secret was not passed")]
+    Missing,
+    /// It cannot be read.
+    #[error("its secret {0}")]
+    Secret(#[from] SecretError),
+    /// A file of users with a mistake.
+    #[error("its password file, {0}")]
+    Users(#[from] multifile::Mistake),
+    /// A file of rules with a mistake.
+    #[error("{0}, {1}")]
+    Rules(&'static str, hosts::Mistake),
+    /// No rule keeps anybody out.
+    #[error(
+        "no rule keeps anybody out: write `xpra: ALL` into hosts.deny, and who may come into hosts.allow"
+    )]
+    Open,
+    /// No key of one-time codes.
+    #[error("its key {0}")]
+    Key(#[from] otp::KeyError),
 }
 
 impl Modules {
@@ -79,8 +98,12 @@ impl Modules {
         secrets: Vec<File>,
         buffer: &mut Buffer,
     ) -> Result<Self, ModulesError> {
-        let secrets: Vec<_> = secrets.into_iter().map(SecretFile::new).collect();
-        for (listener, one) in spec.listeners.iter().enumerate() {
+        let modules = Self {
+            listeners: spec.listeners,
+            secrets: secrets.into_iter().map(SecretFile::new).collect(),
+            owner: spec.owner,
+        };
+        for (listener, one) in modules.listeners.iter().enumerate() {
             match one.chain.len() {
                 0 => return Err(ModulesError::EmptyChain(listener)),
                 1..=MAX_CHAIN => {}
@@ -93,29 +116,32 @@ impl Modules {
                         listener,
                     });
                 }
-                let AuthModule::Secret { name, secret, .. } = module else {
-                    continue;
-                };
-                let Some(file) = secrets.get(usize::from(secret.index)) else {
-                    return Err(ModulesError::Missing {
-                        module: name.clone(),
-                        listener,
-                    });
-                };
-                if let Err(error) = file.read(buffer) {
-                    return Err(ModulesError::Secret {
-                        module: name.clone(),
-                        listener,
-                        error,
-                    });
-                }
+                let usable = modules.check(module, buffer);
+                usable.map_err(|why| ModulesError::Unusable {
+                    module: name(module).to_owned(),
+                    listener,
+                    why,
+                })?;
             }
         }
-        Ok(Self {
-            listeners: spec.listeners,
-            secrets,
-            owner: spec.owner,
-        })
+        Ok(modules)
+    }
+
+    /// Can it be put in force?
+    fn check(&self, module: &AuthModule, buffer: &mut Buffer) -> Result<(), Unusable> {
+        match module {
+            AuthModule::Secret { secret, .. } => self.read(*secret, buffer).map(drop),
+            AuthModule::Users { secret } => {
+                Ok(multifile::check(self.read(*secret, buffer)?.bytes())?)
+            }
+            AuthModule::Otp { secret, .. } => self.key(*secret, buffer).map(drop),
+            AuthModule::Hosts { allow, deny } => self.hosts(*allow, *deny, buffer).map(drop),
+            AuthModule::Allow
+            | AuthModule::None
+            | AuthModule::Fail
+            | AuthModule::Reject
+            | AuthModule::PeerCred { .. } => Ok(()),
+        }
     }
 
     /// The modules of a listener, or `None` when there is no such listener.
@@ -129,17 +155,71 @@ impl Modules {
     ///
     /// # Errors
     /// It cannot be used, or there is no such secret.
-    pub fn read<'b>(
-        &self,
-        at: SecretAt,
-        buffer: &'b mut Buffer,
-    ) -> Result<Secret<'b>, SecretError> {
+    pub fn read<'b>(&self, at: SecretAt, buffer: &'b mut Buffer) -> Result<Secret<'b>, Unusable> {
         let file = self.secrets.get(usize::from(at.index));
-        let file = file.ok_or(SecretError::Empty)?;
+        let file = file.ok_or(Unusable::Missing)?;
         if at.in_place {
             file.check_name()?;
         }
-        file.read(buffer)
+        Ok(file.read(buffer)?)
+    }
+
+    /// The key of one-time codes that a secret is now.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn key(&self, at: SecretAt, buffer: &mut Buffer) -> Result<otp::Key, Unusable> {
+        Ok(otp::Key::read(self.read(at, buffer)?.bytes())?)
+    }
+
+    /// The rules that two files hold now.
+    fn hosts(
+        &self,
+        allow: SecretAt,
+        deny: SecretAt,
+        buffer: &mut Buffer,
+    ) -> Result<Hosts, Unusable> {
+        let mut rules = |at, name| match self.read(at, buffer) {
+            Ok(file) => Rules::parse(file.bytes()).map_err(|error| Unusable::Rules(name, error)),
+            // An empty file has no rule.
+            Err(Unusable::Secret(SecretError::Empty)) => Ok(Rules::default()),
+            Err(error) => Err(error),
+        };
+        let hosts = Hosts {
+            allow: rules(allow, "hosts.allow")?,
+            deny: rules(deny, "hosts.deny")?,
+        };
+        match hosts.keeps_out() {
+            true => Ok(hosts),
+            false => Err(Unusable::Open),
+        }
+    }
+
+    /// What a module says before the client is asked anything.
+    pub fn open(&self, module: &AuthModule, peer: &PeerFacts, buffer: &mut Buffer) -> Opening {
+        if let Some(question) = question(module) {
+            return Opening::Ask(question);
+        }
+        let passes = match (module, peer) {
+            (AuthModule::None, _) => Ok(true),
+            (AuthModule::Fail, _) => return Opening::Refuse(Refusal::Failed),
+            (AuthModule::PeerCred { uids, gids }, PeerFacts::Unix { uid, gid, .. }) => {
+                Ok(uids.contains(uid) || gids.contains(gid))
+            }
+            (AuthModule::Hosts { allow, deny }, PeerFacts::Tcp { address }) => self
+                .hosts(*allow, *deny, buffer)
+                .map(|hosts| hosts.admits(address.ip())),
+            // What is not named here lets nobody in.
+            _ => Ok(false),
+        };
+        match passes {
+            Ok(true) => Opening::Pass,
+            Ok(false) => Opening::Refuse(Refusal::Origin),
+            Err(error) => {
+                tracing::error!(module = name(module), %error, "an auth module");
+                Opening::Refuse(Refusal::Unusable)
+            }
+        }
     }
 
     /// The user whose session this is.
@@ -159,6 +239,9 @@ pub fn name(module: &AuthModule) -> &str {
         AuthModule::Reject => "reject",
         AuthModule::Secret { name, .. } => name,
         AuthModule::PeerCred { .. } => "peercred",
+        AuthModule::Users { .. } => "multifile",
+        AuthModule::Hosts { .. } => "hosts",
+        AuthModule::Otp { .. } => "otp",
     }
 }
 
@@ -166,30 +249,15 @@ pub fn name(module: &AuthModule) -> &str {
 #[must_use]
 pub fn question(module: &AuthModule) -> Option<Question> {
     match module {
-        AuthModule::Allow | AuthModule::Reject | AuthModule::Secret { .. } => Some(Question::Proof),
-        AuthModule::None | AuthModule::Fail | AuthModule::PeerCred { .. } => None,
-    }
-}
-
-/// What the module says before the client is asked anything.
-#[must_use]
-pub fn open(module: &AuthModule, peer: &PeerFacts) -> Opening {
-    if let Some(question) = question(module) {
-        return Opening::Ask(question);
-    }
-    let passes = match module {
-        AuthModule::None => true,
-        AuthModule::PeerCred { uids, gids } => match peer {
-            PeerFacts::Unix { uid, gid, .. } => uids.contains(uid) || gids.contains(gid),
-            PeerFacts::Tcp { .. } => false,
-        },
-        // What is not named here lets nobody in.
-        _ => false,
-    };
-    if passes {
-        Opening::Pass
-    } else {
-        Opening::Refuse
+        AuthModule::Allow
+        | AuthModule::Reject
+        | AuthModule::Secret { .. }
+        | AuthModule::Users { .. } => Some(Question::Proof),
+        AuthModule::Otp { .. } => Some(Question::Password),
+        AuthModule::None
+        | AuthModule::Fail
+        | AuthModule::PeerCred { .. }
+        | AuthModule::Hosts { .. } => None,
     }
 }
 
@@ -245,6 +313,104 @@ mod tests {
         }
     }
 
+    fn file(text: &str) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        file
+    }
+
+    fn at(index: u16) -> SecretAt {
+        SecretAt {
+            index,
+            in_place: false,
+        }
+    }
+
+    #[test]
+    fn what_a_module_compares_with_is_checked_at_the_start() {
+        let users = AuthModule::Users { secret: at(0) };
+        let otp = AuthModule::Otp {
+            secret: at(0),
+            window: 0,
+        };
+        let hosts = AuthModule::Hosts {
+            allow: at(0),
+            deny: at(1),
+        };
+        let cases = [
+            (
+                &users,
+                ["ann|x\nhunter2", ""],
+                "multifile of listener 0: its password file, line 2: no password",
+            ),
+            (&users, ["# nobody\n", ""], "no user in the whole file"),
+            (
+                &otp,
+                ["hunter2!", ""],
+                "otp of listener 0: its key is not base32",
+            ),
+            (&otp, ["GEZDGNBV", ""], "its key has not between"),
+            (
+                &hosts,
+                ["", ""],
+                "hosts of listener 0: no rule keeps anybody out",
+            ),
+            (
+                &hosts,
+                ["xpra: ALL\n", "xpra: LOCAL\n"],
+                "hosts.deny, line 1: `LOCAL` asks",
+            ),
+            (
+                &hosts,
+                ["xpra: x\n", "ALL: ALL\n"],
+                "hosts.allow, line 1: `x` is no address",
+            ),
+        ];
+        let mut buffer = Buffer::new().unwrap();
+        for (module, files, part) in cases {
+            let mut spec = spec(vec![vec![module.clone()]]);
+            spec.listeners[0].confidential = true;
+            let error = Modules::new(spec, files.map(file).into(), &mut buffer).unwrap_err();
+            let error = error.to_string();
+            assert!(
+                error.contains(part) && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+        // Nobody is asked for what others could read on the way.
+        let key = file("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+        let error = Modules::new(spec(vec![vec![otp]]), vec![key], &mut buffer).unwrap_err();
+        assert!(error.to_string().contains("encrypt the socket"), "{error}");
+    }
+
+    fn open(module: &AuthModule, peer: &PeerFacts) -> Opening {
+        let mut buffer = Buffer::new().unwrap();
+        let files = [file("xpra: 10.0.0.0/8\n"), file("ALL: ALL\n")].into();
+        let modules = Modules::new(spec(vec![vec![module.clone()]]), files, &mut buffer).unwrap();
+        modules.open(module, peer, &mut buffer)
+    }
+
+    fn tcp(address: &str) -> PeerFacts {
+        PeerFacts::Tcp {
+            address: address.parse().unwrap(),
+        }
+    }
+
+    const NO: Opening = Opening::Refuse(Refusal::Origin);
+
+    #[test]
+    fn hosts_compares_what_the_kernel_said() {
+        let hosts = AuthModule::Hosts {
+            allow: at(0),
+            deny: at(1),
+        };
+        assert_eq!(open(&hosts, &tcp("10.1.2.3:4")), Opening::Pass);
+        assert_eq!(open(&hosts, &tcp("[::ffff:10.1.2.3]:4")), Opening::Pass);
+        assert_eq!(open(&hosts, &tcp("11.1.2.3:4")), NO);
+        assert_eq!(open(&hosts, &tcp("[::1]:4")), NO);
+        assert_eq!(open(&hosts, &unix(0, 0)), NO);
+    }
+
     #[test]
     fn peercred_compares_what_the_kernel_said() {
         let module = |uids: &[u32], gids: &[u32]| AuthModule::PeerCred {
@@ -252,16 +418,10 @@ mod tests {
             gids: gids.to_vec(),
         };
         assert_eq!(open(&module(&[0], &[]), &unix(0, 5)), Opening::Pass);
-        assert_eq!(open(&module(&[1000], &[]), &unix(0, 0)), Opening::Refuse);
+        assert_eq!(open(&module(&[1000], &[]), &unix(0, 0)), NO);
         assert_eq!(open(&module(&[], &[20]), &unix(7, 20)), Opening::Pass);
-        assert_eq!(open(&module(&[], &[]), &unix(0, 0)), Opening::Refuse);
-        assert_eq!(
-            open(&module(&[u32::MAX], &[]), &unix(0, 0)),
-            Opening::Refuse
-        );
-        let tcp = PeerFacts::Tcp {
-            address: "127.0.0.1:1".parse().unwrap(),
-        };
-        assert_eq!(open(&module(&[0], &[0]), &tcp), Opening::Refuse);
+        assert_eq!(open(&module(&[], &[]), &unix(0, 0)), NO);
+        assert_eq!(open(&module(&[u32::MAX], &[]), &unix(0, 0)), NO);
+        assert_eq!(open(&module(&[0], &[0]), &tcp("127.0.0.1:1")), NO);
     }
 }

@@ -2,9 +2,7 @@
 
 use crate::conversation::{Conversation, Step, Verifier};
 use crate::modules::Modules;
-use ipc::auth::{
-    AuthToNetwork, AuthToSupervisor, NetworkToAuth, PeerFacts, Refusal, SupervisorToAuth,
-};
+use ipc::auth::{AuthToNetwork, AuthToSupervisor, NetworkToAuth, PeerFacts, SupervisorToAuth};
 use ipc::verdict::{Peer, Violation};
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId};
 use runtime::{Interest, PollSet};
@@ -225,7 +223,8 @@ impl Connection {
         match self.conversation.receive(message, modules, verifier) {
             Step::Ask(question) => self.answer = Some(question),
             Step::Accept { module, username } => {
-                tracing::info!(connection = id.0, module, "accepted");
+                // The supervisor writes the record that counts.
+                tracing::debug!(connection = id.0, module, "accepted");
                 let verdict = AuthToSupervisor::Accepted {
                     connection: id,
                     username,
@@ -234,10 +233,16 @@ impl Connection {
                 supervisor.send(&verdict, Vec::new())?;
                 self.answer = Some(AuthToNetwork::Accepted);
             }
-            Step::Refuse { module, why, text } => {
-                tracing::warn!(connection = id.0, module, why = describe(why), "refused");
+            Step::Refuse {
+                module,
+                username,
+                why,
+                text,
+            } => {
+                tracing::debug!(connection = id.0, module, "refused");
                 let verdict = AuthToSupervisor::Refused {
                     connection: id,
+                    username,
                     module,
                     why,
                 };
@@ -247,15 +252,6 @@ impl Connection {
             Step::Violation(what) => return Ok(Outcome::Broken(what.to_owned())),
         }
         Ok(Outcome::Answered)
-    }
-}
-
-fn describe(why: Refusal) -> &'static str {
-    match why {
-        Refusal::Failed => "a module said no",
-        Refusal::OutOfOrder => "out of order",
-        Refusal::NoDigest => "no common digest",
-        Refusal::TooMany => "too many attempts",
     }
 }
 

@@ -123,8 +123,10 @@ fn is_accepted(step: &Step) -> bool {
     matches!(step, Step::Accept { .. })
 }
 
+/// Whatever the reason is: the client is told the same.
 fn is_refused(step: &Step) -> bool {
-    matches!(step, Step::Refuse { why: Refusal::Failed, text, .. } if text == "authentication failed")
+    matches!(step, Step::Refuse { why, text, .. }
+        if text == "authentication failed" && *why != Refusal::OutOfOrder)
 }
 
 const SALT: &[u8] = &[7; 32];

@@ -137,6 +137,7 @@ fn verdicts_go_to_the_supervisor_and_to_the_client() {
         network.send(&wrong(), vec![]).unwrap();
         let refused = AuthToSupervisor::Refused {
             connection: ConnectionId(8),
+            username: "someone else".into(),
             module: "password".into(),
             why: Refusal::Failed,
         };

@@ -8,7 +8,7 @@ use bulkhead_auth::conversation::{Conversation, Step, Verifier};
 use bulkhead_auth::modules::Modules;
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts};
-use ipc::spec::{AuthListener, AuthModule, AuthSpec, SecretAt};
+use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, SecretAt};
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, raise};
@@ -95,20 +95,26 @@ fn answer(response: Vec<u8>) -> NetworkToAuth {
     }
 }
 
+const SECRET: SecretAt = SecretAt {
+    index: 0,
+    in_place: false,
+};
+
 impl Asked {
     fn new(username: &str) -> Self {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(PASSWORD).unwrap();
         let module = AuthModule::Secret {
             name: "file".into(),
-            secret: SecretAt {
-                index: 0,
-                in_place: false,
-            },
+            secret: SECRET,
         };
+        Self::by_module(module.into(), PASSWORD, username)
+    }
+
+    fn by_module(module: AuthStep, content: &[u8], username: &str) -> Self {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
         let spec = AuthSpec {
             listeners: vec![AuthListener {
-                chain: vec![module.into()],
+                chain: vec![module],
                 confidential: false,
             }],
             owner: "owner".into(),
@@ -211,4 +217,37 @@ fn a_users_name_changes_nothing() {
         assert!(outcome.1, "every name is asked");
         assert_eq!(outcome, all[0]);
     }
+}
+
+/// Who has a wrong password and who does not exist cannot be told apart by their time: the file is
+/// read to its end, and an answer is computed, for both. Some dozen instructions in a hundred
+/// thousand depend on where the line is and how long the password.
+#[test]
+fn an_unknown_user_takes_as_long_as_a_wrong_password() {
+    let users: Vec<_> = (0..20)
+        .map(|number| format!("user{number:03}|password of {number:03}\n"))
+        .collect();
+    let users = users.concat();
+    let wrong = |username: &str| {
+        let step = AuthStep {
+            client_username: true,
+            ..AuthModule::Users { secret: SECRET }.into()
+        };
+        let mut asked = Asked::by_module(step, users.as_bytes(), username);
+        let response = asked.by(b"wrong");
+        let [((count, _), accepted)] = asked.check(&[response]);
+        assert!(!accepted, "{username}");
+        count
+    };
+    let known = ["user000", "user019"].map(wrong);
+    let unknown = ["nobody0", "user020"].map(wrong);
+    println!("known {known:?}, unknown {unknown:?}");
+    let (most, least) = known
+        .iter()
+        .chain(&unknown)
+        .fold((0, u64::MAX), |(most, least), count| {
+            (most.max(*count), least.min(*count))
+        });
+    assert!(least > 10_000, "they are followed");
+    assert!(most - least <= least / 200, "{least} to {most}");
 }

@@ -8,6 +8,7 @@ use crate::session::Owner;
 use crate::users;
 use ipc::spec::{AuthListener, AuthModule, AuthStep, SecretAt};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// The secrets and what `auth` is told about them.
 #[derive(Default)]
@@ -84,6 +85,17 @@ impl<'a> Open<'a> {
                 name: module.name().to_owned(),
                 secret: self.secret(module)?,
             },
+            What::MultiFile { .. } => AuthModule::Users {
+                secret: self.secret(module)?,
+            },
+            What::Otp { window, .. } => AuthModule::Otp {
+                secret: self.secret(module)?,
+                window: *window,
+            },
+            What::Hosts { allow, deny } => AuthModule::Hosts {
+                allow: self.rules(allow.as_deref(), secrets::HOSTS_ALLOW)?,
+                deny: self.rules(deny.as_deref(), secrets::HOSTS_DENY)?,
+            },
         })
     }
 
@@ -93,18 +105,30 @@ impl<'a> Open<'a> {
         if let Some((_, at)) = known {
             return Ok(*at);
         }
-        let Secret {
-            fd,
-            warnings,
-            in_place,
-        } = secrets::of_module(module, self.owner.ids())?;
-        let index = u16::try_from(self.secrets.fds.len())
-            .map_err(|_| Error::usage("too many passwords"))?;
-        self.secrets.fds.push(fd);
-        self.secrets.warnings.extend(warnings);
-        let at = SecretAt { index, in_place };
+        let secret = secrets::of_module(module, self.owner.ids())?;
+        let at = self.keep(secret)?;
         self.known.push((&module.what, at));
         Ok(at)
+    }
+
+    /// Opens a file of rules, or the system's.
+    fn rules(&mut self, path: Option<&Path>, default: &str) -> Result<SecretAt> {
+        let rules = match path {
+            Some(path) => secrets::rule_file(path, self.owner.ids()),
+            None => secrets::default_rule_file(Path::new(default), self.owner.ids()),
+        };
+        self.keep(rules.map_err(|error| error.at("auth=hosts"))?)
+    }
+
+    fn keep(&mut self, secret: Secret) -> Result<SecretAt> {
+        let index = u16::try_from(self.secrets.fds.len())
+            .map_err(|_| Error::usage("too many passwords"))?;
+        self.secrets.fds.push(secret.fd);
+        self.secrets.warnings.extend(secret.warnings);
+        Ok(SecretAt {
+            index,
+            in_place: secret.in_place,
+        })
     }
 }
 

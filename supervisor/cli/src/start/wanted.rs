@@ -1,6 +1,6 @@
 //! The sockets that a command line asks for, as far as it alone decides.
 
-use crate::auth::{self, Asks, Module};
+use crate::auth::{self, Asks, Module, Sockets};
 use crate::bind::{Host, SocketOptions, TcpBind, UnixAddress, UnixBind, masked};
 use crate::encryption::{Encryption, Source, Written};
 use crate::error::{Error, Result};
@@ -28,8 +28,17 @@ impl Wanted {
         local || self.encryption.is_some()
     }
 
-    /// Nobody is asked for what others could read.
+    /// Nobody is asked for what others could read, or for an address that there is not.
     fn check(&self) -> Result<()> {
+        let tcp = matches!(self.socket, Socket::Tcp { .. });
+        let far = |module: &&Module| module.kind.sockets == Sockets::Network;
+        if let Some(module) = self.chain.iter().find(far).filter(|_| !tcp) {
+            return Err(Error::usage(format!(
+                "{}: auth={} works on network sockets only: who connects to a unix socket has no address; use auth=peercred",
+                self.said,
+                module.name()
+            )));
+        }
         let asks = |module: &&Module| module.kind.asks == Asks::Password;
         match self.chain.iter().find(asks) {
             Some(module) if !self.is_confidential() => Err(Error::usage(format!(

@@ -69,6 +69,7 @@ impl Session {
             }
             AuthToSupervisor::Refused {
                 connection: id,
+                username,
                 module,
                 why,
             } => {
@@ -87,13 +88,18 @@ impl Session {
                     self.admission.penalties.failed(connection.source, now);
                 }
                 let text = format!(
-                    "{} is refused by {module}: {}",
+                    "{}, who says to be `{username}`, is refused by {module}: {}",
                     Who(&connection.peer),
                     match why {
                         Refusal::Failed => "authentication failed",
                         Refusal::OutOfOrder => "the response belongs to no challenge",
                         Refusal::NoDigest => "there is no digest that both sides accept",
                         Refusal::TooMany => "too many attempts",
+                        Refusal::UnknownUser => "there is no such user",
+                        Refusal::OtherName => "not the name that it has to be",
+                        Refusal::Origin => "not from there",
+                        Refusal::Unusable => "what it compares with cannot be used",
+                        Refusal::UsedCode => "this code has been used",
                     }
                 );
                 self.log.own(Level::Warn, Some(id.0), &text);

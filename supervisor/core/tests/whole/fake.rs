@@ -293,6 +293,7 @@ fn auth() {
                         (
                             AuthToSupervisor::Refused {
                                 connection,
+                                username: "somebody".into(),
                                 module,
                                 why,
                             },

@@ -1,0 +1,244 @@
+//! One-time codes of the clock: TOTP (RFC 6238) as authenticator applications make them, six
+//! digits of HMAC-SHA-1 for every thirty seconds.
+
+use hmac::{KeyInit, Mac, SimpleHmac};
+use sha1::Sha1;
+use std::time::{Duration, SystemTime};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
+use zeroize::Zeroizing;
+
+/// Seconds for which a code is made.
+pub const STEP: u64 = 30;
+/// Digits of a code.
+pub const DIGITS: usize = 6;
+/// Most steps before and after the present one that a module may accept.
+pub const MAX_WINDOW: u8 = 10;
+/// Bytes of a key: fewer can be guessed from codes (RFC 4226 wants 16; many applications make 10).
+const KEY: std::ops::RangeInclusive<usize> = 10..=128;
+
+/// Why there is no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Something else than A–Z and 2–7.
+    #[error("is not base32 (A to Z and 2 to 7)")]
+    NotBase32,
+    /// See the text.
+    #[error("has not between 16 and 205 characters: `head -c 20 /dev/urandom | base32` makes one")]
+    Length,
+}
+
+/// The key that both sides have. Wiped when dropped.
+pub struct Key(Zeroizing<[u8; 128]>, usize);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<key>")
+    }
+}
+
+impl Key {
+    /// Reads base32 (RFC 4648) as people write it: in either case, with spaces, with or without
+    /// `=` at its end.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn read(text: &[u8]) -> Result<Self, KeyError> {
+        let mut key = Self(Zeroizing::new([0; 128]), 0);
+        let text = text.trim_ascii();
+        let end = text.iter().rposition(|byte| *byte != b'=');
+        let (mut bits, mut have) = (Zeroizing::new(0_u32), 0);
+        for byte in text.iter().take(end.map_or(0, |end| end + 1)) {
+            let value = match byte.to_ascii_uppercase() {
+                b' ' | b'-' => continue,
+                letter @ b'A'..=b'Z' => letter - b'A',
+                digit @ b'2'..=b'7' => digit - b'2' + 26,
+                _ => return Err(KeyError::NotBase32),
+            };
+            *bits = *bits << 5 | u32::from(value);
+            have += 5;
+            if have >= 8 {
+                have -= 8;
+                let [.., byte] = (*bits >> have).to_be_bytes();
+                *key.0.get_mut(key.1).ok_or(KeyError::Length)? = byte;
+                key.1 += 1;
+            }
+        }
+        match KEY.contains(&key.1) {
+            true => Ok(key),
+            false => Err(KeyError::Length),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.0.get(..self.1).unwrap_or_default()
+    }
+
+    /// The code of a step (RFC 4226 section 5.3).
+    #[must_use]
+    pub fn code(&self, step: u64) -> Zeroizing<[u8; DIGITS]> {
+        let mut code = Zeroizing::new([b'0'; DIGITS]);
+        // HMAC takes keys of every length: the error does not occur.
+        let Ok(mac) = SimpleHmac::<Sha1>::new_from_slice(self.bytes()) else {
+            return code;
+        };
+        let digest = mac.chain_update(step.to_be_bytes()).finalize().into_bytes();
+        let [.., last] = digest.0;
+        let offset = usize::from(last & 0x0f);
+        let word = digest.iter().skip(offset).take(4);
+        let mut number = word.fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) & 0x7fff_ffff;
+        for digit in code.iter_mut().rev() {
+            let [.., last] = (number % 10).to_be_bytes();
+            *digit = b'0' + last;
+            number /= 10;
+        }
+        code
+    }
+
+    /// The step that this code was made for, if it is within `window` steps of the present one.
+    /// All of them are computed, and compared in constant time.
+    #[must_use]
+    pub fn step_of(&self, code: &[u8], now: u64, window: u8) -> Option<u64> {
+        let present = now / STEP;
+        let first = present.saturating_sub(window.into());
+        let mut found = u64::MAX;
+        for step in first..=present.saturating_add(window.into()) {
+            let same = self.code(step).as_slice().ct_eq(code);
+            found.conditional_assign(&step, same);
+        }
+        (found != u64::MAX).then_some(found)
+    }
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or(Duration::ZERO).as_secs()
+}
+
+/// The last code that was accepted from each key: it, and those before it, are good no more.
+#[derive(Debug, Default)]
+pub struct UsedCodes(Vec<(u16, u64)>);
+
+impl UsedCodes {
+    /// Uses up the code of a step; false when it, or one after it, was used before. `key` is the
+    /// position of the key among the secrets.
+    pub fn spend(&mut self, key: u16, step: u64) -> bool {
+        match self.0.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, last)) if *last >= step => false,
+            Some((_, last)) => {
+                *last = step;
+                true
+            }
+            None => {
+                self.0.push((key, step));
+                true
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Base32 of `12345678901234567890`, the key of the vectors in RFC 6238, appendix B.
+    const RFC: &[u8] = b"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+    #[test]
+    fn the_vectors_of_the_rfc() {
+        let key = Key::read(RFC).unwrap();
+        assert_eq!(key.bytes(), b"12345678901234567890");
+        // There with eight digits; ours are the last six.
+        for (time, code) in [
+            (59, "94287082"),
+            (1_111_111_109, "07081804"),
+            (1_111_111_111, "14050471"),
+            (1_234_567_890, "89005924"),
+            (2_000_000_000, "69279037"),
+            (20_000_000_000, "65353130"),
+        ] {
+            assert_eq!(key.code(time / STEP).as_slice(), &code.as_bytes()[2..]);
+        }
+        // Those of RFC 4226, appendix D.
+        for (step, code) in ["755224", "287082", "359152", "969429", "338314"]
+            .iter()
+            .enumerate()
+        {
+            assert_eq!(key.code(step as u64).as_slice(), code.as_bytes());
+        }
+    }
+
+    #[test]
+    fn keys_as_people_write_them() {
+        let key = Key::read(RFC).unwrap();
+        for text in [
+            "gezdgnbvgy3tqojqgezdgnbvgy3tqojq\n",
+            "  GEZD GNBV GY3T QOJQ GEZD-GNBV-GY3T-QOJQ  ",
+            "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ====",
+        ] {
+            assert_eq!(Key::read(text.as_bytes()).unwrap().bytes(), key.bytes());
+        }
+        for (text, error) in [
+            ("", KeyError::Length),
+            ("====", KeyError::Length),
+            ("GEZDGNBVGY3TQOJ", KeyError::Length),
+            ("GEZDGNBVGY3TQOJ0", KeyError::NotBase32),
+            ("GEZDGNBV=GY3TQOJQ", KeyError::NotBase32),
+            ("GEZDGNBVGY3TQO\u{e9}", KeyError::NotBase32),
+        ] {
+            assert_eq!(Key::read(text.as_bytes()).err(), Some(error), "{text}");
+        }
+        let longest = "A".repeat(205);
+        assert_eq!(Key::read(longest.as_bytes()).unwrap().bytes(), [0; 128]);
+        assert!(Key::read(format!("{longest}AA").as_bytes()).is_err());
+        assert_eq!(format!("{key:?}"), "<key>");
+    }
+
+    #[test]
+    fn a_window_has_two_sides() {
+        let key = Key::read(RFC).unwrap();
+        let now = 1_111_111_111;
+        for (ago, window, good) in [
+            (0, 0, true),
+            (1, 0, false),
+            (-1, 0, false),
+            (1, 1, true),
+            (-1, 1, true),
+            (2, 1, false),
+            (-2, 1, false),
+        ] {
+            let step = (now / STEP).wrapping_add_signed(-ago);
+            let found = key.step_of(&*key.code(step), now, window);
+            assert_eq!(found, good.then_some(step), "{ago} {window}");
+        }
+        for wrong in [&b""[..], b"05047", b"0504711", b"\xff\xff\xff\xff\xff\xff"] {
+            assert_eq!(key.step_of(wrong, now, 1), None);
+        }
+        // The beginning of time.
+        assert_eq!(key.step_of(b"755224", 0, MAX_WINDOW), Some(0));
+    }
+
+    #[test]
+    fn a_code_is_good_once_and_so_are_those_before_it() {
+        let mut used = UsedCodes::default();
+        assert!(used.spend(0, 10));
+        assert!(!used.spend(0, 10));
+        assert!(!used.spend(0, 9));
+        assert!(used.spend(1, 9));
+        assert!(used.spend(0, 11));
+        assert!(!used.spend(0, 10));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(text in prop::collection::vec(any::<u8>(), 0..300), now in any::<u64>()) {
+            if let Ok(key) = Key::read(&text) {
+                let code = key.code(now / STEP);
+                prop_assert!(code.iter().all(u8::is_ascii_digit));
+                prop_assert!(key.step_of(&*code, now, MAX_WINDOW).is_some());
+            }
+        }
+    }
+}
