@@ -123,10 +123,9 @@ impl Scene {
         for (client, before) in self.clients.iter_mut().zip(before) {
             client.wait_for(|state| state.draws > before, LONG).unwrap();
         }
-        let file = self.session.home().join("typed.txt");
         let end = Instant::now() + LONG;
         loop {
-            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            let text = self.session.typed();
             if text == self.typed {
                 break;
             }
@@ -460,8 +459,7 @@ fn typed_through_deaths(deaths: usize) {
             (last, killed) = (pid, killed + 1);
         }
     }
-    let file = session.home().join("typed.txt");
-    let arrived = || std::fs::read_to_string(&file).unwrap_or_default();
+    let arrived = || session.typed();
     let end = Instant::now() + LONG;
     while arrived() != text {
         assert!(

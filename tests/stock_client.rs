@@ -35,10 +35,6 @@ fn type_text(screen: &ClientScreen, title: &str, text: &str) {
     screen.xdotool(&["key", "Return"]);
 }
 
-fn typed(session: &Session) -> String {
-    std::fs::read_to_string(session.home().join("typed.txt")).unwrap_or_default()
-}
-
 fn typed_text_arrives(via: Via, start: Start) {
     let session = Session::start_as(start, &[XTERM]);
     let screen = ClientScreen::start(1280, 800);
@@ -48,7 +44,7 @@ fn typed_text_arrives(via: Via, start: Start) {
     identical(&x11, inside, &screen.screen, outside);
     type_text(&screen, "wanted", "Hello, World! (42% of it) ~/x_y");
     eventually("the text in the application", LONG, || {
-        (typed(&session) == "Hello, World! (42% of it) ~/x_y\n").then_some(())
+        (session.typed() == "Hello, World! (42% of it) ~/x_y\n").then_some(())
     });
     identical(&x11, inside, &screen.screen, outside);
 }
@@ -159,7 +155,7 @@ fn detach_and_attach_again_restores_everything() {
     identical(&x11, inside, &screen.screen, outside);
     type_text(&screen, "wanted", "after");
     eventually("both lines", LONG, || {
-        (typed(&session) == "before\nafter\n").then_some(())
+        (session.typed() == "before\nafter\n").then_some(())
     });
     identical(&x11, inside, &screen.screen, outside);
 }

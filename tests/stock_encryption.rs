@@ -18,10 +18,6 @@ fn session(mode: &str, more: &[&str]) -> Session {
     Session::start(&[&options[..], more].concat())
 }
 
-fn typed(session: &Session) -> String {
-    std::fs::read_to_string(session.home().join("typed.txt")).unwrap_or_default()
-}
-
 #[test]
 fn a_person_types_in_an_encrypted_session() {
     for mode in ["AES-CBC", "AES-CTR"] {
@@ -39,7 +35,7 @@ fn a_person_types_in_an_encrypted_session() {
         screen.xdotool(&["type", "--delay", "20", "a word"]);
         screen.xdotool(&["key", "Return"]);
         eventually("the text in the application", LONG, || {
-            (typed(&session) == "a word\n").then_some(())
+            (session.typed() == "a word\n").then_some(())
         });
         eventually("both pictures are the same, and not empty", LONG, || {
             let (wanted, shown) = (x11.picture(inside)?, screen.screen.picture(outside)?);
@@ -127,7 +123,7 @@ fn every_mode_and_key_size_end_to_end() {
             client.focus(Some(window)).unwrap();
             client.type_text(window, "sealed\n").unwrap();
             eventually("the text in the application", LONG, || {
-                (typed(&session) == "sealed\n").then_some(())
+                (session.typed() == "sealed\n").then_some(())
             });
             // A key of another size is refused before anything is derived for it.
             let other = match size {

@@ -51,8 +51,7 @@ fn layout_arrives(layout: &str, words: &str, expected: &str) {
     strokes(&screen, words);
     strokes(&screen, "36");
     eventually("the text in the application", LONG, || {
-        let typed = std::fs::read_to_string(session.home().join("typed.txt"));
-        let typed = typed.unwrap_or_default();
+        let typed = session.typed();
         assert!(
             typed.is_empty() || typed.trim_end() == expected,
             "{typed:?} instead of {expected:?}"

@@ -41,6 +41,8 @@ pub struct Session {
 pub const PASSWORD: &str = "the password";
 /// What `key.txt` holds, in the directory where every session is started: AES key data.
 pub const KEY: &str = "the key data of every test";
+/// In the home directory: what `tee` writes.
+const TYPED: &str = "typed.txt";
 /// The session's TCP socket is encrypted with [`KEY`].
 pub const ENCRYPTED: [&str; 2] = [
     "--tcp-encryption=AES-GCM",
@@ -112,6 +114,17 @@ impl Session {
         let mut command = command_as(&wrapper, start, &runtime, &home);
         let process = Process::start(command.arg("seamless").args(&arguments));
         let display = ready(&process);
+        let typed = home.join(TYPED);
+        if options
+            .iter()
+            .any(|option| option.ends_with("tee typed.txt"))
+        {
+            // xterm shows its window before its child has set up the terminal, and what is typed
+            // before that is lost.
+            eventually("the application", Duration::from_secs(20), || {
+                typed.exists().then_some(())
+            });
+        }
         let launcher = processes::of_role(process.id(), "launcher")
             .first()
             .copied();
@@ -171,6 +184,11 @@ impl Session {
     /// Do clients have to encrypt, because of [`ENCRYPTED`]?
     pub fn is_encrypted(&self) -> bool {
         self.arguments.iter().any(|option| option == ENCRYPTED[0])
+    }
+
+    /// What was typed into the application, if that is `tee typed.txt`.
+    pub fn typed(&self) -> String {
+        std::fs::read_to_string(self.home().join(TYPED)).unwrap_or_default()
     }
 
     /// A file with the password.
