@@ -7,7 +7,7 @@ use crate::otp::{self, UsedCodes};
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::spec::{AuthModule, AuthStep};
-use runtime::secret::Buffer;
+use runtime::secret::{self, Buffer};
 use zeroize::Zeroizing;
 
 /// What every client that is turned away is told, whatever the reason.
@@ -331,12 +331,15 @@ impl Verifier {
         let combined = combined.ok_or(Refusal::Failed)?;
         let user = user(step, username, modules);
         let verdict = self.verdict(&step.module, user, combined, &answer.response, modules);
+        secret::wipe_stack();
         verdict.unwrap_or_else(|error| {
             tracing::error!(module = modules::name(&step.module), %error, "an auth module");
             Err(Refusal::Unusable)
         })
     }
 
+    // What it leaves on the stack is below the frame of who calls it.
+    #[inline(never)]
     fn verdict(
         &mut self,
         module: &AuthModule,

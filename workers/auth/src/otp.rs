@@ -27,8 +27,9 @@ pub enum KeyError {
     Length,
 }
 
-/// The key that both sides have. Wiped when dropped.
-pub struct Key(Zeroizing<[u8; 128]>, usize);
+/// The key that both sides have. Wiped when dropped. It does not move, so that no copy stays
+/// behind.
+pub struct Key(Zeroizing<Vec<u8>>);
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -43,7 +44,7 @@ impl Key {
     /// # Errors
     /// [`KeyError`].
     pub fn read(text: &[u8]) -> Result<Self, KeyError> {
-        let mut key = Self(Zeroizing::new([0; 128]), 0);
+        let mut key = Self(Zeroizing::new(Vec::with_capacity(*KEY.end())));
         let text = text.trim_ascii();
         let end = text.iter().rposition(|byte| *byte != b'=');
         let (mut bits, mut have) = (Zeroizing::new(0_u32), 0);
@@ -59,18 +60,16 @@ impl Key {
             if have >= 8 {
                 have -= 8;
                 let [.., byte] = (*bits >> have).to_be_bytes();
-                *key.0.get_mut(key.1).ok_or(KeyError::Length)? = byte;
-                key.1 += 1;
+                if key.0.len() == *KEY.end() {
+                    return Err(KeyError::Length);
+                }
+                key.0.push(byte);
             }
         }
-        match KEY.contains(&key.1) {
+        match KEY.contains(&key.0.len()) {
             true => Ok(key),
             false => Err(KeyError::Length),
         }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.0.get(..self.1).unwrap_or_default()
     }
 
     /// The code of a step (RFC 4226 section 5.3).
@@ -78,7 +77,7 @@ impl Key {
     pub fn code(&self, step: u64) -> Zeroizing<[u8; DIGITS]> {
         let mut code = Zeroizing::new([b'0'; DIGITS]);
         // HMAC takes keys of every length: the error does not occur.
-        let Ok(mac) = SimpleHmac::<Sha1>::new_from_slice(self.bytes()) else {
+        let Ok(mac) = SimpleHmac::<Sha1>::new_from_slice(&self.0) else {
             return code;
         };
         let digest = mac.chain_update(step.to_be_bytes()).finalize().into_bytes();
@@ -149,7 +148,7 @@ mod tests {
     #[test]
     fn the_vectors_of_the_rfc() {
         let key = Key::read(RFC).unwrap();
-        assert_eq!(key.bytes(), b"12345678901234567890");
+        assert_eq!(*key.0, b"12345678901234567890");
         // There with eight digits; ours are the last six.
         for (time, code) in [
             (59, "94287082"),
@@ -178,7 +177,7 @@ mod tests {
             "  GEZD GNBV GY3T QOJQ GEZD-GNBV-GY3T-QOJQ  ",
             "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ====",
         ] {
-            assert_eq!(Key::read(text.as_bytes()).unwrap().bytes(), key.bytes());
+            assert_eq!(Key::read(text.as_bytes()).unwrap().0, key.0);
         }
         for (text, error) in [
             ("", KeyError::Length),
@@ -191,7 +190,7 @@ mod tests {
             assert_eq!(Key::read(text.as_bytes()).err(), Some(error), "{text}");
         }
         let longest = "A".repeat(205);
-        assert_eq!(Key::read(longest.as_bytes()).unwrap().bytes(), [0; 128]);
+        assert_eq!(*Key::read(longest.as_bytes()).unwrap().0, [0; 128]);
         assert!(Key::read(format!("{longest}AA").as_bytes()).is_err());
         assert_eq!(format!("{key:?}"), "<key>");
     }

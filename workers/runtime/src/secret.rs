@@ -58,6 +58,16 @@ impl fmt::Debug for Secret<'_> {
     }
 }
 
+/// Overwrites what the functions that have returned have left below on the stack: a library that
+/// computes with a secret moves copies of it there. What is to be covered must have been called,
+/// not inlined.
+#[inline(never)]
+pub fn wipe_stack() {
+    let mut room = [0_u64; 4096];
+    room.zeroize();
+    std::hint::black_box(&room);
+}
+
 /// Why there is no secret to check against.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
