@@ -38,7 +38,8 @@ fn design(role: Role, check: Check, mode: StartMode) -> Answer {
         | Role::Keys
         | Role::Display
         | Role::Encoder
-        | Role::Ctl => match (check, mode) {
+        | Role::Ctl
+        | Role::AuthLdap => match (check, mode) {
             (Check::Attach, _) => Refused,
             (Check::SameUser, StartMode::User) => Allowed,
             (Check::SameUser, StartMode::Root) => Refused,

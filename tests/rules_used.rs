@@ -9,6 +9,7 @@ use bulkhead_tests::commands::{OTP_KEY, bin_dir, oathtool};
 use bulkhead_tests::processes;
 use bulkhead_tests::screen::Screen;
 use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket};
+use bulkhead_tests::slapd::{ALICE, Slapd};
 use bulkhead_tests::twins::{attach, attach_as, options, shown};
 use nix::sys::signal::Signal;
 use policy::{Role, Rule, Test};
@@ -47,6 +48,22 @@ const NOT_USED: &[(Role, &str, &[&str], &str)] = &[
             "flags == MAP_PRIVATE|MAP_ANONYMOUS",
         ],
         "error path: workers/runtime/tests/start.rs lets the memory run out",
+    ),
+    (
+        Role::AuthLdap,
+        "mmap",
+        &[
+            "prot == PROT_READ|PROT_WRITE",
+            "flags == MAP_PRIVATE|MAP_ANONYMOUS",
+        ],
+        "error path: workers/runtime/tests/start.rs lets the memory run out",
+    ),
+    (
+        Role::AuthLdap,
+        "brk",
+        &[],
+        "what comes before the filter is enough for answers as short as slapd's; \
+         workers/runtime/tests/start.rs lets the memory run out",
     ),
     (
         Role::Display,
@@ -223,7 +240,19 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
     let xterm = "--start=xterm -T wanted -geometry 80x20+10+780";
     let (port, encrypted) = encrypted_socket(&format!("password(value={PASSWORD})"));
     let (code_port, codes) = encrypted_socket(&format!("otp(secret={OTP_KEY})"));
-    let words = ["--sharing=yes", "--debug=yes", xterm, &encrypted, &codes];
+    let slapd = Slapd::start();
+    let (ldap_port, ldap) = encrypted_socket(&format!(
+        "ldap(host=127.0.0.1,port={},username_format=(uid=%username,ou=people,dc=test))",
+        slapd.port
+    ));
+    let words = [
+        "--sharing=yes",
+        "--debug=yes",
+        xterm,
+        &encrypted,
+        &codes,
+        &ldap,
+    ];
     let mut session = Session::start_under(wrapper, start, &[&words, more].concat());
     let mut first = attach(&session, 1);
     let window = shown(&mut first, "wanted");
@@ -244,6 +273,13 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         Client::connect(&address, &code, LONG).is_ok()
     };
     assert!(by_code() || by_code());
+    let address = Address::parse(&format!("tcp://127.0.0.1:{ldap_port}")).unwrap();
+    let alice = options(6).encrypted(Mode::Gcm, KEY.as_bytes()).xor();
+    let alice = alice.username("alice");
+    for (password, yes) in [(ALICE, true), ("wrong", false)] {
+        let client = Client::connect(&address, &alice.clone().password(password), LONG);
+        assert_eq!(client.is_ok(), yes, "{:?}", client.err());
+    }
     for role in ["display", "encoder", "auth", "keys"] {
         processes::replace(session.process().id(), role, Signal::SIGKILL);
         let draws = first.state().draws;

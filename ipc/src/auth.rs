@@ -1,6 +1,7 @@
 //! The edges `network`–`auth` and `supervisor`–`auth`: challenges and verdicts.
 
 use crate::channel::Message;
+use crate::check::CheckId;
 use crate::ids::{ConnectionId, ListenerId};
 use crate::verdict::Violation;
 use serde::{Deserialize, Serialize};
@@ -113,12 +114,22 @@ pub enum SupervisorToAuth {
     Gone(ConnectionId),
     /// Answer with [`AuthToSupervisor::Pong`], to show that you live.
     Ping,
+    /// The check that [`AuthToSupervisor::Check`] asked for has a process. Descriptor: channel to
+    /// it; its end is an answer too, and means no.
+    Ask(ConnectionId),
+    /// The check is over; it had no process that could be asked, or there could be none.
+    Checked {
+        /// Which connection's.
+        connection: ConnectionId,
+        /// Only a check that said yes, in time.
+        passed: bool,
+    },
 }
 
 impl Message for SupervisorToAuth {
     const NAME: &'static str = "supervisor>auth";
     fn descriptors(&self) -> usize {
-        usize::from(matches!(self, Self::Connection { .. }))
+        usize::from(matches!(self, Self::Connection { .. } | Self::Ask(_)))
     }
 }
 
@@ -179,6 +190,16 @@ pub enum AuthToSupervisor {
     Violation(Violation),
     /// The answer to [`SupervisorToAuth::Ping`].
     Pong,
+    /// A module needs a check outside of this process. Answered by [`SupervisorToAuth::Ask`] or
+    /// [`SupervisorToAuth::Checked`]; one at a time of a connection.
+    Check {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Which of the configured checks.
+        check: CheckId,
+        /// Who the client says it is, at most 256 bytes; may be empty.
+        username: String,
+    },
 }
 
 impl Message for AuthToSupervisor {

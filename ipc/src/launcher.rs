@@ -1,16 +1,35 @@
 //! The edge `supervisor`–`launcher`. The launcher is unconfined, so what can be asked of it is
 //! little and fixed: commands come by index from its own list.
 
-use crate::channel::Message;
+use crate::channel::{MAX_FDS, Message};
+use crate::check::CheckId;
 use crate::display::Signal;
+use crate::ids::ConnectionId;
 use serde::{Deserialize, Serialize};
 
 /// Index into [`LauncherSpec::commands`](crate::spec::LauncherSpec).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CommandId(pub u16);
 
-/// The supervisor tells `launcher`.
+/// How the command of a check has ended. Only [`CheckOutcome::Passed`] is yes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckOutcome {
+    /// It has ended by itself with status 0, in time.
+    Passed,
+    /// Another exit code, or 128 + signal.
+    Status(i32),
+    /// It was still running when its time was over.
+    Late,
+    /// There is no such program, or it cannot be executed.
+    NotStarted,
+    /// The user's name could be taken for something else by a command: it was not started.
+    BadName,
+    /// There is no such command, or too many run.
+    Refused,
+}
+
+/// The supervisor tells `launcher`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SupervisorToLauncher {
     /// Start the commands of the list; ignored when they were started already.
     StartCommands,
@@ -31,10 +50,38 @@ pub enum SupervisorToLauncher {
     /// one that never was ends as if [`SupervisorToLauncher::Stop`] were asked. Closing the
     /// channel means the same.
     Leave,
+    /// What logins may need of it from now on. Only the first message on a channel: the supervisor
+    /// passes on, unread and before it hears from anybody, what the command line has given it;
+    /// afterwards nobody can add to it. Descriptor: a [`ChecksSpec`](crate::spec::ChecksSpec).
+    Checks,
+    /// Connect to the server of a check; answered by [`LauncherToSupervisor::Connecting`].
+    Connect {
+        /// For the login on this connection.
+        connection: ConnectionId,
+        /// Which.
+        check: CheckId,
+    },
+    /// Run the command of a check; answered by [`LauncherToSupervisor::Checked`], in the check's
+    /// own time.
+    RunCheck {
+        /// For the login on this connection.
+        connection: ConnectionId,
+        /// Which.
+        check: CheckId,
+        /// Who the client says it is, at most 256 bytes; may be empty.
+        username: String,
+        /// Who connects, as the kernel says, for people: at most 256 bytes.
+        peer: String,
+    },
+    /// The connection has gone: its command is ended.
+    EndCheck(ConnectionId),
 }
 
 impl Message for SupervisorToLauncher {
     const NAME: &'static str = "supervisor>launcher";
+    fn descriptors(&self) -> usize {
+        usize::from(matches!(self, Self::Checks))
+    }
 }
 
 /// `launcher` tells the supervisor.
@@ -82,6 +129,21 @@ pub enum LauncherToSupervisor {
     },
     /// Nothing of the session is left.
     Stopped,
+    /// Descriptors: sockets that connect, or have failed to, to the addresses of a check's
+    /// server; none when that is not possible at all.
+    Connecting {
+        /// For the login on this connection.
+        connection: ConnectionId,
+        /// How many, at most 4.
+        sockets: u8,
+    },
+    /// The command of a check has ended, or could not be started.
+    Checked {
+        /// For the login on this connection.
+        connection: ConnectionId,
+        /// What became of it.
+        outcome: CheckOutcome,
+    },
 }
 
 impl Message for LauncherToSupervisor {
@@ -89,6 +151,7 @@ impl Message for LauncherToSupervisor {
     fn descriptors(&self) -> usize {
         match self {
             Self::Display => 2,
+            Self::Connecting { sockets, .. } => usize::from(*sockets).min(MAX_FDS),
             _ => 0,
         }
     }

@@ -12,6 +12,7 @@
 pub mod auth;
 pub mod capture;
 pub mod channel;
+pub mod check;
 pub mod command;
 pub mod display;
 pub mod encoder;

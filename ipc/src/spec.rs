@@ -1,10 +1,12 @@
 //! What the command line hands to the processes it starts: each gets one sealed memfd with its
 //! own part, and nobody gets another's.
 
+use crate::check::CheckId;
 use crate::keys::AesMode;
 use crate::launcher::CommandId;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, Read, Seek};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Largest encoded part in bytes (an environment and a list of commands).
@@ -87,6 +89,11 @@ pub struct SupervisorSpec {
     /// What `keys` gets, likewise: its own spec, then the key data. Empty when no listener is
     /// encrypted: then there is no such process.
     pub keys_fds: Vec<FdIndex>,
+    /// Checks of logins that `auth` cannot make itself, by [`CheckId`]. Empty when no module needs
+    /// one: then none can be asked for.
+    pub checks: Vec<CheckSpec>,
+    /// What the launcher does for them, a [`ChecksSpec`], passed on unread.
+    pub outside_checks: Option<FdIndex>,
     /// Where to say what became of the start, for a start in the background: one line, either
     /// `ready :N` or `failed REASON`, then the end of the file: at once, or when nothing is left of
     /// the attempt.
@@ -97,6 +104,86 @@ pub struct SupervisorSpec {
     pub debug: bool,
     /// The command with which to attach, printed when the session is ready.
     pub attach_hint: String,
+}
+
+/// A check of logins, for the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckSpec {
+    /// Name of the module, for the log.
+    pub module: String,
+    /// Seconds from the question to the end of the check; then the answer is no.
+    pub timeout: u16,
+    /// How it is made.
+    pub kind: CheckKind,
+}
+
+/// How a check is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckKind {
+    /// By a process `auth-ldap`, which gets these descriptors (its [`LdapSpec`], then the files
+    /// that this names) and sockets to its server from the launcher.
+    Ldap(Vec<FdIndex>),
+    /// By a command that the launcher starts.
+    Command,
+}
+
+/// What the launcher does for checks of logins, by [`CheckId`]. It comes over the channel and not
+/// with the [`LauncherSpec`]: a session that is taken over has a launcher that is older than its
+/// command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChecksSpec {
+    /// In the order of [`SupervisorSpec::checks`].
+    pub checks: Vec<OutsideCheck>,
+}
+
+impl ChecksSpec {
+    /// The check with this id.
+    #[must_use]
+    pub fn check(&self, id: CheckId) -> Option<&OutsideCheck> {
+        self.checks.get(usize::from(id.0))
+    }
+}
+
+/// What the launcher does for a check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutsideCheck {
+    /// Connects to a server: its addresses, at most 4, the preferred one first.
+    Connect(Vec<SocketAddr>),
+    /// Starts a command.
+    Command {
+        /// Program and arguments, split; `${username}` and the like are put in when it is started,
+        /// each into its own argument.
+        argv: Vec<String>,
+        /// Seconds that it may take.
+        timeout: u16,
+    },
+}
+
+/// For `auth-ldap`: how its server is asked. The password of who searches follows, if somebody
+/// does, then the sockets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LdapSpec {
+    /// How the user is found.
+    pub user: LdapUser,
+    /// Seconds for all of it.
+    pub timeout: u16,
+}
+
+/// Which entry of the directory a user is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LdapUser {
+    /// The name of the entry, with `%username` and `%domain` in it.
+    Name(String),
+    /// It is looked for.
+    Search {
+        /// Below this entry.
+        base: String,
+        /// By this attribute, which has to be the user's name.
+        attribute: String,
+        /// As whom: the name of an entry, whose password is in a file that follows; nobody if
+        /// not given.
+        reader: Option<String>,
+    },
 }
 
 /// One command that the launcher may start.
@@ -185,6 +272,15 @@ pub enum AuthModule {
         name: String,
         /// Where it is.
         secret: SecretAt,
+    },
+    /// A check outside of this process decides.
+    Check {
+        /// Name of the module, for the log.
+        name: String,
+        /// Which of [`SupervisorSpec::checks`].
+        check: CheckId,
+        /// It needs the password itself; if not, nobody is asked.
+        password: bool,
     },
     /// The peer's user or group id must be one of these.
     PeerCred {

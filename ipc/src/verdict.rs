@@ -25,6 +25,8 @@ pub enum Peer {
     Auth,
     /// The `keys` worker.
     Keys,
+    /// The process that checks a login of a connection.
+    Check(ConnectionId),
 }
 
 /// A report about a peer that broke a rule of the channel, or does not read. The supervisor ends

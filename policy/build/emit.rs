@@ -123,7 +123,7 @@ pub fn role(source: &Source, filter: &BpfProgram) -> Result<String, std::fmt::Er
     filter: {},
 }};
 ",
-        source.role.name().to_uppercase(),
+        source.role.name().to_uppercase().replace('-', "_"),
         variant("Role", source.role),
         source.purpose,
         source.parses,

@@ -152,10 +152,12 @@ const NEVER: &[&str] = &[
 /// What a role can be said to hold.
 const HOLDABLE: &[&str] = &[
     "applications",
+    "backend-socket",
     "child-processes",
     "client-socket",
     "key-data",
     "listening-sockets",
+    "login-password",
     "passwords",
     "picture-codecs",
     "pixels",

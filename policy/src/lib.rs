@@ -52,6 +52,7 @@ pub fn of(role: Role) -> &'static RolePolicy {
         Role::Display => &compiled::DISPLAY,
         Role::Encoder => &compiled::ENCODER,
         Role::Ctl => &compiled::CTL,
+        Role::AuthLdap => &compiled::AUTH_LDAP,
     }
 }
 

@@ -22,11 +22,13 @@ pub enum Role {
     Encoder,
     /// One-shot client of a running session (`info`, `stop`, `screenshot` …).
     Ctl,
+    /// One per login that an LDAP server decides about: asks it, once.
+    AuthLdap,
 }
 
 impl Role {
     /// Every role, in the order of the policy files' table.
-    pub const ALL: [Role; 8] = [
+    pub const ALL: [Role; 9] = [
         Role::Supervisor,
         Role::Launcher,
         Role::Network,
@@ -35,15 +37,17 @@ impl Role {
         Role::Display,
         Role::Encoder,
         Role::Ctl,
+        Role::AuthLdap,
     ];
 
     /// The roles that the supervisor starts and that end with it.
-    pub const WORKERS: [Role; 5] = [
+    pub const WORKERS: [Role; 6] = [
         Role::Network,
         Role::Auth,
         Role::Keys,
         Role::Display,
         Role::Encoder,
+        Role::AuthLdap,
     ];
 
     /// The role's name, as in `policy/roles/<name>.toml`.
@@ -58,6 +62,7 @@ impl Role {
             Role::Display => "display",
             Role::Encoder => "encoder",
             Role::Ctl => "ctl",
+            Role::AuthLdap => "auth-ldap",
         }
     }
 
@@ -73,6 +78,7 @@ impl Role {
             Role::Display => "bulkhead-display",
             Role::Encoder => "bulkhead-encoder",
             Role::Ctl => "bulkhead-ctl",
+            Role::AuthLdap => "bulkhead-auth-ldap",
         }
     }
 

@@ -48,6 +48,7 @@ fn system_call_budgets_hold() {
             Role::Auth | Role::Keys => 24,
             Role::Display => 28,
             Role::Encoder => 18,
+            Role::AuthLdap => 12,
         };
         let calls = of(role).calls();
         println!("{role}: {} of {budget}: {calls:?}", calls.len());
@@ -97,6 +98,13 @@ fn nobody_parses_hostile_bytes_and_holds_something_precious() {
         ("listening-sockets", "key-data"),
         ("listening-sockets", "x11"),
         ("listening-sockets", "pixels"),
+        ("backend-socket", "client-socket"),
+        ("backend-socket", "passwords"),
+        ("backend-socket", "key-data"),
+        ("backend-socket", "x11"),
+        ("backend-socket", "listening-sockets"),
+        ("login-password", "client-socket"),
+        ("login-password", "x11"),
     ];
     for role in Role::ALL {
         let holds = of(role).holds;
@@ -131,10 +139,12 @@ fn the_channels_are_the_declared_graph() {
             (Role::Supervisor, Role::Keys),
             (Role::Supervisor, Role::Display),
             (Role::Supervisor, Role::Encoder),
+            (Role::Supervisor, Role::AuthLdap),
             (Role::Network, Role::Auth),
             (Role::Network, Role::Keys),
             (Role::Network, Role::Display),
             (Role::Network, Role::Encoder),
+            (Role::Auth, Role::AuthLdap),
             (Role::Display, Role::Encoder),
         ]
     );

@@ -48,6 +48,7 @@ directions! {
     encoder: SupervisorToEncoder EncoderToSupervisor;
     launcher: SupervisorToLauncher LauncherToSupervisor;
     keys: NetworkToKeys KeysToNetwork SupervisorToKeys KeysToSupervisor;
+    check: SupervisorToLdap LdapToSupervisor AuthToLdap LdapToAuth;
 }
 
 /// The first byte chooses a direction.

@@ -8,12 +8,13 @@ use std::sync::OnceLock;
 /// The user that sessions run as when the tests run as root (made by `install-packages test`).
 pub const TEST_USER: &str = "bulkhead-test";
 
-const EXECUTABLES: [&str; 12] = [
+const EXECUTABLES: [&str; 13] = [
     "bulkhead",
     "bulkhead-supervisor",
     "bulkhead-launcher",
     "bulkhead-network",
     "bulkhead-auth",
+    "bulkhead-auth-ldap",
     "bulkhead-keys",
     "bulkhead-display",
     "bulkhead-encoder",

@@ -9,6 +9,7 @@ pub mod process;
 pub mod processes;
 pub mod screen;
 pub mod session;
+pub mod slapd;
 pub mod stock;
 pub mod twins;
 

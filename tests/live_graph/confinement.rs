@@ -83,7 +83,12 @@ fn filters(live: &Live) {
     let (own, confined) = match live.who.role {
         Role::Launcher => (0, false),
         Role::Supervisor | Role::Ctl => (1, true),
-        Role::Network | Role::Auth | Role::Keys | Role::Display | Role::Encoder => (2, true),
+        Role::Network
+        | Role::Auth
+        | Role::Keys
+        | Role::Display
+        | Role::Encoder
+        | Role::AuthLdap => (2, true),
     };
     assert_eq!(count(live.pid), count(outside) + own, "{:?}", live.who);
     let from_outside = |name| processes::status(outside, name).unwrap();

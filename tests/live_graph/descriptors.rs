@@ -93,8 +93,42 @@ fn expected(role: Role) -> Option<BTreeMap<Kind, usize>> {
         Role::Auth | Role::Keys => Some(with(worker(0), Kind::File, 1)),
         Role::Display => Some(with(worker(2 * CLIENTS), Kind::Stream, 1)),
         Role::Encoder => Some(worker(2)),
+        // Its channels: to the supervisor and to `auth`.
+        Role::AuthLdap => Some(with(worker(1), Kind::Stream, 1)),
         Role::Launcher | Role::Ctl => None,
     }
+}
+
+/// A process has what its policy's table says at each number, and no more of a kind than its work
+/// needs.
+pub fn of_one_are_as_declared(live: &Live) -> BTreeMap<i32, String> {
+    let (policy, sockets) = (policy::of(live.who.role), sockets());
+    let open = live.descriptors();
+    let mut found = BTreeMap::new();
+    for (number, link) in &open {
+        let kind = kind(link, &sockets);
+        let kind = kind.unwrap_or_else(|| panic!("{:?}: {number} is {link}", live.who));
+        assert!(
+            policy.may_hold(*number, kind),
+            "{:?}: {number} is {link}",
+            live.who
+        );
+        *found.entry(kind).or_insert(0) += 1;
+    }
+    for entry in policy.descriptors.iter().filter(|entry| entry.is_kept()) {
+        let link = open.get(&entry.fd);
+        let kind = link.and_then(|link| kind(link, &sockets));
+        let as_declared = kind.is_some_and(|kind| entry.kinds.contains(&kind));
+        assert!(as_declared, "{:?}: {} is {link:?}", live.who, entry.what);
+    }
+    found.remove(&Kind::Memory);
+    assert_eq!(
+        Some(found),
+        expected(live.who.role),
+        "{:?}: {open:?}",
+        live.who
+    );
+    open
 }
 
 /// Each process has what its policy's table says at each number, and no more of a kind than its
@@ -102,30 +136,10 @@ fn expected(role: Role) -> Option<BTreeMap<Kind, usize>> {
 pub fn are_as_declared(session: &Session, all: &[Live]) {
     let sockets = sockets();
     for live in all {
-        let Some(expected) = expected(live.who.role) else {
+        if expected(live.who.role).is_none() {
             continue;
-        };
-        let policy = policy::of(live.who.role);
-        let open = live.descriptors();
-        let mut found = BTreeMap::new();
-        for (number, link) in &open {
-            let kind = kind(link, &sockets);
-            let kind = kind.unwrap_or_else(|| panic!("{:?}: {number} is {link}", live.who));
-            assert!(
-                policy.may_hold(*number, kind),
-                "{:?}: {number} is {link}",
-                live.who
-            );
-            *found.entry(kind).or_insert(0) += 1;
         }
-        for entry in policy.descriptors.iter().filter(|entry| entry.is_kept()) {
-            let link = open.get(&entry.fd);
-            let kind = link.and_then(|link| kind(link, &sockets));
-            let as_declared = kind.is_some_and(|kind| entry.kinds.contains(&kind));
-            assert!(as_declared, "{:?}: {} is {link:?}", live.who, entry.what);
-        }
-        found.remove(&Kind::Memory);
-        assert_eq!(found, expected, "{:?}: {open:?}", live.who);
+        let open = of_one_are_as_declared(live);
         let secret = match live.who.role {
             Role::Auth => session.password_file(),
             Role::Keys => session.home().join("key.txt"),

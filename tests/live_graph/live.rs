@@ -42,7 +42,9 @@ impl Live {
             *count.entry(live.who.role).or_insert(0) += 1;
         }
         let belong = |role: Role| (role, if per_client(role) { clients } else { 1 });
-        let session_roles = Role::ALL.into_iter().filter(|role| *role != Role::Ctl);
+        // A check lives as long as a login that needs it.
+        let others = [Role::Ctl, Role::AuthLdap];
+        let session_roles = Role::ALL.into_iter().filter(|role| !others.contains(role));
         assert_eq!(count, session_roles.map(belong).collect());
         for live in &all {
             let Who { role, connection } = live.who;
@@ -94,7 +96,7 @@ impl From<processes::Worker> for Live {
 /// Is there one of this role for each client?
 pub fn per_client(role: Role) -> bool {
     match role {
-        Role::Network | Role::Encoder => true,
+        Role::Network | Role::Encoder | Role::AuthLdap => true,
         Role::Supervisor | Role::Launcher | Role::Auth | Role::Keys | Role::Display | Role::Ctl => {
             false
         }

@@ -6,6 +6,7 @@
 //! business), so as an ordinary user these tests only say that they were not run.
 
 mod channels;
+mod checks;
 mod confinement;
 mod descriptors;
 mod live;

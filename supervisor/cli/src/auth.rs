@@ -1,5 +1,6 @@
 //! What the authentication modules are called and which options they take.
 
+use crate::checks::{self, Command, Ldap};
 use crate::error::{Error, Result};
 use crate::options::boolean;
 use crate::syntax::{Pair, RawModule};
@@ -73,7 +74,7 @@ const PEERCRED: Kind = Kind {
 };
 
 /// Every module that there is, those that a person looks for first.
-static KINDS: [Kind; 11] = [
+static KINDS: [Kind; 14] = [
     Kind {
         name: "file",
         options: &["filename"],
@@ -138,6 +139,28 @@ static KINDS: [Kind; 11] = [
         ..PLAIN
     },
     Kind {
+        name: "exec",
+        options: checks::EXEC,
+        read: |options| Ok(What::Exec(Command::read(options)?)),
+        ..PLAIN
+    },
+    Kind {
+        name: "ldap",
+        options: checks::LDAP,
+        asks: Asks::Password,
+        client_username: true,
+        read: |options| Ok(What::Ldap(Ldap::read(options)?)),
+        ..PLAIN
+    },
+    Kind {
+        name: "ldap3",
+        options: checks::LDAP3,
+        asks: Asks::Password,
+        client_username: true,
+        read: |options| Ok(What::Ldap(Ldap::read(options)?)),
+        ..PLAIN
+    },
+    Kind {
         name: "none",
         authenticates: false,
         read: |_| Ok(What::None),
@@ -165,17 +188,14 @@ static KINDS: [Kind; 11] = [
 ];
 
 /// Modules of Xpra's that do not exist here yet.
-const NOT_BUILT: [&str; 20] = [
+const NOT_BUILT: [&str; 17] = [
     "sqlite",
     "sql",
     "mysql",
     "pam",
     "sys",
-    "exec",
     "capability",
     "http_header",
-    "ldap",
-    "ldap3",
     "kerberos_password",
     "kerberos_token",
     "gss",
@@ -260,6 +280,10 @@ pub enum What {
         /// The session's owner may connect too.
         allow_owner: bool,
     },
+    /// A command decides.
+    Exec(Command),
+    /// An LDAP server decides.
+    Ldap(Ldap),
 }
 
 /// Where the key of one-time codes is.
@@ -364,7 +388,7 @@ pub fn chain(raw: &[RawModule], shared: &[Pair]) -> Result<Vec<Module>> {
 }
 
 /// The options of one module while it is being read.
-struct Options<'a> {
+pub struct Options<'a> {
     kind: &'static Kind,
     own: &'a [Pair],
     shared: &'a [Pair],
@@ -373,7 +397,7 @@ struct Options<'a> {
 
 impl Options<'_> {
     /// The last of these that was written. Only names that [`KINDS`] or [`COMMON`] have are found.
-    fn take(&mut self, key: &str) -> Option<String> {
+    pub fn take(&mut self, key: &str) -> Option<String> {
         if !self.knows(key) {
             return None;
         }
@@ -397,7 +421,11 @@ impl Options<'_> {
         known.any(|known| *known == key) && !vain
     }
 
-    fn require(&mut self, key: &str, example: &str) -> Result<String> {
+    /// One that has to be there, and not be empty.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn require(&mut self, key: &str, example: &str) -> Result<String> {
         match self.take(key) {
             Some(value) if !value.is_empty() => Ok(value),
             Some(_) => Err(Error::usage(format!(
@@ -411,7 +439,11 @@ impl Options<'_> {
         }
     }
 
-    fn flag(&mut self, key: &str, default: bool) -> Result<bool> {
+    /// A yes or no.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn flag(&mut self, key: &str, default: bool) -> Result<bool> {
         match self.take(key) {
             None => Ok(default),
             Some(text) => {
@@ -419,6 +451,19 @@ impl Options<'_> {
                 boolean(&text).map_err(|error| error.at(place))
             }
         }
+    }
+
+    /// An error: this is no value of that option.
+    pub fn wrong(&self, key: &str, value: &str, allowed: &str) -> Error {
+        Error::usage(format!(
+            "auth={}: {key}={value}: there are {allowed}",
+            self.kind.name
+        ))
+    }
+
+    /// An error: this option needs another one.
+    pub fn vain(&self, key: &str, needed: &str) -> Error {
+        Error::usage(format!("auth={}: `{key}` needs {needed}", self.kind.name))
     }
 
     /// A list with colons.
@@ -611,7 +656,7 @@ mod tests {
             ("env(prompt=a\nb)", "not printable"),
             ("peercred(prompt=a)", "no option `prompt`"),
             ("env(verify-username=perhaps)", "perhaps"),
-            ("ldap", "auth=ldap: this module is not built yet"),
+            ("gss", "auth=gss: this module is not built yet"),
             ("http-header", "not built yet"),
             ("frob", "auth=frob: there is no such module"),
             ("win32", "needs MS Windows"),

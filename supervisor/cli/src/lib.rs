@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod auth;
 pub mod bind;
+pub mod checks;
 pub mod claim;
 pub mod config;
 pub mod encryption;

@@ -2,7 +2,7 @@
 //! services: getent(1) is asked, and the plain files are read where it is missing.
 
 use crate::error::{Error, Result};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -129,6 +129,36 @@ pub fn groups(user: &User) -> Vec<u32> {
             member.then(|| id(fields[2])).flatten()
         })
         .collect()
+}
+
+/// Most addresses of one host that anybody tries.
+const MAX_ADDRESSES: usize = 4;
+
+/// The addresses of a host, by name or number, at most 4, the preferred one first.
+///
+/// # Errors
+/// The name is not known.
+pub fn addresses(host: &str) -> Result<Vec<IpAddr>> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![address]);
+    }
+    if host == "localhost" {
+        return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+    }
+    let mut found: Vec<IpAddr> = Vec::new();
+    for line in getent("ahosts", host).unwrap_or_default().lines() {
+        let address = line.split_whitespace().next().map(str::parse);
+        if let Some(Ok(address)) = address
+            && !found.contains(&address)
+            && found.len() < MAX_ADDRESSES
+        {
+            found.push(address);
+        }
+    }
+    match found.is_empty() {
+        true => Err(Error::new(format!("the host `{host}` is not known"))),
+        false => Ok(found),
+    }
 }
 
 /// An address of a host, by name or number.

@@ -6,7 +6,7 @@
 //! not: they may be the attacker. The accused is asked for a sign of life; if it gives one, the
 //! accuser ends, and if it does not, it is the accused that hangs and is replaced.
 
-use crate::client::Connection;
+use crate::client::{Check, Connection};
 use crate::log::Level;
 use crate::session::Session;
 use ipc::ConnectionId;
@@ -27,6 +27,7 @@ enum Judgement {
 fn judge(reporter: Peer, accused: Peer) -> Judgement {
     match (reporter, accused) {
         (Peer::Auth | Peer::Keys, Peer::Network(_))
+        | (Peer::Auth, Peer::Check(_))
         | (Peer::Display, Peer::Network(_) | Peer::Encoder(_)) => Judgement::Accused(accused),
         // They do not know their own number: it is about each other.
         (Peer::Network(own), Peer::Encoder(_)) => Judgement::Accused(Peer::Encoder(own)),
@@ -84,6 +85,12 @@ impl Session {
                 let connection = self.connections.get_mut(&id);
                 connection.is_some_and(Connection::condemn)
             }
+            Peer::Check(id) => {
+                let connection = self.connections.get_mut(&id);
+                let check = connection.and_then(|one| one.check.as_mut());
+                let worker = check.and_then(Check::worker_mut);
+                worker.is_some_and(|it| it.condemn())
+            }
             Peer::Encoder(id) => {
                 let connection = self.connections.get_mut(&id);
                 let encoder = connection.and_then(Connection::encoder_mut);
@@ -95,7 +102,7 @@ impl Session {
         }
         self.counters.violations += 1;
         let connection = match ended {
-            Peer::Network(id) | Peer::Encoder(id) => Some(id.0),
+            Peer::Network(id) | Peer::Encoder(id) | Peer::Check(id) => Some(id.0),
             Peer::Display | Peer::Auth | Peer::Keys => None,
         };
         let text = format!(
@@ -111,6 +118,7 @@ fn name(peer: Peer) -> String {
     match peer {
         Peer::Network(id) => format!("network of connection {id}"),
         Peer::Encoder(id) => format!("encoder of connection {id}"),
+        Peer::Check(id) => format!("the check of connection {id}"),
         Peer::Display => "display".into(),
         Peer::Auth => "auth".into(),
         Peer::Keys => "keys".into(),
@@ -136,6 +144,13 @@ mod tests {
                 network(other),
                 Judgement::Accused(network(other)),
             ),
+            (
+                Peer::Auth,
+                Peer::Check(other),
+                Judgement::Accused(Peer::Check(other)),
+            ),
+            (Peer::Keys, Peer::Check(other), Judgement::Reporter),
+            (network(own), Peer::Check(own), Judgement::Reporter),
             (Peer::Keys, encoder(other), Judgement::Reporter),
             (Peer::Keys, Peer::Display, Judgement::Reporter),
             (Peer::Keys, Peer::Auth, Judgement::Reporter),

@@ -155,7 +155,7 @@ impl Session {
             Step::Workers if self.dismissed.is_empty() || ending.until <= now => {
                 ending.step = Step::Launcher;
                 ending.until = now + LAUNCHER;
-                if let Some(ask) = ending.ask {
+                if let Some(ask) = ending.ask.take() {
                     self.tell_launcher(ask);
                 }
             }

@@ -320,6 +320,13 @@ impl Session {
                 self.end(Ending::after_launcher(&["server error", &reason]), &reason);
             }
             LauncherToSupervisor::Display => self.start_display(fds, now),
+            LauncherToSupervisor::Connecting { connection, .. } => {
+                self.connecting(connection, &fds, now);
+            }
+            LauncherToSupervisor::Checked {
+                connection,
+                outcome,
+            } => self.command_checked(connection, outcome, now),
             LauncherToSupervisor::CommandStarted {
                 command,
                 program,

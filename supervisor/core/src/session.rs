@@ -1,7 +1,7 @@
 //! The supervisor's state and its loop.
 
 use crate::admission::Admission;
-use crate::client::{Connection, Waiting, Work};
+use crate::client::{Check, Connection, Waiting, Work};
 use crate::ending::Ending;
 use crate::log::{Level, Log};
 use crate::place::Place;
@@ -71,6 +71,8 @@ pub struct Session {
     pub accept_pause: Option<Instant>,
     pub auth_fds: Vec<OwnedFd>,
     pub keys_fds: Vec<OwnedFd>,
+    /// What the process of each check gets.
+    pub check_fds: Vec<Vec<OwnedFd>>,
     pub announcement: Announcement,
     /// Facts for `info`: what confines the supervisor.
     pub landlock_abi: u32,
@@ -107,6 +109,7 @@ enum Token {
     Display(Part),
     Network(ConnectionId, Part),
     Encoder(ConnectionId, Part),
+    Check(ConnectionId, Part),
     Dismissed(i32, Part),
 }
 
@@ -214,6 +217,9 @@ impl Session {
             turn.add_worker(|part| Token::Network(*id, part), &connection.network);
             if let Some(encoder) = connection.encoder() {
                 turn.add_worker(|part| Token::Encoder(*id, part), encoder);
+            }
+            if let Some(check) = connection.check.as_ref().and_then(Check::worker) {
+                turn.add_worker(|part| Token::Check(*id, part), check);
             }
         }
         for dismissed in &self.dismissed {
@@ -328,6 +334,7 @@ impl Session {
             Token::Display(part) => self.display_event(part, now),
             Token::Network(id, part) => self.network_event(id, part, now),
             Token::Encoder(id, part) => self.encoder_event(id, part, now),
+            Token::Check(id, part) => self.check_event(id, part, now),
             Token::Dismissed(pid, part) => self.dismissed_event(pid, part, now),
         }
     }
@@ -491,6 +498,8 @@ impl Session {
         for connection in self.connections.values() {
             all.push(fact(&connection.network.process));
             all.extend(connection.encoder().map(|worker| fact(&worker.process)));
+            let check = connection.check.as_ref().and_then(Check::worker);
+            all.extend(check.map(|worker| fact(&worker.process)));
         }
         all
     }

@@ -11,7 +11,8 @@ use ipc::Channel;
 use ipc::auth::SupervisorToAuth;
 use ipc::display::SupervisorToDisplay;
 use ipc::keys::SupervisorToKeys;
-use ipc::spec::{self, FdIndex, ListenerKind, SupervisorSpec};
+use ipc::launcher::SupervisorToLauncher;
+use ipc::spec::{self, CheckKind, CheckSpec, FdIndex, ListenerKind, SupervisorSpec};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
@@ -45,6 +46,14 @@ impl Passed {
     }
 }
 
+/// The descriptors that a check's process gets.
+fn own_fds(check: &CheckSpec) -> &[FdIndex] {
+    match &check.kind {
+        CheckKind::Ldap(fds) => fds,
+        CheckKind::Command => &[],
+    }
+}
+
 /// The highest descriptor that the specification names.
 fn highest(spec: &SupervisorSpec) -> FdIndex {
     let listeners = spec.listeners.iter().map(|listener| listener.fd);
@@ -54,6 +63,8 @@ fn highest(spec: &SupervisorSpec) -> FdIndex {
         .chain([spec.empty_root])
         .chain(spec.auth_fds.iter().copied())
         .chain(spec.keys_fds.iter().copied())
+        .chain(spec.checks.iter().flat_map(own_fds).copied())
+        .chain(spec.outside_checks)
         .chain(spec.ready)
         .max()
         .unwrap_or(4)
@@ -67,7 +78,7 @@ pub fn session() -> Result<Session> {
     let started = Instant::now();
     let mut first = sys::take_passed(3, 4).map_err(failed("descriptors 3 and 4"))?;
     let mut part = File::from(first.pop().ok_or("descriptor 4")?);
-    let launcher = Channel::new(first.pop().ok_or("descriptor 3")?);
+    let mut launcher = Channel::new(first.pop().ok_or("descriptor 3")?);
     let spec: SupervisorSpec =
         spec::read(&mut part).map_err(|error| format!("the specification: {error}"))?;
     drop(part);
@@ -119,6 +130,18 @@ pub fn session() -> Result<Session> {
         .iter()
         .map(|fd| passed.take(*fd))
         .collect::<Result<Vec<_>>>()?;
+    let check_fds = spec
+        .checks
+        .iter()
+        .map(|check| own_fds(check).iter().map(|fd| passed.take(*fd)).collect())
+        .collect::<Result<Vec<_>>>()?;
+    if let Some(checks) = spec.outside_checks {
+        // It takes them from the first message only: before we hear from anybody.
+        let checks = passed.take(checks)?;
+        launcher
+            .send(&SupervisorToLauncher::Checks, vec![checks])
+            .map_err(|error| format!("the launcher cannot be told of the checks: {error}"))?;
+    }
     let null = File::open("/dev/null").map_err(|error| format!("/dev/null: {error}"))?;
     let mode = if spec.worker_uid_base.is_some() && geteuid().is_root() {
         StartMode::Root
@@ -167,6 +190,7 @@ pub fn session() -> Result<Session> {
         accept_pause: None,
         auth_fds,
         keys_fds,
+        check_fds,
         announcement,
         landlock_abi: enforced.landlock_abi,
         start_time,

@@ -1,15 +1,17 @@
 //! The launcher's loop.
 
+use crate::checks::Checks;
 use crate::leftovers::{self, Before, LOG, Leftovers, SOCKET, XAUTHORITY};
 use crate::marked;
 use crate::processes::{self, GRACE, LIMIT};
 use crate::x_server::{self, XServer};
 use crate::xauthority::{self, Cookie};
 use files::{Ids, as_user};
-use ipc::Channel;
+use ipc::check::CheckId;
 use ipc::display::Signal as Asked;
-use ipc::launcher::{CommandId, LauncherToSupervisor, SupervisorToLauncher};
-use ipc::spec::LauncherSpec;
+use ipc::launcher::{CheckOutcome, CommandId, LauncherToSupervisor, SupervisorToLauncher};
+use ipc::spec::{self, LauncherSpec};
+use ipc::{Channel, ConnectionId};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -64,6 +66,10 @@ struct Launcher {
     cookie: Cookie,
     log: File,
     supervisor: Option<Supervisor>,
+    /// It has said something.
+    has_spoken: bool,
+    /// What logins may need, as the present supervisor's command line says.
+    checks: Checks,
     /// The present supervisor is not the one that the X server was started for.
     adopted: bool,
     sockets: OwnedFd,
@@ -224,6 +230,8 @@ impl Launcher {
             cookie,
             log,
             supervisor: None,
+            has_spoken: false,
+            checks: Checks::default(),
             adopted: false,
             sockets,
             signals,
@@ -366,9 +374,11 @@ impl Launcher {
             let waiting = self.x.as_ref().filter(|x| !x.answers);
             waiting.map(|x| x.deadline.saturating_duration_since(Instant::now()))
         };
+        let check = self.checks.deadline();
+        let check = check.map(|at| at.saturating_duration_since(Instant::now()));
         let retry = self.supervisor.as_ref().and_then(Channel::retry_at);
         let retry = retry.map(|at| at.saturating_duration_since(Instant::now()));
-        let until = until.into_iter().chain(retry).min();
+        let until = until.into_iter().chain(retry).chain(check).min();
         until.map_or(PollTimeout::NONE, |until| {
             PollTimeout::try_from(until + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
         })
@@ -402,6 +412,9 @@ impl Launcher {
             }
         }
         self.reap();
+        for connection in self.checks.end_late(Instant::now()) {
+            self.checked(connection, CheckOutcome::Late);
+        }
         self.listen_to_supervisor();
         self.adopt();
         Ok(())
@@ -430,6 +443,10 @@ impl Launcher {
                 }
             } else if let Some(command) = self.running.remove(&pid) {
                 self.command_ended(command, status);
+            } else if let Some((connection, outcome)) =
+                self.checks.ended(pid, status, Instant::now())
+            {
+                self.checked(connection, outcome);
             }
         }
     }
@@ -497,7 +514,7 @@ impl Launcher {
             let Ok(id) = u16::try_from(index).map(CommandId) else {
                 break;
             };
-            match self.start_command(display, &command.argv) {
+            match self.start_command(display, &command.argv, &[], Signal::SIGHUP) {
                 Ok(pid) => {
                     self.running.insert(pid, id);
                 }
@@ -524,7 +541,14 @@ impl Launcher {
         }
     }
 
-    fn start_command(&self, display: u32, argv: &[String]) -> io::Result<i32> {
+    /// `death`: what it gets when the launcher is killed.
+    fn start_command(
+        &self,
+        display: u32,
+        argv: &[String],
+        more_env: &[(&str, String)],
+        death: Signal,
+    ) -> io::Result<i32> {
         let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
         command
@@ -533,14 +557,53 @@ impl Launcher {
             .envs(self.spec.env.iter().map(|(name, value)| (name, value)))
             .env("DISPLAY", format!(":{display}"))
             .env("XAUTHORITY", self.spec.session_dir.join(XAUTHORITY))
+            .envs(more_env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(self.log.try_clone()?)
             .stderr(self.log.try_clone()?);
         let dir = self.spec.chdir.as_deref().unwrap_or(Path::new("/"));
         let dir = CString::new(dir.as_os_str().as_bytes())?;
         let user = self.spec.user.as_ref();
-        let child = processes::start(&mut command, user, &dir, None, Signal::SIGHUP)?;
+        let child = processes::start(&mut command, user, &dir, None, death)?;
         i32::try_from(child.id()).map_err(io::Error::other)
+    }
+
+    /// Starts the command that decides about a login.
+    fn run_check(
+        &mut self,
+        connection: ConnectionId,
+        check: CheckId,
+        username: &str,
+        peer: &str,
+    ) -> Result<(), CheckOutcome> {
+        let display = self.display().ok_or(CheckOutcome::Refused)?;
+        if self.ending.is_some() {
+            return Err(CheckOutcome::Refused);
+        }
+        let command = self
+            .checks
+            .command(check, display, username, peer, Instant::now())?;
+        let started = self.start_command(display, &command.argv, &command.env, Signal::SIGKILL);
+        match started {
+            Ok(pid) => {
+                self.checks.started(pid, connection, command.until);
+                Ok(())
+            }
+            Err(error) => {
+                let program = command.argv.first().map_or("", String::as_str);
+                let text = format!("auth=exec: cannot start `{program}`: {error}");
+                self.note(Level::Error, &text);
+                Err(CheckOutcome::NotStarted)
+            }
+        }
+    }
+
+    fn checked(&mut self, connection: ConnectionId, outcome: CheckOutcome) {
+        let checked = LauncherToSupervisor::Checked {
+            connection,
+            outcome,
+        };
+        self.tell(&checked, vec![]);
     }
 
     fn listen_to_supervisor(&mut self) {
@@ -551,7 +614,7 @@ impl Launcher {
             let received = channel.flush().and_then(|()| channel.receive());
             match received {
                 Ok(None) => return,
-                Ok(Some((message, _))) => self.obey(message),
+                Ok(Some((message, fds))) => self.obey(message, fds),
                 Err(error) => {
                     self.supervisor = None;
                     if error.is_violation() {
@@ -567,6 +630,7 @@ impl Launcher {
     /// There is no supervisor any more: a start that failed leaves its log; a session that lost
     /// its supervisor waits for the next.
     fn left_alone(&mut self) {
+        self.checks.end_all();
         if self.commands_started {
             self.supervisor = None;
         } else {
@@ -575,8 +639,29 @@ impl Launcher {
         }
     }
 
-    fn obey(&mut self, message: SupervisorToLauncher) {
+    fn obey(&mut self, message: SupervisorToLauncher, fds: Vec<OwnedFd>) {
+        let is_first = !std::mem::replace(&mut self.has_spoken, true);
         match message {
+            SupervisorToLauncher::Checks => self.take_checks(is_first, fds),
+            SupervisorToLauncher::Connect { connection, check } => {
+                let sockets = self.checks.connect(check);
+                let connecting = LauncherToSupervisor::Connecting {
+                    connection,
+                    sockets: u8::try_from(sockets.len()).unwrap_or_default(),
+                };
+                self.tell(&connecting, sockets);
+            }
+            SupervisorToLauncher::RunCheck {
+                connection,
+                check,
+                username,
+                peer,
+            } => {
+                if let Err(outcome) = self.run_check(connection, check, &username, &peer) {
+                    self.checked(connection, outcome);
+                }
+            }
+            SupervisorToLauncher::EndCheck(connection) => self.checks.end(connection),
             SupervisorToLauncher::StartCommands => self.start_commands(),
             SupervisorToLauncher::OpenDisplay => match self.open_display() {
                 Ok(fds) => self.tell(&LauncherToSupervisor::Display, fds),
@@ -593,6 +678,22 @@ impl Launcher {
             SupervisorToLauncher::Leave => {
                 self.left.hide(&self.spec.session_dir);
                 self.left_alone();
+            }
+        }
+    }
+
+    /// The first message of a channel was written before anybody could have broken the supervisor;
+    /// what comes later is not believed.
+    fn take_checks(&mut self, is_first: bool, fds: Vec<OwnedFd>) {
+        let file = fds.into_iter().next().filter(|_| is_first).map(File::from);
+        match file.map(|mut file| spec::read(&mut file)) {
+            Some(Ok(spec)) => self.checks = Checks::new(spec),
+            Some(Err(error)) => {
+                self.note(Level::Error, &format!("checks of logins: {error}"));
+            }
+            None => {
+                let text = "checks of logins that come late are not taken";
+                self.note(Level::Error, text);
             }
         }
     }
@@ -651,6 +752,8 @@ impl Launcher {
                 continue;
             }
             self.supervisor = Some(Supervisor::new(socket));
+            self.has_spoken = false;
+            self.checks = Checks::default();
             self.adopted = true;
             if let Some(display) = self.display() {
                 self.tell(

@@ -9,6 +9,7 @@
 //! Descriptor 3 is the channel to the supervisor, descriptor 4 the [`LauncherSpec`]. As
 //! `bulkhead-launcher --clean-up DIRECTORY` it removes what a killed launcher has left there.
 
+mod checks;
 mod launcher;
 mod leftovers;
 mod marked;

@@ -21,6 +21,8 @@ pub struct Options {
     pub next_passwords: Vec<Vec<u8>>,
     /// What everything is encrypted with.
     pub encryption: Option<Encryption>,
+    /// Send the password itself to who asks for it (`xor`).
+    pub xor: bool,
     /// Acknowledge every picture at once.
     pub acknowledge: bool,
     /// Map every new window where the server has it.
@@ -121,6 +123,7 @@ impl Options {
             password: None,
             next_passwords: Vec::new(),
             encryption: None,
+            xor: false,
             acknowledge: true,
             map: true,
             decode: true,
@@ -138,6 +141,14 @@ impl Options {
     #[must_use]
     pub fn next_password(mut self, password: &str) -> Self {
         self.next_passwords.push(password.as_bytes().to_vec());
+        self
+    }
+
+    /// The password itself is sent to who asks for it.
+    #[must_use]
+    pub fn xor(mut self) -> Self {
+        self.xor = true;
+        self.hello.auth.digests = Digest::offered(true);
         self
     }
 

@@ -6,6 +6,7 @@ use crate::multifile;
 use crate::otp::{self, UsedCodes};
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
+use ipc::check::{AuthToLdap, CheckId, Password};
 use ipc::spec::{AuthModule, AuthStep};
 use runtime::secret::{self, Buffer};
 use zeroize::Zeroizing;
@@ -40,6 +41,13 @@ pub enum Step {
         /// What it is told.
         text: String,
     },
+    /// Somebody outside of this process decides: [`Conversation::checked`] is told how.
+    Check {
+        /// Which check.
+        check: CheckId,
+        /// Whom it is about.
+        username: String,
+    },
     /// The `network` worker does what it never does.
     Violation(&'static str),
 }
@@ -64,6 +72,14 @@ enum Stage {
         challenge: Challenge,
         /// The module that asked; `None` when the answer decides nothing.
         module: Option<usize>,
+    },
+    /// A check outside of this process decides.
+    Checking {
+        offer: Offer,
+        /// The module that needs it.
+        module: usize,
+        /// What it is asked about, if the module asked the client for it.
+        password: Option<Password>,
     },
     /// There is a verdict, or there will never be one.
     Ended,
@@ -144,6 +160,18 @@ impl Conversation {
                     response: Zeroizing::new(response),
                     client_salt,
                 };
+                if let AuthModule::Check { check, .. } = &step.module {
+                    let password = verifier.password(challenge, &answer);
+                    secret::wipe_stack();
+                    let named = check_name(step, &offer.username, modules);
+                    return match (password, named) {
+                        (Some(password), Ok(())) => {
+                            self.check(offer, position, *check, Some(password))
+                        }
+                        (_, Err(why)) => refuse(Some(step), offer.username, why),
+                        (None, Ok(())) => refuse(Some(step), offer.username, Refusal::Failed),
+                    };
+                }
                 // Both are looked at, so that who is told no cannot tell which.
                 let checked = verifier.check(step, &offer.username, challenge, &answer, modules);
                 let named = check_name(step, &offer.username, modules);
@@ -155,6 +183,7 @@ impl Conversation {
             (Stage::Asked { offer, .. }, NetworkToAuth::Hello { .. }) => {
                 refuse(None, offer.username, Refusal::OutOfOrder)
             }
+            (Stage::Checking { .. }, _) => Step::Violation("a message before its answer"),
             (Stage::Fresh, NetworkToAuth::Response { .. }) => {
                 Step::Violation("a response to nothing")
             }
@@ -189,6 +218,12 @@ impl Conversation {
                 Opening::Ask(question) => {
                     return self.ask(offer, question, Some(position), modules);
                 }
+                Opening::Check(check) => {
+                    return match check_name(step, &offer.username, modules) {
+                        Ok(()) => self.check(offer, position, check, None),
+                        Err(why) => refuse(Some(step), offer.username, why),
+                    };
+                }
             }
         }
         if offer.small {
@@ -196,6 +231,58 @@ impl Conversation {
             return self.ask(offer, Question::Proof, None, modules);
         }
         accept(chain, &offer, modules)
+    }
+
+    fn check(
+        &mut self,
+        offer: Offer,
+        module: usize,
+        check: CheckId,
+        password: Option<Password>,
+    ) -> Step {
+        let username = offer.username.clone();
+        self.stage = Stage::Checking {
+            offer,
+            module,
+            password,
+        };
+        Step::Check { check, username }
+    }
+
+    /// What the process is asked that the check has been given; once, and `None` when there is
+    /// nothing to ask it.
+    pub fn question(&mut self) -> Option<AuthToLdap> {
+        let Stage::Checking {
+            offer, password, ..
+        } = &mut self.stage
+        else {
+            return None;
+        };
+        let password = password.take()?;
+        let username = offer.username.clone();
+        Some(AuthToLdap::Password { username, password })
+    }
+
+    /// The check is over. `None` when nobody waits for it.
+    pub fn checked(
+        &mut self,
+        passed: bool,
+        modules: &Modules,
+        verifier: &mut Verifier,
+    ) -> Option<Step> {
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Checking { offer, module, .. } if passed => {
+                Some(self.walk(offer, module + 1, modules, verifier))
+            }
+            Stage::Checking { offer, module, .. } => {
+                let step = self.chain(modules).get(module);
+                Some(refuse(step, offer.username, Refusal::Failed))
+            }
+            other => {
+                self.stage = other;
+                None
+            }
+        }
     }
 
     fn ask(
@@ -336,6 +423,19 @@ impl Verifier {
             tracing::error!(module = modules::name(&step.module), %error, "an auth module");
             Err(Refusal::Unusable)
         })
+    }
+
+    /// The password that the client sent for somebody else to check. An empty one is none: to an
+    /// LDAP server it is nobody's, and lets everybody in as nobody.
+    #[inline(never)]
+    fn password(&mut self, challenge: Challenge, answer: &Answer) -> Option<Password> {
+        match challenge.combine(&answer.client_salt, &mut self.used)? {
+            Combined::Password(covered) => {
+                let mut password = covered.password(&answer.response);
+                (!password.is_empty()).then(|| Password(std::mem::take(&mut *password)))
+            }
+            Combined::Proof(_) => None,
+        }
     }
 
     // What it leaves on the stack is below the frame of who calls it.

@@ -5,6 +5,7 @@ use crate::hosts::{self, Hosts, Rules};
 use crate::{multifile, otp};
 use ipc::ListenerId;
 use ipc::auth::{PeerFacts, Refusal};
+use ipc::check::CheckId;
 use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, SecretAt};
 use runtime::secret::{Buffer, Secret, SecretError, SecretFile};
 use std::fs::File;
@@ -21,6 +22,8 @@ pub enum Opening {
     Refuse(Refusal),
     /// Its answer to a challenge decides.
     Ask(Question),
+    /// Somebody outside of this process decides, and the client is not asked.
+    Check(CheckId),
 }
 
 /// All chains and the secrets they refer to.
@@ -140,7 +143,8 @@ impl Modules {
             | AuthModule::None
             | AuthModule::Fail
             | AuthModule::Reject
-            | AuthModule::PeerCred { .. } => Ok(()),
+            | AuthModule::PeerCred { .. }
+            | AuthModule::Check { .. } => Ok(()),
         }
     }
 
@@ -201,6 +205,7 @@ impl Modules {
             return Opening::Ask(question);
         }
         let passes = match (module, peer) {
+            (AuthModule::Check { check, .. }, _) => return Opening::Check(*check),
             (AuthModule::None, _) => Ok(true),
             (AuthModule::Fail, _) => return Opening::Refuse(Refusal::Failed),
             (AuthModule::PeerCred { uids, gids }, PeerFacts::Unix { uid, gid, .. }) => {
@@ -242,6 +247,7 @@ pub fn name(module: &AuthModule) -> &str {
         AuthModule::Users { .. } => "multifile",
         AuthModule::Hosts { .. } => "hosts",
         AuthModule::Otp { .. } => "otp",
+        AuthModule::Check { name, .. } => name,
     }
 }
 
@@ -253,8 +259,13 @@ pub fn question(module: &AuthModule) -> Option<Question> {
         | AuthModule::Reject
         | AuthModule::Secret { .. }
         | AuthModule::Users { .. } => Some(Question::Proof),
-        AuthModule::Otp { .. } => Some(Question::Password),
-        AuthModule::None
+        AuthModule::Otp { .. } | AuthModule::Check { password: true, .. } => {
+            Some(Question::Password)
+        }
+        AuthModule::Check {
+            password: false, ..
+        }
+        | AuthModule::None
         | AuthModule::Fail
         | AuthModule::PeerCred { .. }
         | AuthModule::Hosts { .. } => None,

@@ -3,6 +3,7 @@
 use crate::conversation::{Conversation, Step, Verifier};
 use crate::modules::Modules;
 use ipc::auth::{AuthToNetwork, AuthToSupervisor, NetworkToAuth, PeerFacts, SupervisorToAuth};
+use ipc::check::{AuthToLdap, LdapToAuth};
 use ipc::verdict::{Peer, Violation};
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId};
 use runtime::{Interest, PollSet};
@@ -19,8 +20,17 @@ pub type Supervisor = Channel<AuthToSupervisor, SupervisorToAuth>;
 struct Connection {
     channel: Channel<AuthToNetwork, NetworkToAuth>,
     conversation: Conversation,
+    /// A process that makes the check that the conversation waits for.
+    check: Option<Channel<AuthToLdap, LdapToAuth>>,
     /// Waits until the supervisor has been told.
     answer: Option<AuthToNetwork>,
+}
+
+/// Who of a connection has something to say.
+#[derive(Clone, Copy)]
+enum Speaker {
+    Network,
+    Check,
 }
 
 /// What one message led to.
@@ -76,8 +86,11 @@ impl Service<'_> {
             while let Some((message, fds)) = supervisor.receive()? {
                 self.supervisor_says(supervisor, message, fds)?;
             }
-            for connection in ready {
-                self.connection_says(connection, supervisor)?;
+            for (connection, speaker) in ready {
+                match speaker {
+                    Speaker::Network => self.connection_says(connection, supervisor)?,
+                    Speaker::Check => self.check_says(connection, supervisor)?,
+                }
             }
             if !supervisor.wants_write() {
                 self.deliver(supervisor)?;
@@ -86,7 +99,7 @@ impl Service<'_> {
     }
 
     /// Waits for something to do; the connections that have something to say.
-    fn wait(&self, supervisor: &Supervisor) -> Result<Vec<ConnectionId>, ChannelError> {
+    fn wait(&self, supervisor: &Supervisor) -> Result<Vec<(ConnectionId, Speaker)>, ChannelError> {
         let mut set = PollSet::new();
         set.add(
             supervisor.as_fd(),
@@ -95,14 +108,18 @@ impl Service<'_> {
         let mut slots = Vec::with_capacity(self.connections.len());
         for (id, connection) in &self.connections {
             let channel = &connection.channel;
-            slots.push((
-                *id,
-                set.add(channel.as_fd(), Interest::read_and(channel.wants_write())),
-            ));
+            let interest = Interest::read_and(channel.wants_write());
+            let slot = set.add(channel.as_fd(), interest);
+            slots.push(((*id, Speaker::Network), slot));
+            if let Some(check) = &connection.check {
+                let interest = Interest::read_and(check.wants_write());
+                let slot = set.add(check.as_fd(), interest);
+                slots.push(((*id, Speaker::Check), slot));
+            }
         }
         set.wait(None)?;
         slots.retain(|(_, slot)| set.ready(*slot).any());
-        Ok(slots.into_iter().map(|(id, _)| id).collect())
+        Ok(slots.into_iter().map(|(who, _)| who).collect())
     }
 
     fn supervisor_says(
@@ -125,6 +142,17 @@ impl Service<'_> {
             SupervisorToAuth::Gone(connection) => {
                 self.connections.remove(&connection);
             }
+            SupervisorToAuth::Ask(id) => {
+                let connection = self.connections.get_mut(&id);
+                if let (Some(connection), Some(fd)) = (connection, fds.into_iter().next())
+                    && !connection.ask(fd)
+                {
+                    self.check_over(id, false, supervisor)?;
+                }
+            }
+            SupervisorToAuth::Checked { connection, passed } => {
+                self.check_over(connection, passed, supervisor)?;
+            }
             SupervisorToAuth::Ping => supervisor.send(&AuthToSupervisor::Pong, Vec::new())?,
         }
         Ok(())
@@ -143,6 +171,7 @@ impl Service<'_> {
                 entry.insert(Connection {
                     channel: Channel::new(fd),
                     conversation: Conversation::new(listener, peer),
+                    check: None,
                     answer: None,
                 });
             }
@@ -175,6 +204,55 @@ impl Service<'_> {
                 };
                 supervisor.send(&AuthToSupervisor::Violation(violation), Vec::new())?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes the answer of a check, which is no if it is not given.
+    fn check_says(
+        &mut self,
+        id: ConnectionId,
+        supervisor: &mut Supervisor,
+    ) -> Result<(), ChannelError> {
+        let connection = self.connections.get_mut(&id);
+        let Some(check) = connection.and_then(|one| one.check.as_mut()) else {
+            return Ok(());
+        };
+        let heard = check.flush().and_then(|()| check.receive());
+        let passed = match heard {
+            Ok(None) => return Ok(()),
+            Ok(Some((answer, _))) => answer == LdapToAuth::Yes,
+            Err(error) => {
+                if error.is_violation() {
+                    let violation = Violation {
+                        peer: Peer::Check(id),
+                        what: shorten(error.to_string()),
+                    };
+                    supervisor.send(&AuthToSupervisor::Violation(violation), Vec::new())?;
+                }
+                false
+            }
+        };
+        self.check_over(id, passed, supervisor)
+    }
+
+    /// The check of a connection is over.
+    fn check_over(
+        &mut self,
+        id: ConnectionId,
+        passed: bool,
+        supervisor: &mut Supervisor,
+    ) -> Result<(), ChannelError> {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return Ok(());
+        };
+        connection.check = None;
+        if let Some(step) =
+            connection
+                .conversation
+                .checked(passed, self.modules, &mut self.verifier)
+        {
+            connection.follow(id, step, supervisor)?;
         }
         Ok(())
     }
@@ -220,7 +298,35 @@ impl Connection {
             Ok(None) => return Ok(Outcome::Nothing),
             Err(error) => return Ok(error.into()),
         };
-        match self.conversation.receive(message, modules, verifier) {
+        let step = self.conversation.receive(message, modules, verifier);
+        self.follow(id, step, supervisor)
+    }
+
+    /// Asks the process of a check. False when it cannot be asked.
+    fn ask(&mut self, fd: OwnedFd) -> bool {
+        let Some(question) = self.conversation.question() else {
+            return false;
+        };
+        let channel = self.check.insert(Channel::new(fd));
+        channel.send(&question, Vec::new()).is_ok()
+    }
+
+    /// Does what a step of the conversation says.
+    fn follow(
+        &mut self,
+        id: ConnectionId,
+        step: Step,
+        supervisor: &mut Supervisor,
+    ) -> Result<Outcome, ChannelError> {
+        match step {
+            Step::Check { check, username } => {
+                let check = AuthToSupervisor::Check {
+                    connection: id,
+                    check,
+                    username,
+                };
+                supervisor.send(&check, Vec::new())?;
+            }
             Step::Ask(question) => self.answer = Some(question),
             Step::Accept { module, username } => {
                 // The supervisor writes the record that counts.

@@ -213,7 +213,7 @@ impl Session {
             match peer {
                 Peer::Network(id) => self.hear_network(id)?,
                 Peer::Encoder(id) => self.hear_encoder(id)?,
-                Peer::Display | Peer::Auth | Peer::Keys => {}
+                Peer::Display | Peer::Auth | Peer::Keys | Peer::Check(_) => {}
             }
         }
         if supervisor {
@@ -280,7 +280,7 @@ impl Session {
             Peer::Network(id) => self.drop_client(id),
             // The supervisor will send a new one.
             Peer::Encoder(id) => self.drop_encoder(id),
-            Peer::Display | Peer::Auth | Peer::Keys => Ok(()),
+            Peer::Display | Peer::Auth | Peer::Keys | Peer::Check(_) => Ok(()),
         }
     }
 
@@ -291,7 +291,7 @@ impl Session {
         match peer {
             Peer::Network(id) => self.drop_client(id),
             Peer::Encoder(id) => self.drop_encoder(id),
-            Peer::Display | Peer::Auth | Peer::Keys => Ok(()),
+            Peer::Display | Peer::Auth | Peer::Keys | Peer::Check(_) => Ok(()),
         }
     }
 

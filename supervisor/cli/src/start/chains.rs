@@ -1,11 +1,13 @@
 //! The secrets of all sockets, and what `auth` is told about them.
 
+use super::outside::Checks;
 use super::wanted::Wanted;
-use crate::auth::{Module, What};
+use crate::auth::{Asks, Module, What};
 use crate::error::{Error, Result};
 use crate::secrets::{self, Secret};
 use crate::session::Owner;
 use crate::users;
+use ipc::check::CheckId;
 use ipc::spec::{AuthListener, AuthModule, AuthStep, SecretAt};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -15,6 +17,7 @@ use std::path::Path;
 pub struct Secrets {
     pub listeners: Vec<AuthListener>,
     pub fds: Vec<OwnedFd>,
+    pub checks: Checks,
     pub warnings: Vec<String>,
 }
 
@@ -23,6 +26,7 @@ pub fn open_secrets(wanted: &[Wanted], owner: &Owner) -> Result<Secrets> {
     let mut open = Open {
         secrets: Secrets::default(),
         known: Vec::new(),
+        known_checks: Vec::new(),
         owner,
     };
     for socket in wanted {
@@ -50,6 +54,8 @@ struct Open<'a> {
     secrets: Secrets,
     /// What a secret is of, and where it is.
     known: Vec<(&'a What, SecretAt)>,
+    /// What a check is of, and its number.
+    known_checks: Vec<(&'a What, CheckId)>,
     owner: &'a Owner,
 }
 
@@ -81,6 +87,11 @@ impl<'a> Open<'a> {
                         .map_err(at)?,
                 }
             }
+            What::Exec(_) | What::Ldap(_) => AuthModule::Check {
+                name: module.name().to_owned(),
+                check: self.check(module)?,
+                password: module.kind.asks == Asks::Password,
+            },
             What::Env { .. } | What::Password { .. } | What::File { .. } => AuthModule::Secret {
                 name: module.name().to_owned(),
                 secret: self.secret(module)?,
@@ -97,6 +108,25 @@ impl<'a> Open<'a> {
                 deny: self.rules(deny.as_deref(), secrets::HOSTS_DENY)?,
             },
         })
+    }
+
+    /// Which check a module needs.
+    fn check(&mut self, module: &'a Module) -> Result<CheckId> {
+        let known = self.known_checks.iter();
+        if let Some((_, id)) = known.clone().find(|(what, _)| *what == &module.what) {
+            return Ok(*id);
+        }
+        let checks = &mut self.secrets.checks;
+        let id = match &module.what {
+            What::Exec(command) => checks.command(command, self.owner)?,
+            What::Ldap(ldap) => {
+                let warnings = &mut self.secrets.warnings;
+                checks.ldap(module.name(), ldap, self.owner, warnings)?
+            }
+            _ => return Err(Error::usage(format!("auth={}: no check", module.name()))),
+        };
+        self.known_checks.push((&module.what, id));
+        Ok(id)
     }
 
     /// Opens the secret of a module, unless it is open already.

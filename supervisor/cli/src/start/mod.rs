@@ -6,6 +6,7 @@ mod chains;
 mod executables;
 mod key_data;
 mod opened;
+mod outside;
 mod plan;
 mod wanted;
 mod worker_uids;
@@ -233,6 +234,11 @@ fn hand_over(
     for secret in plan.keys.fds {
         keys_fds.push(table.add(secret)?);
     }
+    let (checks, outside) = plan.secrets.checks.hand_over(|fd| table.add(fd))?;
+    let outside_checks = match outside.checks.is_empty() {
+        true => None,
+        false => Some(table.add(encoded(&outside)?)?),
+    };
     let ready = output.ready.map(|ready| table.add(ready)).transpose()?;
     let supervisor = SupervisorSpec {
         display: Some(display),
@@ -260,6 +266,8 @@ fn hand_over(
         empty_root,
         auth_fds,
         keys_fds,
+        checks,
+        outside_checks,
         ready,
         log_json: match args.log_format {
             Some(LogFormat::Json) => true,

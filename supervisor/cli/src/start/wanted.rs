@@ -1,6 +1,6 @@
 //! The sockets that a command line asks for, as far as it alone decides.
 
-use crate::auth::{self, Asks, Module, Sockets};
+use crate::auth::{self, Asks, Module, Sockets, What};
 use crate::bind::{Host, SocketOptions, TcpBind, UnixAddress, UnixBind, masked};
 use crate::encryption::{Encryption, Source, Written};
 use crate::error::{Error, Result};
@@ -26,6 +26,24 @@ impl Wanted {
     pub fn is_confidential(&self) -> bool {
         let local = !matches!(self.socket, Socket::Tcp { .. });
         local || self.encryption.is_some()
+    }
+
+    /// Nobody's password is passed on where others could read it.
+    fn check_servers(&self) -> Result<()> {
+        let servers = self.chain.iter().filter_map(|module| match &module.what {
+            What::Ldap(ldap) => Some((module.name(), ldap)),
+            _ => None,
+        });
+        match servers
+            .into_iter()
+            .find(|(_, ldap)| !ldap.is_confidential())
+        {
+            Some((name, ldap)) => Err(Error::usage(format!(
+                "{}: auth={name} would send passwords in clear to {}: use a tunnel (ssh, stunnel) to a port of this machine, or add --insecure",
+                self.said, ldap.host
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Nobody is asked for what others could read, or for an address that there is not.
@@ -234,6 +252,9 @@ pub fn wanted(args: &StartArgs, typed: &Typed) -> Result<(u32, Vec<Wanted>)> {
     let mut wanted = unix_wanted(args, mode)?;
     wanted.extend(tcp_wanted(args, typed)?);
     wanted.iter().try_for_each(Wanted::check)?;
+    if args.insecure != Some(true) {
+        wanted.iter().try_for_each(Wanted::check_servers)?;
+    }
     match &wanted[..] {
         [
             Wanted {

@@ -253,6 +253,7 @@ impl Session {
             peer,
             source,
             since: now,
+            check: None,
             verdict: None,
             asked: None,
             has_asked: false,

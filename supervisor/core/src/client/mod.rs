@@ -1,10 +1,11 @@
 //! Connections: from the listening socket to the last byte.
 //!
-//! In the order of a connection's life: [`arrive`], [`verdict`], [`request`], then [`attach`] or
+//! In the order of a connection's life: [`arrive`], [`check`], [`verdict`], [`request`], then [`attach`] or
 //! [`one_shot`], and [`leave`]. Here is what a connection is.
 
 mod arrive;
 mod attach;
+mod check;
 mod leave;
 mod one_shot;
 mod request;
@@ -25,6 +26,8 @@ use ipc::verdict::Rights;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
+
+pub use check::Check;
 
 /// So long a connection may be silent before it says its first byte.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
@@ -109,6 +112,8 @@ pub struct Connection {
     pub peer: PeerFacts,
     pub source: Source,
     pub since: Instant,
+    /// What `auth` waits for.
+    pub check: Option<Check>,
     /// Given once, by `auth`.
     pub verdict: Option<Admitted>,
     /// Asked, and not yet granted: the verdict may be still on its way, or `display` be away.
@@ -173,6 +178,7 @@ impl Connection {
             work,
             encoder,
             self.network.deadline(),
+            self.check.as_ref().and_then(Check::deadline),
         ]
         .into_iter()
     }
@@ -241,5 +247,6 @@ impl Session {
         for id in infos {
             self.finish_info(id, None, now);
         }
+        self.tick_checks(now);
     }
 }

@@ -104,6 +104,11 @@ impl Session {
                 );
                 self.log.own(Level::Warn, Some(id.0), &text);
             }
+            AuthToSupervisor::Check {
+                connection,
+                check,
+                username,
+            } => self.check_wanted(connection, check, username, now),
             AuthToSupervisor::Violation(violation) => self.report(Peer::Auth, &violation, now),
             AuthToSupervisor::Pong => {
                 for (reporter, what) in self.auth.answered() {

@@ -64,6 +64,8 @@ pub fn default_spec() -> SupervisorSpec {
         empty_root: 0,
         auth_fds: vec![],
         keys_fds: vec![],
+        checks: vec![],
+        outside_checks: None,
         ready: None,
         log_json: true,
         debug: true,

@@ -5,6 +5,7 @@
 
 use ipc::auth::{AuthToNetwork, AuthToSupervisor, NetworkToAuth, Refusal, SupervisorToAuth};
 use ipc::channel::Message;
+use ipc::check::{AuthToLdap, CheckId, LdapToAuth, LdapToSupervisor, Password, SupervisorToLdap};
 use ipc::display::{DisplayToSupervisor, SupervisorToDisplay};
 use ipc::encoder::{EncoderToSupervisor, SupervisorToEncoder};
 use ipc::keys::{
@@ -61,6 +62,7 @@ pub fn run(name: &str) {
         "bulkhead-network" => network(),
         "bulkhead-auth" => auth(),
         "bulkhead-keys" => keys(),
+        "bulkhead-auth-ldap" => auth_ldap(),
         "bulkhead-display" => display(),
         "bulkhead-encoder" => encoder(),
         other => panic!("no fake {other}"),
@@ -263,7 +265,33 @@ fn network() {
     }
 }
 
+/// What `auth` says of a login, to the supervisor and to `network`.
+fn verdict(connection: ConnectionId, passed: bool) -> (AuthToSupervisor, AuthToNetwork) {
+    let module = "fake".to_owned();
+    if passed {
+        let username = "ok".to_owned();
+        let accepted = AuthToSupervisor::Accepted {
+            connection,
+            username,
+            module,
+        };
+        return (accepted, AuthToNetwork::Accepted);
+    }
+    let why = Refusal::Failed;
+    let refused = AuthToSupervisor::Refused {
+        connection,
+        username: "somebody".into(),
+        module,
+        why,
+    };
+    let text = "authentication failed".into();
+    (refused, AuthToNetwork::Rejected { text })
+}
+
+/// Who logs in as `check WORD` is asked about with that word, where a process can be asked.
 fn auth() {
+    let mut checks: BTreeMap<ConnectionId, Channel<AuthToLdap, LdapToAuth>> = BTreeMap::new();
+    let mut words: BTreeMap<ConnectionId, String> = BTreeMap::new();
     let mut supervisor: Channel<AuthToSupervisor, SupervisorToAuth> = Channel::new(descriptor(3));
     supervisor.send(&AuthToSupervisor::Ready, vec![]).unwrap();
     let mut networks: BTreeMap<ConnectionId, Channel<AuthToNetwork, NetworkToAuth>> =
@@ -272,36 +300,44 @@ fn auth() {
         let ids: Vec<_> = networks.keys().copied().collect();
         let mut fds = vec![supervisor.as_fd()];
         fds.extend(networks.values().map(AsFd::as_fd));
+        let asked: Vec<_> = checks.keys().copied().collect();
+        fds.extend(checks.values().map(AsFd::as_fd));
         let ready = wait(&fds);
+        for (id, ready) in asked.into_iter().zip(&ready[1 + ids.len()..]) {
+            let check = checks.get_mut(&id).unwrap();
+            let passed = match check.receive() {
+                _ if !ready => continue,
+                Ok(None) => continue,
+                Ok(Some((answer, _))) => answer == LdapToAuth::Yes,
+                Err(_) => false,
+            };
+            checks.remove(&id);
+            let (verdict, answer) = verdict(id, passed);
+            supervisor.send(&verdict, vec![]).unwrap();
+            if let Some(network) = networks.get_mut(&id) {
+                network.send(&answer, vec![]).ok();
+            }
+        }
         for (id, _) in ids.iter().zip(&ready[1..]).filter(|(_, ready)| **ready) {
             let network = networks.get_mut(id).unwrap();
             match network.receive() {
-                Ok(Some((NetworkToAuth::Hello { username, .. }, _))) => {
-                    let (connection, module) = (*id, "fake".to_owned());
-                    let username_is_storm = username == "storm";
-                    let (verdict, answer) = if username == "ok" {
-                        (
-                            AuthToSupervisor::Accepted {
-                                connection,
-                                username,
-                                module,
-                            },
-                            AuthToNetwork::Accepted,
-                        )
-                    } else {
-                        let why = Refusal::Failed;
-                        (
-                            AuthToSupervisor::Refused {
-                                connection,
-                                username: "somebody".into(),
-                                module,
-                                why,
-                            },
-                            AuthToNetwork::Rejected {
-                                text: "authentication failed".into(),
-                            },
-                        )
+                Ok(Some((NetworkToAuth::Hello { username, .. }, _)))
+                    if username.starts_with("check:") =>
+                {
+                    let mut parts = username.split(':').skip(1);
+                    let check = CheckId(parts.next().unwrap().parse().unwrap());
+                    let word = parts.next().unwrap_or_default().to_owned();
+                    let check = AuthToSupervisor::Check {
+                        connection: *id,
+                        check,
+                        username: word.clone(),
                     };
+                    words.insert(*id, word);
+                    supervisor.send(&check, vec![]).unwrap();
+                }
+                Ok(Some((NetworkToAuth::Hello { username, .. }, _))) => {
+                    let username_is_storm = username == "storm";
+                    let (verdict, answer) = verdict(*id, username == "ok");
                     let often = if username_is_storm { 500 } else { 1 };
                     for _ in 0..often {
                         supervisor.send(&verdict, vec![]).unwrap();
@@ -318,10 +354,61 @@ fn auth() {
                     SupervisorToAuth::Connection { connection, .. } => {
                         networks.insert(connection, Channel::new(fds.into_iter().next().unwrap()));
                     }
-                    SupervisorToAuth::Gone(id) => drop(networks.remove(&id)),
+                    SupervisorToAuth::Gone(id) => {
+                        networks.remove(&id);
+                        checks.remove(&id);
+                    }
+                    SupervisorToAuth::Ask(id) => {
+                        let mut check = Channel::new(fds.into_iter().next().unwrap());
+                        let question = AuthToLdap::Password {
+                            username: words[&id].clone(),
+                            password: Password(b"secret".to_vec()),
+                        };
+                        check.send(&question, vec![]).ok();
+                        checks.insert(id, check);
+                    }
+                    SupervisorToAuth::Checked { connection, passed } => {
+                        say(&format!("INFO connection {connection} checked: {passed}"));
+                        let (verdict, answer) = verdict(connection, passed);
+                        supervisor.send(&verdict, vec![]).unwrap();
+                        if let Some(network) = networks.get_mut(&connection) {
+                            network.send(&answer, vec![]).ok();
+                        }
+                    }
                     SupervisorToAuth::Ping => {
                         supervisor.send(&AuthToSupervisor::Pong, vec![]).unwrap();
                     }
+                }
+            }
+        }
+    }
+}
+
+/// Does what the user's name says.
+fn auth_ldap() {
+    let _supervisor: Channel<LdapToSupervisor, SupervisorToLdap> = Channel::new(descriptor(3));
+    let mut auth: Channel<LdapToAuth, AuthToLdap> = Channel::new(descriptor(5));
+    // The socket of the server is there.
+    let mut server = File::from(descriptor(6));
+    loop {
+        wait(&[auth.as_fd()]);
+        for (AuthToLdap::Password { username, password }, _) in receive(&mut auth) {
+            say(&format!("INFO asked about {username}"));
+            match username.as_str() {
+                "yes" if password.0 == b"secret" => {
+                    server.write_all(b"hello").unwrap();
+                    auth.send(&LdapToAuth::Yes, vec![]).unwrap();
+                    exit(0);
+                }
+                "die" => exit(101),
+                "forbidden" => {
+                    let _ = std::net::UdpSocket::bind("127.0.0.1:0");
+                    unreachable!("the filter is not in force");
+                }
+                "hang" => {}
+                _ => {
+                    auth.send(&LdapToAuth::No, vec![]).unwrap();
+                    exit(0);
                 }
             }
         }

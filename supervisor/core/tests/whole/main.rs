@@ -3,6 +3,7 @@
 //! This executable is both: started as `bulkhead-<role>` it is that worker.
 
 mod bench;
+mod checks;
 mod deaths;
 mod door;
 mod ends;
@@ -34,6 +35,12 @@ tests![
     deaths::the_end_of_a_client_is_accounted,
     deaths::who_dies,
     deaths::a_worker_that_hangs_is_replaced,
+    checks::yes_is_only_what_the_process_says,
+    checks::a_command_decides,
+    checks::a_check_that_takes_too_long_is_no,
+    checks::a_connection_that_goes_takes_its_check_with_it,
+    checks::checks_have_a_number_and_others_go_on,
+    checks::what_is_not_configured_is_no,
     rules::nobody_fills_the_log,
     rules::rules_are_kept_or_the_breaker_ends,
     rules::records_cannot_be_forged,

@@ -108,10 +108,13 @@ pub fn start(role: Role, mode: StartMode, connection: u64) -> Started {
         open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).expect("it is there");
 
     let mut table = vec![&null, &log_there, &log_there, &channel_there, &root];
-    let has_extra = matches!(role, Role::Network | Role::Auth | Role::Keys | Role::Ctl);
-    if has_extra {
-        table.push(&extra_there);
-    }
+    // One socket stands for all that a role is given.
+    let extras = match role {
+        Role::Network | Role::Auth | Role::Keys | Role::Ctl => 1,
+        Role::AuthLdap => 2,
+        Role::Supervisor | Role::Launcher | Role::Display | Role::Encoder => 0,
+    };
+    table.extend(std::iter::repeat_n(&extra_there, extras));
     let table: Vec<RawFd> = table.into_iter().map(AsRawFd::as_raw_fd).collect();
 
     // SAFETY: the tests that use this have one thread.
@@ -147,7 +150,7 @@ pub fn start(role: Role, mode: StartMode, connection: u64) -> Started {
                 pid: i32::from_ne_bytes(pid),
                 supervisor: child.as_raw(),
                 channel: UnixStream::from(channel),
-                extra: has_extra.then(|| UnixStream::from(extra)),
+                extra: (extras > 0).then(|| UnixStream::from(extra)),
                 log,
                 report,
             }

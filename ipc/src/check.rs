@@ -1,0 +1,75 @@
+//! One check of one login in a process of its own: the edges `supervisor`–`auth-ldap` and
+//! `auth`–`auth-ldap`. The password goes from `auth` to that process and passes nobody else.
+
+use crate::channel::Message;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use zeroize::Zeroize;
+
+/// A check that a module of a listener needs: an index into
+/// [`SupervisorSpec::checks`](crate::spec::SupervisorSpec) and
+/// [`ChecksSpec::checks`](crate::spec::ChecksSpec).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CheckId(pub u16);
+
+/// The supervisor has nothing to say to a check: all that it needs is in its descriptors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SupervisorToLdap {}
+
+impl Message for SupervisorToLdap {
+    const NAME: &'static str = "supervisor>auth-ldap";
+}
+
+/// A check has nothing to say to the supervisor: it answers `auth`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LdapToSupervisor {}
+
+impl Message for LdapToSupervisor {
+    const NAME: &'static str = "auth-ldap>supervisor";
+}
+
+/// The password of one login. Wiped when dropped, and not shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Password(pub Vec<u8>);
+
+impl Drop for Password {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<password>")
+    }
+}
+
+/// `auth` asks, once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuthToLdap {
+    /// Is this the password of this user?
+    Password {
+        /// Who the client says it is: at most 256 bytes, not empty.
+        username: String,
+        /// As the client sent it: at most 1024 bytes, not empty.
+        password: Password,
+    },
+}
+
+impl Message for AuthToLdap {
+    const NAME: &'static str = "auth>auth-ldap";
+    const SECRET: bool = true;
+}
+
+/// The answer to `auth`, once. None is no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LdapToAuth {
+    /// It is.
+    Yes,
+    /// It is not, or that could not be found out: the reason is in the log only.
+    No,
+}
+
+impl Message for LdapToAuth {
+    const NAME: &'static str = "auth-ldap>auth";
+}

@@ -1,0 +1,136 @@
+//! The checks of logins that are made outside of `auth`: what each process is told about them.
+
+use crate::checks::{Command, Ldap, LdapEntry};
+use crate::error::{Error, Result, reason};
+use crate::secrets;
+use crate::session::Owner;
+use crate::users;
+use ipc::check::CheckId;
+use ipc::spec::{
+    self, CheckKind, CheckSpec, ChecksSpec, FdIndex, LdapSpec, LdapUser, OutsideCheck,
+};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+/// All of them, in the order of their ids.
+#[derive(Default)]
+pub struct Checks(Vec<Check>);
+
+struct Check {
+    module: &'static str,
+    timeout: u16,
+    outside: OutsideCheck,
+    /// What its process gets; nothing if it has none.
+    fds: Vec<OwnedFd>,
+}
+
+impl Checks {
+    fn push(&mut self, check: Check) -> Result<CheckId> {
+        self.0.push(check);
+        u16::try_from(self.0.len() - 1)
+            .map(CheckId)
+            .map_err(|_| Error::usage("too many auth modules"))
+    }
+
+    /// Adds a command.
+    ///
+    /// # Errors
+    /// It cannot be executed with the rights of the session's user.
+    pub fn command(&mut self, command: &Command, owner: &Owner) -> Result<CheckId> {
+        let program = command.argv.first().map_or("", String::as_str);
+        let executable = files::as_user(owner.ids(), || {
+            nix::unistd::access(program, nix::unistd::AccessFlags::X_OK)
+                .map_err(std::io::Error::from)
+        });
+        executable
+            .map_err(|error| Error::new(format!("auth=exec: {program}: {}", reason(&error))))?;
+        self.push(Check {
+            module: "exec",
+            timeout: command.timeout,
+            outside: OutsideCheck::Command {
+                argv: command.argv.clone(),
+                timeout: command.timeout,
+            },
+            fds: Vec::new(),
+        })
+    }
+
+    /// Adds an LDAP server; warnings too.
+    ///
+    /// # Errors
+    /// Its name is not known, or a file cannot be used.
+    pub fn ldap(
+        &mut self,
+        module: &'static str,
+        ldap: &Ldap,
+        owner: &Owner,
+        warnings: &mut Vec<String>,
+    ) -> Result<CheckId> {
+        let at = |error: Error| error.at(format!("auth={module}"));
+        let addresses = users::addresses(&ldap.host).map_err(at)?;
+        let addresses = addresses
+            .into_iter()
+            .map(|address| SocketAddr::new(address, ldap.port))
+            .collect();
+        let mut files = Vec::new();
+        let user = match &ldap.user {
+            LdapEntry::Name(format) => LdapUser::Name(format.clone()),
+            LdapEntry::Search {
+                base,
+                attribute,
+                reader,
+            } => {
+                if let Some((_, file)) = reader {
+                    let secret = secrets::file(file, owner.ids()).map_err(at)?;
+                    warnings.extend(secret.warnings);
+                    files.push(secret.fd);
+                }
+                LdapUser::Search {
+                    base: base.clone(),
+                    attribute: attribute.clone(),
+                    reader: reader.as_ref().map(|(name, _)| name.clone()),
+                }
+            }
+        };
+        let spec = spec::encode(&LdapSpec {
+            user,
+            timeout: ldap.timeout,
+        })
+        .map_err(|_| Error::usage(format!("auth={module}: its options are too long")))?;
+        let mut fds = vec![secrets::sealed(&spec)?];
+        fds.append(&mut files);
+        self.push(Check {
+            module,
+            timeout: ldap.timeout,
+            outside: OutsideCheck::Connect(addresses),
+            fds,
+        })
+    }
+
+    /// What the supervisor is told, and what the launcher is. `add` gives a descriptor its place.
+    ///
+    /// # Errors
+    /// Too many descriptors.
+    pub fn hand_over(
+        self,
+        mut add: impl FnMut(OwnedFd) -> Result<FdIndex>,
+    ) -> Result<(Vec<CheckSpec>, ChecksSpec)> {
+        let (mut inside, mut outside) = (Vec::new(), ChecksSpec::default());
+        for check in self.0 {
+            let kind = match check.outside {
+                OutsideCheck::Command { .. } => CheckKind::Command,
+                OutsideCheck::Connect(_) => {
+                    let fds = check.fds.into_iter().map(&mut add);
+                    CheckKind::Ldap(fds.collect::<Result<_>>()?)
+                }
+            };
+            inside.push(CheckSpec {
+                module: check.module.to_owned(),
+                timeout: check.timeout,
+                kind,
+            });
+            outside.checks.push(check.outside);
+        }
+        Ok((inside, outside))
+    }
+}

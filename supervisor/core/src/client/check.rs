@@ -1,0 +1,355 @@
+//! Checks of logins that `auth` cannot make itself: each has a process of its own for this one
+//! answer, or a command that the launcher starts.
+//!
+//! `auth` names a connection and one of the configured checks. How many run is bounded, of one
+//! source too, and those who wait get their turn. A process gets one end of a channel to `auth`,
+//! over which the password goes, and sockets that the launcher has begun to connect. A connection
+//! that goes takes its check with it, and a check whose time is over is ended. Whatever does not
+//! end with a clear yes is no.
+
+use super::Who;
+use crate::log::Level;
+use crate::penalties::Source;
+use crate::session::Session;
+use crate::worker::{Part, Worker};
+use ipc::ConnectionId;
+use ipc::auth::SupervisorToAuth;
+use ipc::channel::socketpair;
+use ipc::check::{CheckId, LdapToSupervisor, SupervisorToLdap};
+use ipc::launcher::{CheckOutcome, SupervisorToLauncher};
+use ipc::spec::CheckKind;
+use policy::Role;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// Most checks at a time.
+const MAX_CHECKS: usize = 16;
+/// Most of them for one source, so that the others find room at once.
+const MAX_PER_SOURCE: usize = 8;
+/// What the launcher and `auth-ldap`, which know the limit themselves, get on top of it.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// A check of the login on a connection.
+pub struct Check {
+    id: CheckId,
+    username: String,
+    /// When it is ended. `None` while it waits for room.
+    until: Option<Instant>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// There is no room yet.
+    Waiting,
+    /// The launcher is asked for sockets.
+    Connecting,
+    /// A process of its own decides.
+    Asked(Box<Worker<SupervisorToLdap, LdapToSupervisor>>),
+    /// A command decides.
+    Command,
+}
+
+impl Check {
+    /// Its process.
+    pub fn worker(&self) -> Option<&Worker<SupervisorToLdap, LdapToSupervisor>> {
+        match &self.stage {
+            Stage::Asked(worker) => Some(worker),
+            Stage::Waiting | Stage::Connecting | Stage::Command => None,
+        }
+    }
+
+    /// Its process.
+    pub fn worker_mut(&mut self) -> Option<&mut Worker<SupervisorToLdap, LdapToSupervisor>> {
+        match &mut self.stage {
+            Stage::Asked(worker) => Some(worker),
+            Stage::Waiting | Stage::Connecting | Stage::Command => None,
+        }
+    }
+
+    /// When something is to be done about it.
+    pub fn deadline(&self) -> Option<Instant> {
+        let worker = self.worker().and_then(Worker::deadline);
+        [self.until, worker].into_iter().flatten().min()
+    }
+}
+
+/// Who is next, of those who wait (oldest first), beside those that run.
+fn next(waiting: &[(ConnectionId, Source)], running: &[Source]) -> Option<ConnectionId> {
+    if running.len() >= MAX_CHECKS {
+        return None;
+    }
+    let count = |source: Source| running.iter().filter(|one| **one == source).count();
+    waiting
+        .iter()
+        .filter(|(_, source)| count(*source) < MAX_PER_SOURCE)
+        // The first of those that are equal, so the one that has waited longest.
+        .min_by_key(|(_, source)| count(*source))
+        .map(|(id, _)| *id)
+}
+
+impl Session {
+    /// `auth` needs a check.
+    pub(super) fn check_wanted(
+        &mut self,
+        id: ConnectionId,
+        check: CheckId,
+        username: String,
+        now: Instant,
+    ) {
+        let known = self.spec.checks.get(usize::from(check.0)).is_some();
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if !known || connection.check.is_some() || connection.verdict.is_some() {
+            let text = "bug: auth asks for a check that cannot be";
+            self.log.own(Level::Error, Some(id.0), text);
+            return self.tell_checked(id, false);
+        }
+        connection.check = Some(Check {
+            id: check,
+            username,
+            until: None,
+            stage: Stage::Waiting,
+        });
+        self.start_checks(now);
+    }
+
+    /// Starts checks, as far as there is room.
+    pub(super) fn start_checks(&mut self, now: Instant) {
+        loop {
+            let (mut waiting, mut running) = (Vec::new(), Vec::new());
+            for (id, connection) in &self.connections {
+                match connection.check.as_ref().map(|check| &check.stage) {
+                    Some(Stage::Waiting) => waiting.push((*id, connection.source)),
+                    Some(_) => running.push(connection.source),
+                    None => {}
+                }
+            }
+            match next(&waiting, &running) {
+                Some(id) => self.begin_check(id, now),
+                None => return,
+            }
+        }
+    }
+
+    fn begin_check(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let Some(check) = &mut connection.check else {
+            return;
+        };
+        let Some(spec) = self.spec.checks.get(usize::from(check.id.0)) else {
+            return;
+        };
+        check.until = Some(now + Duration::from_secs(spec.timeout.into()) + SLACK);
+        let ask = match spec.kind {
+            CheckKind::Ldap(_) => {
+                check.stage = Stage::Connecting;
+                SupervisorToLauncher::Connect {
+                    connection: id,
+                    check: check.id,
+                }
+            }
+            CheckKind::Command => {
+                check.stage = Stage::Command;
+                SupervisorToLauncher::RunCheck {
+                    connection: id,
+                    check: check.id,
+                    username: check.username.clone(),
+                    peer: Who(&connection.peer).to_string(),
+                }
+            }
+        };
+        self.tell_launcher(ask);
+    }
+
+    /// The launcher has begun to connect to the server of a check.
+    pub fn connecting(&mut self, id: ConnectionId, sockets: &[OwnedFd], now: Instant) {
+        // The connection may have gone.
+        let check = self.connections.get(&id).and_then(|one| one.check.as_ref());
+        let Some(Check {
+            id: check,
+            stage: Stage::Connecting,
+            ..
+        }) = check
+        else {
+            return;
+        };
+        let place = usize::from(check.0);
+        let module = self.module(place);
+        if sockets.is_empty() {
+            let text = format!("auth={module}: no connection to its server can be made");
+            self.log.own(Level::Error, Some(id.0), &text);
+            return self.checked(id, false, now);
+        }
+        let own = self.check_fds.get(place).map_or(&[][..], Vec::as_slice);
+        let started = socketpair().and_then(|(to_auth, to_check)| {
+            let descriptors: Vec<_> = std::iter::once(to_auth.as_fd())
+                .chain(own.iter().map(AsFd::as_fd))
+                .chain(sockets.iter().map(AsFd::as_fd))
+                .collect();
+            let worker = self
+                .nursery
+                .start(Role::AuthLdap, Some(id), &descriptors, now)?;
+            Ok((worker, to_check))
+        });
+        match (started, self.connections.get_mut(&id)) {
+            (Ok((worker, to_check)), Some(connection)) => {
+                if let Some(check) = &mut connection.check {
+                    check.stage = Stage::Asked(Box::new(worker));
+                }
+                if let Some(auth) = &mut self.auth.worker {
+                    auth.tell(&SupervisorToAuth::Ask(id), vec![to_check], &mut self.log);
+                }
+            }
+            (Err(error), _) => {
+                let text = format!("auth={module}: no process for its check: {error}");
+                self.log.own(Level::Error, Some(id.0), &text);
+                self.checked(id, false, now);
+            }
+            (Ok(_), None) => {}
+        }
+    }
+
+    /// The command of a check has ended.
+    pub fn command_checked(&mut self, id: ConnectionId, outcome: CheckOutcome, now: Instant) {
+        let check = self.connections.get(&id).and_then(|one| one.check.as_ref());
+        let Some(Check {
+            id: check,
+            stage: Stage::Command,
+            ..
+        }) = check
+        else {
+            return;
+        };
+        let module = self.module(usize::from(check.0));
+        let (level, why) = match outcome {
+            CheckOutcome::Passed => (Level::Debug, "its command says yes".into()),
+            CheckOutcome::Status(status) => (
+                Level::Info,
+                format!("its command has ended with status {status}"),
+            ),
+            CheckOutcome::Late => (
+                Level::Warn,
+                "its command has not ended in time: it was killed".into(),
+            ),
+            CheckOutcome::NotStarted => (Level::Error, "its command cannot be started".into()),
+            CheckOutcome::BadName => (
+                Level::Warn,
+                "a user name that a command could take for something else".into(),
+            ),
+            CheckOutcome::Refused => (Level::Error, "the launcher refuses to start it".into()),
+        };
+        self.log
+            .own(level, Some(id.0), &format!("auth={module}: {why}"));
+        self.checked(id, outcome == CheckOutcome::Passed, now);
+    }
+
+    fn module(&self, check: usize) -> String {
+        let spec = self.spec.checks.get(check);
+        spec.map_or_else(String::new, |spec| spec.module.clone())
+    }
+
+    /// A check without a process that `auth` could hear is over.
+    fn checked(&mut self, id: ConnectionId, passed: bool, now: Instant) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.check = None;
+        }
+        self.tell_checked(id, passed);
+        self.start_checks(now);
+    }
+
+    fn tell_checked(&mut self, connection: ConnectionId, passed: bool) {
+        if let Some(auth) = &mut self.auth.worker {
+            let checked = SupervisorToAuth::Checked { connection, passed };
+            auth.tell(&checked, vec![], &mut self.log);
+        }
+    }
+
+    /// Something happens at the process of a check. What it found out, `auth` hears itself.
+    pub fn check_event(&mut self, id: ConnectionId, part: Part, now: Instant) {
+        let connection = self.connections.get_mut(&id);
+        let check = connection.and_then(|one| one.check.as_mut());
+        let Some(worker) = check.and_then(Check::worker_mut) else {
+            return;
+        };
+        let (_, death) = worker.event(part, &mut self.log, now);
+        let Some(death) = death else { return };
+        let connection = self.connections.get_mut(&id);
+        if let Some(mut check) = connection.and_then(|one| one.check.take())
+            && let Some(worker) = check.worker_mut()
+        {
+            self.account(&mut worker.process, death, false);
+        }
+        self.start_checks(now);
+    }
+
+    /// Ends what has taken too long: no answer is no.
+    pub(super) fn tick_checks(&mut self, now: Instant) {
+        let mut late = Vec::new();
+        for (id, connection) in &mut self.connections {
+            let Some(check) = &mut connection.check else {
+                continue;
+            };
+            if let Some(worker) = check.worker_mut() {
+                worker.enforce_deadline(now);
+            }
+            if check.until.is_some_and(|until| until <= now) {
+                late.push((*id, usize::from(check.id.0)));
+            }
+        }
+        for (id, check) in late {
+            let text = format!("auth={}: no answer in time: ended", self.module(check));
+            self.log.own(Level::Warn, Some(id.0), &text);
+            let had_process = self.end_check(id, now);
+            // Of a process `auth` hears by its channel.
+            if !had_process {
+                self.tell_checked(id, false);
+            }
+        }
+        self.start_checks(now);
+    }
+
+    /// Nobody waits for the check of this connection any more. Had it a process?
+    pub(super) fn end_check(&mut self, id: ConnectionId, now: Instant) -> bool {
+        let connection = self.connections.get_mut(&id);
+        match connection.and_then(|one| one.check.take()) {
+            Some(Check {
+                stage: Stage::Asked(worker),
+                ..
+            }) => {
+                worker.process.kill();
+                self.dismissed.push(worker.dismiss(now));
+                return true;
+            }
+            Some(Check {
+                stage: Stage::Command,
+                ..
+            }) => self.tell_launcher(SupervisorToLauncher::EndCheck(id)),
+            _ => {}
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_takes_all_the_room() {
+        let (many, other) = (Source::V4([10, 0, 0, 1]), Source::V4([10, 0, 0, 2]));
+        let waiting: Vec<_> = (1..40).map(|id| (ConnectionId(id), many)).collect();
+        let mut running = Vec::new();
+        while let Some(id) = next(&waiting, &running) {
+            assert_eq!(id, ConnectionId(1));
+            running.push(many);
+        }
+        assert_eq!(running.len(), MAX_PER_SOURCE);
+        // Somebody else comes last and is next.
+        let late = [&waiting[..], &[(ConnectionId(50), other)]].concat();
+        assert_eq!(next(&late, &running), Some(ConnectionId(50)));
+        assert_eq!(next(&late, &[other; MAX_CHECKS]), None);
+    }
+}

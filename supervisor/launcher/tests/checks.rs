@@ -1,0 +1,244 @@
+//! What a real launcher does for logins: commands that decide, connections to a server.
+
+mod common;
+
+use common::{PATIENCE, Session, start, wait_for};
+use ipc::ConnectionId;
+use ipc::check::CheckId;
+use ipc::launcher::{CheckOutcome, LauncherToSupervisor as Told, SupervisorToLauncher as Ask};
+use ipc::spec::{self, ChecksSpec, OutsideCheck};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+fn memfd(checks: Vec<OutsideCheck>) -> OwnedFd {
+    let mut file = File::from(memfd_create(c"checks", MFdFlags::MFD_CLOEXEC).unwrap());
+    let spec = ChecksSpec { checks };
+    file.write_all(&spec::encode(&spec).unwrap()).unwrap();
+    file.rewind().unwrap();
+    file.into()
+}
+
+fn shell(line: &str, timeout: u16) -> OutsideCheck {
+    OutsideCheck::Command {
+        argv: ["/bin/sh", "-c", line, "check", "${username}", "${info}"]
+            .map(str::to_owned)
+            .to_vec(),
+        timeout,
+    }
+}
+
+fn tell(session: &mut Session, checks: Vec<OutsideCheck>) {
+    let checks = vec![memfd(checks)];
+    session.channel.send(&Ask::Checks, checks).unwrap();
+}
+
+/// A launcher with these checks, whose X server answers.
+fn with(checks: Vec<OutsideCheck>) -> Session {
+    let mut session = start(vec![]);
+    tell(&mut session, checks);
+    session.ready();
+    session
+}
+
+fn run(session: &mut Session, connection: u64, check: u16, username: &str) {
+    session.ask(Ask::RunCheck {
+        connection: ConnectionId(connection),
+        check: CheckId(check),
+        username: username.into(),
+        peer: "127.0.0.1:9".into(),
+    });
+}
+
+fn outcome(session: &mut Session) -> (u64, CheckOutcome) {
+    match session.told().unwrap().0 {
+        Told::Checked {
+            connection,
+            outcome,
+        } => (connection.0, outcome),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// `auth=exec` once admitted a client though the command had exited 1 (Xpra 6.5.5, in 13 tries).
+#[test]
+fn a_command_that_says_no_is_never_heard_as_yes() {
+    let mut session = with(vec![
+        shell("exit 1", 10),
+        shell("exit 0", 10),
+        shell("kill -KILL $$", 10),
+        // Says yes and no, as it were: a child of it ends with 0 while it ends with 1.
+        shell("(exit 0) & exit 1", 10),
+        // And a child that lives on and ends with 0 later, a child of the launcher by then.
+        shell("(sleep 0.01; exit 0) & exit 3", 10),
+    ]);
+    let expected = [
+        CheckOutcome::Status(1),
+        CheckOutcome::Passed,
+        CheckOutcome::Status(137),
+        CheckOutcome::Status(1),
+        CheckOutcome::Status(3),
+    ];
+    let mut heard = 0;
+    // Many at a time, so that their ends come together.
+    for round in 0..100 {
+        let mut waiting: BTreeMap<u64, u16> = BTreeMap::new();
+        for check in [0, 1, 2, 3, 4, 0, 0, 1] {
+            let connection = round * 100 + waiting.len() as u64;
+            waiting.insert(connection, check);
+            run(&mut session, connection, check, "");
+        }
+        while !waiting.is_empty() {
+            let (connection, outcome) = outcome(&mut session);
+            let check = waiting.remove(&connection).expect("asked, and told once");
+            assert_eq!(outcome, expected[usize::from(check)], "check {check}");
+            heard += 1;
+        }
+    }
+    assert_eq!(heard, 800);
+    session.stop();
+}
+
+#[test]
+fn a_command_is_told_who_asks_and_no_shell_reads_it() {
+    let mut session = with(vec![shell(
+        "printf '%s|%s|%s|%s|%s|%s\\n' \"$1\" \"$2\" \"$BULKHEAD_AUTH_USERNAME\" \
+         \"$BULKHEAD_AUTH_INFO\" \"$BULKHEAD_AUTH_TIMEOUT\" \"$DISPLAY\" > $OUT/told",
+        10,
+    )]);
+    run(&mut session, 1, 0, "jürgen@x");
+    assert_eq!(outcome(&mut session), (1, CheckOutcome::Passed));
+    let told = session.written("told");
+    let words: Vec<_> = told.trim_end().split('|').collect();
+    let info = "Connection request from 127.0.0.1:9";
+    assert_eq!(words[..5], ["jürgen@x", info, "jürgen@x", info, "10"]);
+    assert!(words[5].starts_with(':'), "{told}");
+    for name in ["$(touch $OUT/x)", "-x", "a b", "a;b", "../x"] {
+        run(&mut session, 2, 0, name);
+        assert_eq!(outcome(&mut session), (2, CheckOutcome::BadName), "{name}");
+    }
+    session.stop();
+}
+
+#[test]
+fn a_command_that_does_not_end_is_ended_with_all_that_it_started() {
+    let mut session = with(vec![
+        shell("echo $$ > $OUT/late; sleep 1000 & sleep 1000; exit 0", 1),
+        shell("echo $$ > $OUT/long; sleep 1000", 50),
+    ]);
+    let start = Instant::now();
+    run(&mut session, 1, 0, "");
+    assert_eq!(outcome(&mut session), (1, CheckOutcome::Late));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    // The connection goes.
+    run(&mut session, 2, 1, "");
+    let pids = ["late", "long"].map(|name| session.written(name).trim().parse::<u32>().unwrap());
+    session.ask(Ask::EndCheck(ConnectionId(2)));
+    for pid in pids {
+        wait_for("the end of the command", || {
+            let group = |stat: &str| {
+                let (_, rest) = stat.rsplit_once(") ")?;
+                let fields: Vec<_> = rest.split(' ').collect();
+                (fields[0] != "Z").then(|| fields[2] == pid.to_string())
+            };
+            let all = fs::read_dir("/proc").unwrap().flatten();
+            let mut stats =
+                all.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
+            (!stats.any(|stat| group(&stat) == Some(true))).then_some(())
+        });
+    }
+    session.stop();
+}
+
+#[test]
+fn what_cannot_be_started_is_no() {
+    let mut session = with(vec![OutsideCheck::Command {
+        argv: vec!["/no/such/program".into()],
+        timeout: 5,
+    }]);
+    run(&mut session, 1, 0, "me");
+    assert_eq!(outcome(&mut session), (1, CheckOutcome::NotStarted));
+    run(&mut session, 2, 1, "me");
+    assert_eq!(outcome(&mut session), (2, CheckOutcome::Refused));
+    session.stop();
+}
+
+#[test]
+fn there_are_only_so_many_at_a_time() {
+    let mut session = with(vec![shell("read x < $OUT/gate", 50)]);
+    nix::unistd::mkfifo(&session.path("gate"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for connection in 0..17 {
+        run(&mut session, connection, 0, "");
+    }
+    assert_eq!(outcome(&mut session), (16, CheckOutcome::Refused));
+    session.stop();
+}
+
+#[test]
+fn a_server_is_connected_to_and_nothing_else() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = server.local_addr().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut session = with(vec![OutsideCheck::Connect(vec![nobody, here])]);
+    let ask = |session: &mut Session, check| {
+        session.ask(Ask::Connect {
+            connection: ConnectionId(1),
+            check: CheckId(check),
+        });
+        let (told, fds) = session.told().unwrap();
+        let expected = Told::Connecting {
+            connection: ConnectionId(1),
+            sockets: u8::try_from(fds.len()).unwrap(),
+        };
+        assert_eq!(told, expected);
+        fds
+    };
+    assert!(ask(&mut session, 1).is_empty());
+    let fds = ask(&mut session, 0);
+    let (mut accepted, _) = server.accept().unwrap();
+    accepted.write_all(b"x").unwrap();
+    // On loopback a refusal is known at once; that socket may be missing.
+    let mut ours = TcpStream::from(fds.into_iter().next_back().unwrap());
+    ours.set_nonblocking(false).unwrap();
+    ours.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut byte = [0];
+    ours.read_exact(&mut byte).unwrap();
+    assert_eq!(&byte, b"x");
+    session.stop();
+}
+
+/// Whoever comes later, and may be broken, cannot add a command; a new supervisor brings its own.
+#[test]
+fn checks_are_taken_from_the_first_message_only() {
+    let mut session = start(vec![]);
+    session.ready();
+    session.ask(Ask::StartCommands);
+    tell(&mut session, vec![shell("exit 0", 10)]);
+    run(&mut session, 1, 0, "");
+    assert_eq!(outcome(&mut session), (1, CheckOutcome::Refused));
+    let socket = session.path("session/launcher.sock");
+    drop(std::mem::replace(
+        &mut session.channel,
+        common::unconnected(),
+    ));
+    wait_for("adoption", || {
+        let mut channel = common::connect_to(&socket);
+        let checks = vec![memfd(vec![shell("exit 0", 10)])];
+        channel.send(&Ask::Checks, checks).ok()?;
+        session.channel = channel;
+        matches!(session.told(), Some((Told::XReady { .. }, _))).then_some(())
+    });
+    run(&mut session, 1, 0, "");
+    assert_eq!(outcome(&mut session), (1, CheckOutcome::Passed));
+    tell(&mut session, vec![shell("exit 1", 10)]);
+    run(&mut session, 1, 0, "");
+    assert_eq!(outcome(&mut session), (1, CheckOutcome::Passed));
+    session.stop();
+}

@@ -1,0 +1,152 @@
+//! A real LDAP server of a test's own, on loopback, with a few entries.
+
+use crate::commands::chmod;
+use crate::eventually;
+use crate::process::Process;
+use crate::session::free_port;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// slapd with `uid=alice`, `uid=bob` (twice) and others below `ou=people,dc=test`.
+pub struct Slapd {
+    process: Process,
+    directory: tempfile::TempDir,
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+}
+
+/// Alice's password.
+pub const ALICE: &str = "alice's secret: ü";
+/// The password of `cn=reader,dc=test`, who may search.
+pub const READER: &str = "reader's secret";
+
+const ENTRIES: &str = "\
+dn: dc=test
+objectClass: dcObject
+objectClass: organization
+dc: test
+o: test
+
+dn: cn=reader,dc=test
+objectClass: organizationalRole
+objectClass: simpleSecurityObject
+cn: reader
+userPassword: reader's secret
+
+dn: ou=people,dc=test
+objectClass: organizationalUnit
+ou: people
+
+dn: ou=others,dc=test
+objectClass: organizationalUnit
+ou: others
+
+dn: uid=alice,ou=people,dc=test
+objectClass: inetOrgPerson
+uid: alice
+cn: Alice
+sn: A
+userPassword:: YWxpY2UncyBzZWNyZXQ6IMO8
+
+dn: uid=bob,ou=people,dc=test
+objectClass: inetOrgPerson
+uid: bob
+cn: Bob
+sn: B
+userPassword: bob's
+
+dn: uid=bob,ou=others,dc=test
+objectClass: inetOrgPerson
+uid: bob
+cn: Another Bob
+sn: B
+userPassword: bob's
+
+dn: uid=eve\\2Cou\\3Dothers,ou=people,dc=test
+objectClass: inetOrgPerson
+uid: eve,ou=others
+cn: Eve
+sn: E
+userPassword: eve's
+
+dn: uid=nopassword,ou=people,dc=test
+objectClass: inetOrgPerson
+uid: nopassword
+cn: N
+sn: N
+";
+
+fn run(program: &str, arguments: &[&str], directory: &Path) {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {output:?}"
+    );
+}
+
+impl Slapd {
+    /// Starts one, and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not, or is not installed.
+    pub fn start() -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("bulkhead-slapd-")
+            .tempdir_in("/tmp")
+            .unwrap();
+        let t = directory.path();
+        // The session's user reads what a test puts there.
+        chmod(t, 0o755);
+        std::fs::create_dir(t.join("db")).unwrap();
+        std::fs::write(t.join("entries"), ENTRIES).unwrap();
+        let path = |name: &str| t.join(name).display().to_string();
+        let configuration = format!(
+            "include /etc/ldap/schema/core.schema\n\
+             include /etc/ldap/schema/cosine.schema\n\
+             include /etc/ldap/schema/inetorgperson.schema\n\
+             pidfile {}\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n\
+             database mdb\nsuffix \"dc=test\"\nrootdn \"cn=root,dc=test\"\ndirectory {}\n\
+             access to attrs=userPassword by anonymous auth by * none\n\
+             access to * by dn.exact=\"cn=reader,dc=test\" read by anonymous auth by * none\n",
+            path("pid"),
+            path("db"),
+        );
+        std::fs::write(t.join("slapd.conf"), configuration).unwrap();
+        run(
+            "/usr/sbin/slapadd",
+            &["-f", "slapd.conf", "-l", "entries"],
+            t,
+        );
+        let port = free_port();
+        let url = format!("ldap://127.0.0.1:{port}/");
+        let mut command = Command::new("/usr/sbin/slapd");
+        command
+            .args(["-f", "slapd.conf", "-h", &url, "-d", "0"])
+            .current_dir(t);
+        let process = Process::start(&mut command);
+        eventually("slapd", Duration::from_secs(20), || {
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        Self {
+            process,
+            directory,
+            port,
+        }
+    }
+
+    /// A path beside this server's files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The server, to stop and to end.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+}

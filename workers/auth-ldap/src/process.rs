@@ -1,0 +1,160 @@
+//! The process: a question from `auth`, a socket that the launcher has begun to connect, an answer.
+
+use crate::names;
+use crate::server::Server;
+use ipc::Channel;
+use ipc::check::{AuthToLdap, LdapToAuth};
+use ipc::spec::{self, LdapSpec, LdapUser};
+use runtime::secret::{Buffer, SecretFile};
+use runtime::{Interest, PollSet, Seat};
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// In the descriptor table: the channel to `auth`, the spec, then what the spec says.
+const AUTH: i32 = 5;
+const SPEC: i32 = 6;
+
+/// Everything that is there before the question.
+pub struct Prepared {
+    auth: Channel<LdapToAuth, AuthToLdap>,
+    sockets: Vec<OwnedFd>,
+    server: Server,
+    until: Instant,
+}
+
+impl Prepared {
+    /// Reads what was passed, and makes what the sandbox will not let be made.
+    ///
+    /// # Errors
+    /// One line.
+    pub fn new(seat: &mut Seat) -> Result<Self, String> {
+        let auth = seat.descriptor(AUTH).ok_or("no channel to auth")?;
+        let spec = seat.descriptor(SPEC).ok_or("the spec was not passed")?;
+        let spec: LdapSpec =
+            spec::read(&mut File::from(spec)).map_err(|error| error.to_string())?;
+        let until = Instant::now() + Duration::from_secs(spec.timeout.into());
+        let mut passed = seat.descriptors_from(SPEC + 1).into_iter();
+        let reader_password = match &spec.user {
+            LdapUser::Search {
+                reader: Some(_), ..
+            } => {
+                let file = passed.next().ok_or("no password was passed")?;
+                Some(read_password(File::from(file))?)
+            }
+            LdapUser::Search { reader: None, .. } | LdapUser::Name(_) => None,
+        };
+        Ok(Self {
+            auth: Channel::new(auth),
+            sockets: passed.collect(),
+            server: Server {
+                user: spec.user,
+                reader_password,
+            },
+            until,
+        })
+    }
+
+    /// Hears the question, asks the server, answers.
+    pub fn work(mut self) -> ExitCode {
+        let Some(AuthToLdap::Password { username, password }) = self.question() else {
+            // Nobody waits for an answer.
+            return ExitCode::SUCCESS;
+        };
+        let answer = match self.ask(&username, &password.0) {
+            Ok(true) => LdapToAuth::Yes,
+            Ok(false) => {
+                tracing::info!("the server says no");
+                LdapToAuth::No
+            }
+            Err(why) => {
+                tracing::error!("no: {why}");
+                LdapToAuth::No
+            }
+        };
+        drop(password);
+        let sent = self.auth.send(&answer, Vec::new());
+        if sent.is_ok() && !self.auth.wants_write() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+
+    /// What `auth` asks; `None` when it has gone, breaks the rules, or takes too long.
+    fn question(&mut self) -> Option<AuthToLdap> {
+        loop {
+            match self.auth.flush().and_then(|()| self.auth.receive()) {
+                Ok(Some((question, _))) => return Some(question),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "no question");
+                    return None;
+                }
+            }
+            let mut set = PollSet::new();
+            let interest = Interest::read_and(self.auth.wants_write());
+            set.add(self.auth.as_fd(), interest);
+            if set.wait(Some(left(self.until)?)).is_err() {
+                return None;
+            }
+        }
+    }
+
+    fn ask(&mut self, username: &str, password: &[u8]) -> Result<bool, String> {
+        let socket = self.connected()?;
+        let password = names::password(password);
+        self.server
+            .ask(socket, username, &password, self.until)
+            .map_err(|failure| failure.to_string())
+    }
+
+    /// The first socket that is connected; if there are more, the one that is preferred.
+    fn connected(&mut self) -> Result<OwnedFd, String> {
+        while !self.sockets.is_empty() {
+            let Some(left) = left(self.until) else {
+                return Err("the server does not take a connection".into());
+            };
+            let mut set = PollSet::new();
+            let slots: Vec<_> = self
+                .sockets
+                .iter()
+                .map(|socket| set.add(socket.as_fd(), Interest::Write))
+                .collect();
+            set.wait(Some(left)).map_err(|error| error.to_string())?;
+            let states: Vec<_> = slots.into_iter().map(|slot| set.ready(slot)).collect();
+            let connected = |state: &runtime::Ready| state.writable && !state.hangup;
+            if let Some(place) = states.iter().position(connected) {
+                return Ok(self.sockets.swap_remove(place));
+            }
+            let mut states = states.iter();
+            self.sockets
+                .retain(|_| !states.next().is_some_and(|state| state.hangup));
+        }
+        Err("the server refuses connections".into())
+    }
+}
+
+/// The time that is left, if there is any.
+fn left(until: Instant) -> Option<Duration> {
+    let left = until.saturating_duration_since(Instant::now());
+    (!left.is_zero()).then_some(left)
+}
+
+/// The password of who searches: a line end at its end is the editor's.
+fn read_password(file: File) -> Result<Zeroizing<String>, String> {
+    let mut buffer = Buffer::new().map_err(|error| error.to_string())?;
+    let at = |error: &dyn std::fmt::Display| format!("search-password-file: {error}");
+    let file = SecretFile::new(file);
+    let secret = file.read(&mut buffer).map_err(|error| at(&error))?;
+    let bytes = secret.bytes();
+    let end = bytes.len()
+        - bytes
+            .iter()
+            .rev()
+            .take_while(|b| b"\r\n".contains(b))
+            .count();
+    Ok(names::password(&bytes[..end]))
+}

@@ -1,0 +1,325 @@
+//! Modules that need a check outside of `auth`: the supervisor is asked for it, a process or the
+//! supervisor answers, and what is not a clear yes is no.
+
+use bulkhead_auth::conversation::Verifier;
+use bulkhead_auth::modules::Modules;
+use bulkhead_auth::service;
+use ipc::auth::{
+    AuthToNetwork, AuthToSupervisor, Digest, NetworkToAuth, PeerFacts, Refusal, SupervisorToAuth,
+};
+use ipc::channel::socketpair;
+use ipc::check::{AuthToLdap, CheckId, LdapToAuth};
+use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep};
+use ipc::verdict::Peer;
+use ipc::{Channel, ChannelError, ConnectionId, ListenerId, Message};
+use nix::sys::socket::{MsgFlags, sendmsg};
+use runtime::secret::Buffer;
+use runtime::{Interest, PollSet};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+use wire::challenge::{self as maths, Hash};
+
+type Supervisor = Channel<SupervisorToAuth, AuthToSupervisor>;
+type Network = Channel<NetworkToAuth, AuthToNetwork>;
+type Check = Channel<LdapToAuth, AuthToLdap>;
+
+const ID: ConnectionId = ConnectionId(7);
+const SALT: [u8; 32] = [3; 32];
+
+fn next<Tx: Message, Rx: Message>(channel: &mut Channel<Tx, Rx>) -> Result<Rx, ChannelError> {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        channel.flush()?;
+        if let Some((message, _)) = channel.receive()? {
+            return Ok(message);
+        }
+        assert!(Instant::now() < end, "no message");
+        let mut set = PollSet::new();
+        let interest = Interest::read_and(channel.wants_write());
+        set.add(channel.as_fd(), interest);
+        set.wait(Some(end.saturating_duration_since(Instant::now())))
+            .unwrap();
+    }
+}
+
+/// A module with check 3, which needs the password or not.
+fn check(password: bool) -> AuthModule {
+    AuthModule::Check {
+        name: "outside".into(),
+        check: CheckId(3),
+        password,
+    }
+}
+
+/// Runs the service with one chain on a confidential listener.
+fn with(chain: Vec<AuthModule>, test: impl FnOnce(&mut Supervisor)) {
+    let (ours, theirs) = socketpair().unwrap();
+    let service = std::thread::spawn(move || {
+        let spec = AuthSpec {
+            listeners: vec![AuthListener {
+                chain: chain.into_iter().map(AuthStep::from).collect(),
+                confidential: true,
+            }],
+            owner: "me".into(),
+        };
+        let mut buffer = Buffer::new().unwrap();
+        let modules = Modules::new(spec, vec![], &mut buffer).unwrap();
+        service::serve(Channel::new(theirs), &modules, Verifier::new(buffer))
+    });
+    let mut supervisor = Channel::new(ours);
+    assert_eq!(next(&mut supervisor).unwrap(), AuthToSupervisor::Ready);
+    test(&mut supervisor);
+    drop(supervisor);
+    service.join().unwrap().unwrap();
+}
+
+fn connect(supervisor: &mut Supervisor, id: ConnectionId) -> Network {
+    let (ours, theirs) = socketpair().unwrap();
+    let message = SupervisorToAuth::Connection {
+        connection: id,
+        listener: ListenerId(0),
+        peer: PeerFacts::Unix {
+            pid: 1,
+            uid: 1000,
+            gid: 1000,
+        },
+    };
+    supervisor.send(&message, vec![theirs]).unwrap();
+    Channel::new(ours)
+}
+
+/// Says hello, and answers the question for a password, if there is one.
+fn log_in(network: &mut Network, password: Option<&[u8]>) {
+    let hello = NetworkToAuth::Hello {
+        username: "someone".into(),
+        digests: vec![Digest::HmacSha512, Digest::Xor],
+        salt_digests: vec![Digest::HmacSha512],
+        small: false,
+    };
+    network.send(&hello, vec![]).unwrap();
+    let Some(password) = password else { return };
+    let AuthToNetwork::Challenge { salt, digest, .. } = next(network).unwrap() else {
+        panic!("no challenge");
+    };
+    assert_eq!(digest, Digest::Xor);
+    let mix = maths::Digest::Hmac(Hash::Sha512);
+    let key = maths::combined_salt(mix, &salt, &SALT).unwrap();
+    let answer = NetworkToAuth::Response {
+        response: maths::xor_response(password, &key),
+        client_salt: SALT.to_vec(),
+    };
+    network.send(&answer, vec![]).unwrap();
+}
+
+fn wanted(supervisor: &mut Supervisor, connection: ConnectionId) {
+    let wanted = AuthToSupervisor::Check {
+        connection,
+        check: CheckId(3),
+        username: "someone".into(),
+    };
+    assert_eq!(next(supervisor).unwrap(), wanted);
+}
+
+/// The supervisor has started a process.
+fn process(supervisor: &mut Supervisor) -> (Check, OwnedFd) {
+    let (ours, theirs) = socketpair().unwrap();
+    let raw = ours.try_clone().unwrap();
+    supervisor
+        .send(&SupervisorToAuth::Ask(ID), vec![theirs])
+        .unwrap();
+    (Channel::new(ours), raw)
+}
+
+fn passes(supervisor: &mut Supervisor, network: &mut Network) {
+    let verdict = next(supervisor).unwrap();
+    assert!(matches!(verdict, AuthToSupervisor::Accepted { connection, .. } if connection == ID));
+    assert_eq!(next(network).unwrap(), AuthToNetwork::Accepted);
+}
+
+fn fails(supervisor: &mut Supervisor, network: &mut Network) {
+    let refused = AuthToSupervisor::Refused {
+        connection: ID,
+        username: "someone".into(),
+        module: "outside".into(),
+        why: Refusal::Failed,
+    };
+    assert_eq!(next(supervisor).unwrap(), refused);
+    let text = "authentication failed".to_owned();
+    assert_eq!(next(network).unwrap(), AuthToNetwork::Rejected { text });
+}
+
+/// Bytes on a channel that are no message.
+fn rubbish(raw: &OwnedFd) {
+    let packet = [std::io::IoSlice::new(b"\xff\xff\xff")];
+    let (fd, flags) = (raw.as_raw_fd(), MsgFlags::MSG_NOSIGNAL);
+    sendmsg::<()>(fd, &packet, &[], flags, None).unwrap();
+}
+
+#[test]
+fn the_password_goes_to_the_process_and_its_word_counts() {
+    for (answer, yes) in [(LdapToAuth::Yes, true), (LdapToAuth::No, false)] {
+        with(vec![check(true)], |supervisor| {
+            let mut network = connect(supervisor, ID);
+            log_in(&mut network, Some(b"s3cret \xff"));
+            wanted(supervisor, ID);
+            let (mut process, _raw) = process(supervisor);
+            let AuthToLdap::Password { username, password } = next(&mut process).unwrap();
+            assert_eq!(username, "someone");
+            assert_eq!(password.0, b"s3cret \xff");
+            process.send(&answer, vec![]).unwrap();
+            match yes {
+                true => passes(supervisor, &mut network),
+                false => fails(supervisor, &mut network),
+            }
+            // It is not asked twice, and not believed twice.
+            assert!(next(&mut process).is_err());
+        });
+    }
+}
+
+#[test]
+fn a_process_that_ends_or_breaks_the_rules_is_no() {
+    with(vec![check(true)], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        log_in(&mut network, Some(b"x"));
+        wanted(supervisor, ID);
+        drop(process(supervisor));
+        fails(supervisor, &mut network);
+    });
+    with(vec![check(true)], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        log_in(&mut network, Some(b"x"));
+        wanted(supervisor, ID);
+        let (_check, raw) = process(supervisor);
+        rubbish(&raw);
+        let AuthToSupervisor::Violation(violation) = next(supervisor).unwrap() else {
+            panic!("no report");
+        };
+        assert_eq!(violation.peer, Peer::Check(ID));
+        fails(supervisor, &mut network);
+    });
+}
+
+#[test]
+fn the_supervisor_can_say_that_there_is_no_process() {
+    for (password, passed) in [(true, false), (false, true), (false, false)] {
+        with(vec![check(password)], |supervisor| {
+            let mut network = connect(supervisor, ID);
+            log_in(&mut network, password.then_some(&b"x"[..]));
+            wanted(supervisor, ID);
+            let checked = |connection| SupervisorToAuth::Checked { connection, passed };
+            // Of another connection.
+            supervisor.send(&checked(ConnectionId(8)), vec![]).unwrap();
+            supervisor.send(&checked(ID), vec![]).unwrap();
+            match passed {
+                true => passes(supervisor, &mut network),
+                false => fails(supervisor, &mut network),
+            }
+            // Too late to change anything.
+            let other = SupervisorToAuth::Checked {
+                connection: ID,
+                passed: !passed,
+            };
+            supervisor.send(&other, vec![]).unwrap();
+            supervisor.send(&SupervisorToAuth::Ping, vec![]).unwrap();
+            assert_eq!(next(supervisor).unwrap(), AuthToSupervisor::Pong);
+        });
+    }
+}
+
+/// To an LDAP server the empty password is nobody's, and right.
+#[test]
+fn an_empty_password_is_asked_of_nobody() {
+    with(vec![check(true)], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        log_in(&mut network, Some(b""));
+        fails(supervisor, &mut network);
+    });
+}
+
+#[test]
+fn nobody_waits_for_the_check_of_somebody_else() {
+    with(vec![check(true)], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        log_in(&mut network, Some(b"x"));
+        wanted(supervisor, ID);
+        let (mut process, _raw) = process(supervisor);
+        next(&mut process).unwrap();
+        // Nine others come meanwhile, and are heard.
+        for id in 20..29 {
+            let mut other = connect(supervisor, ConnectionId(id));
+            log_in(&mut other, Some(b"y"));
+            wanted(supervisor, ConnectionId(id));
+            let no = SupervisorToAuth::Checked {
+                connection: ConnectionId(id),
+                passed: false,
+            };
+            supervisor.send(&no, vec![]).unwrap();
+            let refused = next(supervisor).unwrap();
+            assert!(
+                matches!(refused, AuthToSupervisor::Refused { connection, .. }
+                if connection == ConnectionId(id))
+            );
+        }
+        process.send(&LdapToAuth::Yes, vec![]).unwrap();
+        passes(supervisor, &mut network);
+    });
+}
+
+#[test]
+fn a_connection_that_goes_takes_the_channel_with_it() {
+    with(vec![check(true)], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        log_in(&mut network, Some(b"x"));
+        wanted(supervisor, ID);
+        let (mut process, _raw) = process(supervisor);
+        next(&mut process).unwrap();
+        drop(network);
+        assert!(matches!(next(&mut process), Err(ChannelError::Closed)));
+    });
+}
+
+/// The whole chain: the second module is asked only when the first has said yes.
+#[test]
+fn every_module_of_a_chain_has_its_check() {
+    with(vec![check(false), check(true)], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        log_in(&mut network, None);
+        wanted(supervisor, ID);
+        let yes = SupervisorToAuth::Checked {
+            connection: ID,
+            passed: true,
+        };
+        supervisor.send(&yes, vec![]).unwrap();
+        let AuthToNetwork::Challenge { salt, .. } = next(&mut network).unwrap() else {
+            panic!("no challenge");
+        };
+        let mix = maths::Digest::Hmac(Hash::Sha512);
+        let key = maths::combined_salt(mix, &salt, &SALT).unwrap();
+        let answer = NetworkToAuth::Response {
+            response: maths::xor_response(b"x", &key),
+            client_salt: SALT.to_vec(),
+        };
+        network.send(&answer, vec![]).unwrap();
+        wanted(supervisor, ID);
+        let (mut process, _raw) = process(supervisor);
+        next(&mut process).unwrap();
+        process.send(&LdapToAuth::Yes, vec![]).unwrap();
+        passes(supervisor, &mut network);
+    });
+}
+
+/// Who speaks before its answer is there does what `network` never does.
+#[test]
+fn a_message_during_a_check_is_a_violation() {
+    with(vec![check(false)], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        log_in(&mut network, None);
+        wanted(supervisor, ID);
+        log_in(&mut network, None);
+        let AuthToSupervisor::Violation(violation) = next(supervisor).unwrap() else {
+            panic!("no report");
+        };
+        assert_eq!(violation.peer, Peer::Network(ID));
+    });
+}
