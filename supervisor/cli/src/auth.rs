@@ -6,7 +6,7 @@ use crate::options::boolean;
 use crate::syntax::{Pair, RawModule};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Environment variable that `env` reads when it is not told another.
@@ -338,6 +338,20 @@ impl Module {
         self.kind.name
     }
 
+    /// The file with its secret, if it has one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match &self.what {
+            What::File { filename }
+            | What::MultiFile { filename }
+            | What::Otp {
+                key: OtpKey::File(filename),
+                ..
+            } => Some(filename),
+            _ => None,
+        }
+    }
+
     /// The session's owner, as the kernel says; root could do everything anyway.
     #[must_use]
     pub fn owner_only() -> Self {
@@ -369,6 +383,17 @@ pub fn chain(raw: &[RawModule], shared: &[Pair]) -> Result<Vec<Module>> {
         .iter()
         .map(|raw| module(raw, shared, &mut used))
         .collect::<Result<Vec<_>>>()?;
+    for (position, one) in modules.iter().enumerate() {
+        let same = |other: &&Module| other.file().is_some() && other.file() == one.file();
+        if let Some(other) = modules.iter().skip(position + 1).find(same) {
+            return Err(Error::usage(format!(
+                "auth={} and auth={} have one secret, which is one factor: give each a filename of its own, as in auth={}(filename=FILE)",
+                one.name(),
+                other.name(),
+                other.name()
+            )));
+        }
+    }
     match shared.iter().find(|(key, _)| !used.contains(key.as_str())) {
         Some((key, _)) if raw.is_empty() => {
             Err(Error::usage(format!("`{key}=` without auth=MODULE")))
@@ -416,8 +441,9 @@ impl Options<'_> {
 
     fn knows(&self, key: &str) -> bool {
         let mut known = self.kind.options.iter().chain(&COMMON);
-        // Nobody sees the prompt of a module that asks nothing.
-        let vain = key == "prompt" && self.kind.asks == Asks::Nothing;
+        // Nobody sees the prompt of a module that asks nothing; and it would refuse a wrong name
+        // before anything is asked, which tells the right one.
+        let vain = ["prompt", "verify-username"].contains(&key) && self.kind.asks == Asks::Nothing;
         known.any(|known| *known == key) && !vain
     }
 
@@ -656,6 +682,7 @@ mod tests {
             ("env(prompt=a\nb)", "not printable"),
             ("peercred(prompt=a)", "no option `prompt`"),
             ("env(verify-username=perhaps)", "perhaps"),
+            ("hosts(verify-username=yes)", "no option `verify-username`"),
             ("gss", "auth=gss: this module is not built yet"),
             ("http-header", "not built yet"),
             ("frob", "auth=frob: there is no such module"),
@@ -734,6 +761,21 @@ mod tests {
             let error = read(kind.name, &[]).err().map(|error| error.to_string());
             let error = error.unwrap_or_default();
             assert!(error.is_empty() || error.contains(" needs "), "{error}");
+        }
+    }
+
+    #[test]
+    fn two_modules_have_two_secrets() {
+        let both = |first: &str, second: &str| {
+            let raw = [first, second].map(|text| RawModule::parse(text).unwrap());
+            let shared = [("filename".into(), "k".into())];
+            chain(&raw, &shared).map_err(|error| error.to_string())
+        };
+        assert!(both("file", "otp(filename=x)").is_ok());
+        for (first, second) in [("file", "otp"), ("otp", "multifile"), ("file", "file")] {
+            let error = both(first, second).unwrap_err();
+            let start = format!("auth={first} and auth={second} have one secret");
+            assert!(error.starts_with(&start), "{error}");
         }
     }
 

@@ -92,7 +92,10 @@ pub fn default_rule_file(path: &Path, user: Option<Ids>) -> Result<Secret> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Secret {
             fd: sealed(b"")?,
-            warnings: Vec::new(),
+            warnings: vec![format!(
+                "there is no {}: one that is made later does not count in this session",
+                path.display()
+            )],
             in_place: false,
         }),
         _ => rule_file(path, user),

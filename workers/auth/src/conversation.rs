@@ -191,6 +191,25 @@ impl Conversation {
         }
     }
 
+    /// The module whose question nobody will answer any more, after an answer to another was right,
+    /// and the user whom the client named: who leaves here knows that.
+    #[must_use]
+    pub fn left_halfway<'c>(&'c self, modules: &'c Modules) -> Option<(&'c str, &'c str)> {
+        match &self.stage {
+            Stage::Asked {
+                offer,
+                module: Some(position),
+                ..
+            } => {
+                let mut before = self.chain(modules).iter().take(*position);
+                let answered = before.any(|step| modules::question(&step.module).is_some());
+                let step = self.chain(modules).get(*position);
+                answered.then_some((module_name(step), &offer.username))
+            }
+            _ => None,
+        }
+    }
+
     fn chain<'m>(&self, modules: &'m Modules) -> &'m [AuthStep] {
         modules.chain(self.listener).unwrap_or_default()
     }
@@ -357,6 +376,8 @@ fn prompt(step: Option<&AuthStep>, username: &str, modules: &Modules) -> String 
             module: AuthModule::Otp { .. },
             ..
         }) => return "OTP".to_owned(),
+        // Who has to name the owner is not told the name.
+        Some(step) if step.verify_username => username,
         Some(step) => user(step, username, modules),
         None => modules.owner(),
     };
@@ -467,7 +488,7 @@ impl Verifier {
                 let key = modules.key(*secret, &mut self.buffer)?;
                 let code = covered.password(response);
                 match key.step_of(code.trim_ascii(), otp::now(), *window) {
-                    Some(step) if self.codes.spend(secret.index, step) => Ok(()),
+                    Some(step) if self.codes.spend(&key, step) => Ok(()),
                     Some(_) => Err(Refusal::UsedCode),
                     None => Err(Refusal::Failed),
                 }

@@ -282,7 +282,9 @@ fn client(word: &str) -> Result<Pattern, String> {
         Some('/') => "is a file of patterns; write them here",
         Some('@') => "is a netgroup; write addresses",
         _ if word.contains('@') => "asks for a user's name at the client; write the address only",
-        Some('[') => "is no [IPv6 address] nor [network]/prefix without bits beyond the prefix",
+        Some('[') => {
+            "is no [IPv6 address] (IPv4 without brackets) nor [network]/prefix without bits beyond the prefix"
+        }
         _ if word.contains('/') => {
             "is no network/mask without bits beyond the mask, such as 10.0.0.0/8 (for everybody: ALL)"
         }
@@ -304,7 +306,12 @@ fn v4_network(word: &str) -> Option<Pattern> {
 
 fn v6(word: &str) -> Option<Pattern> {
     let (net, prefix) = word.strip_prefix('[')?.split_once(']')?;
-    let net = net.parse::<Ipv6Addr>().ok()?.to_bits();
+    let net = net.parse::<Ipv6Addr>().ok()?;
+    // Clients with such an address are IPv4 clients here: it would never fit.
+    if net.to_ipv4_mapped().is_some() {
+        return None;
+    }
+    let net = net.to_bits();
     let prefix = match prefix.strip_prefix('/') {
         Some(prefix) => number(prefix).filter(|prefix| (1..=128).contains(prefix))?,
         None if prefix.is_empty() => 128,
@@ -435,6 +442,8 @@ mod tests {
             // tcp-wrappers take it for nobody.
             ("xpra: 0.0.0.0/0\n", "for everybody: ALL"),
             ("xpra: [::]/0\n", "no [IPv6"),
+            ("xpra: [::ffff:10.0.0.1]\n", "IPv4 without brackets"),
+            ("xpra: [::ffff:10.0.0.0]/104\n", "IPv4 without brackets"),
             ("xpra: 10.0.0.0/08\n", "no network/mask"),
             ("xpra: 256.\n", "no address"),
             ("xpra: 1.2.3.4.\n", "no address"),

@@ -31,6 +31,8 @@ pub enum Opening {
 pub struct Modules {
     listeners: Vec<AuthListener>,
     secrets: Vec<SecretFile>,
+    /// Those of them that had nothing in them at the start.
+    empty: Vec<u16>,
     owner: String,
 }
 
@@ -101,9 +103,15 @@ impl Modules {
         secrets: Vec<File>,
         buffer: &mut Buffer,
     ) -> Result<Self, ModulesError> {
+        let secrets: Vec<_> = secrets.into_iter().map(SecretFile::new).collect();
         let modules = Self {
             listeners: spec.listeners,
-            secrets: secrets.into_iter().map(SecretFile::new).collect(),
+            empty: (0..)
+                .zip(&secrets)
+                .filter(|(_, file)| matches!(file.read(buffer), Err(SecretError::Empty)))
+                .map(|(index, _)| index)
+                .collect(),
+            secrets,
             owner: spec.owner,
         };
         for (listener, one) in modules.listeners.iter().enumerate() {
@@ -183,10 +191,12 @@ impl Modules {
         deny: SecretAt,
         buffer: &mut Buffer,
     ) -> Result<Hosts, Unusable> {
-        let mut rules = |at, name| match self.read(at, buffer) {
+        let mut rules = |at: SecretAt, name| match self.read(at, buffer) {
             Ok(file) => Rules::parse(file.bytes()).map_err(|error| Unusable::Rules(name, error)),
-            // An empty file has no rule.
-            Err(Unusable::Secret(SecretError::Empty)) => Ok(Rules::default()),
+            // An empty file has no rule, but one that has become empty is being written.
+            Err(Unusable::Secret(SecretError::Empty)) if self.empty.contains(&at.index) => {
+                Ok(Rules::default())
+            }
             Err(error) => Err(error),
         };
         let hosts = Hosts {
@@ -399,6 +409,23 @@ mod tests {
         let files = [file("xpra: 10.0.0.0/8\n"), file("ALL: ALL\n")].into();
         let modules = Modules::new(spec(vec![vec![module.clone()]]), files, &mut buffer).unwrap();
         modules.open(module, peer, &mut buffer)
+    }
+
+    /// Who writes a file anew may have it empty for a moment: that is no rule at all.
+    #[test]
+    fn rules_that_have_become_empty_let_nobody_in() {
+        let hosts = AuthModule::Hosts {
+            allow: at(0),
+            deny: at(1),
+        };
+        let deny = file("ALL: ALL\n");
+        let files = vec![file("xpra: 10.0.0.66: deny\n"), deny.try_clone().unwrap()];
+        let mut buffer = Buffer::new().unwrap();
+        let modules = Modules::new(spec(vec![vec![hosts.clone()]]), files, &mut buffer).unwrap();
+        let mut open = || modules.open(&hosts, &tcp("10.1.2.3:4"), &mut buffer);
+        assert_eq!(open(), NO);
+        deny.set_len(0).unwrap();
+        assert_eq!(open(), Opening::Refuse(Refusal::Unusable));
     }
 
     fn tcp(address: &str) -> PeerFacts {

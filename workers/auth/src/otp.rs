@@ -72,6 +72,18 @@ impl Key {
         }
     }
 
+    /// Tells it from others, in whichever files it stands, and tells nobody what it is.
+    fn name(&self) -> [u8; 20] {
+        // HMAC takes keys of every length: the error does not occur. What codes are made of is
+        // eight bytes long.
+        SimpleHmac::<Sha1>::new_from_slice(&self.0).map_or([0; 20], |mac| {
+            mac.chain_update(b"which key is it?")
+                .finalize()
+                .into_bytes()
+                .0
+        })
+    }
+
     /// The code of a step (RFC 4226 section 5.3).
     #[must_use]
     pub fn code(&self, step: u64) -> Zeroizing<[u8; DIGITS]> {
@@ -117,12 +129,13 @@ pub fn now() -> u64 {
 
 /// The last code that was accepted from each key: it, and those before it, are good no more.
 #[derive(Debug, Default)]
-pub struct UsedCodes(Vec<(u16, u64)>);
+pub struct UsedCodes(Vec<([u8; 20], u64)>);
 
 impl UsedCodes {
-    /// Uses up the code of a step; false when it, or one after it, was used before. `key` is the
-    /// position of the key among the secrets.
-    pub fn spend(&mut self, key: u16, step: u64) -> bool {
+    /// Uses up the code of a step; false when it, or one after it, was used before, at whichever
+    /// socket.
+    pub fn spend(&mut self, key: &Key, step: u64) -> bool {
+        let key = key.name();
         match self.0.iter_mut().find(|(known, _)| *known == key) {
             Some((_, last)) if *last >= step => false,
             Some((_, last)) => {
@@ -222,12 +235,15 @@ mod tests {
     #[test]
     fn a_code_is_good_once_and_so_are_those_before_it() {
         let mut used = UsedCodes::default();
-        assert!(used.spend(0, 10));
-        assert!(!used.spend(0, 10));
-        assert!(!used.spend(0, 9));
-        assert!(used.spend(1, 9));
-        assert!(used.spend(0, 11));
-        assert!(!used.spend(0, 10));
+        let key = Key::read(RFC).unwrap();
+        let again = Key::read(&RFC.to_ascii_lowercase()).unwrap();
+        let other = Key::read(b"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJA").unwrap();
+        assert!(used.spend(&key, 10));
+        assert!(!used.spend(&again, 10));
+        assert!(!used.spend(&key, 9));
+        assert!(used.spend(&other, 9));
+        assert!(used.spend(&key, 11));
+        assert!(!used.spend(&again, 10));
     }
 
     proptest! {

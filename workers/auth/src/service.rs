@@ -139,9 +139,7 @@ impl Service<'_> {
                     self.admit(connection, listener, peer, fd);
                 }
             }
-            SupervisorToAuth::Gone(connection) => {
-                self.connections.remove(&connection);
-            }
+            SupervisorToAuth::Gone(connection) => self.forget(connection),
             SupervisorToAuth::Ask(id) => {
                 let connection = self.connections.get_mut(&id);
                 if let (Some(connection), Some(fd)) = (connection, fds.into_iter().next())
@@ -179,6 +177,22 @@ impl Service<'_> {
         }
     }
 
+    /// The connection has gone.
+    fn forget(&mut self, id: ConnectionId) {
+        let gone = self.connections.remove(&id);
+        let halfway = gone
+            .as_ref()
+            .and_then(|gone| gone.conversation.left_halfway(self.modules));
+        if let Some((module, user)) = halfway {
+            tracing::warn!(
+                connection = id.0,
+                module,
+                user,
+                "left without an answer, after a right one to another module"
+            );
+        }
+    }
+
     /// Takes one message of a connection: nobody can keep the others waiting.
     fn connection_says(
         &mut self,
@@ -193,9 +207,7 @@ impl Service<'_> {
         };
         match outcome {
             Outcome::Nothing | Outcome::Answered => {}
-            Outcome::Gone => {
-                self.connections.remove(&id);
-            }
+            Outcome::Gone => self.forget(id),
             Outcome::Broken(what) => {
                 self.connections.remove(&id);
                 let violation = Violation {
@@ -269,7 +281,7 @@ impl Service<'_> {
             }
         }
         for (id, error) in lost {
-            self.connections.remove(&id);
+            self.forget(id);
             if let Outcome::Broken(what) = Outcome::from(error) {
                 let violation = Violation {
                     peer: Peer::Network(id),

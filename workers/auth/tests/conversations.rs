@@ -117,6 +117,11 @@ impl Talk {
         self.conversation
             .receive(message, &self.modules, &mut self.verifier)
     }
+
+    fn left_halfway(&self) -> Option<&str> {
+        let (module, _) = self.conversation.left_halfway(&self.modules)?;
+        Some(module)
+    }
 }
 
 fn is_accepted(step: &Step) -> bool {
@@ -265,9 +270,12 @@ fn every_module_of_a_chain_must_agree() {
     assert!(matches!(second, Step::Ask(_)) && first != second);
     assert!(is_accepted(&talk.say(respond(&second, b"two", SALT))));
 
+    // Who leaves in the middle knows that the first ones have agreed.
     let mut talk = Talk::new(chain(), unix(5));
     let first = talk.say(hello(true));
+    assert_eq!(talk.left_halfway(), None);
     let second = talk.say(respond(&first, b"one\n", SALT));
+    assert_eq!(talk.left_halfway(), Some("file"));
     assert!(is_refused(&talk.say(respond(&second, b"one\n", SALT))));
     assert!(is_refused(&Talk::new(chain(), unix(6)).say(hello(true))));
 }
@@ -407,7 +415,7 @@ fn whose_name_counts() {
     // A name that has to be the owner's is asked like every other.
     let verified = |name, password| accepted(vec![step(secret(0), false, true)], name, password);
     assert_eq!(verified("me", b"one\n"), (prompt("me"), said("me")));
-    assert_eq!(verified("you", b"one\n"), (prompt("me"), None));
+    assert_eq!(verified("you", b"one\n"), (prompt("you"), None));
     assert_eq!(verified("me", b"two"), (prompt("me"), None));
     let unasked = |name| accepted(vec![step(AuthModule::None, false, true)], name, b"");
     assert_eq!(unasked("me"), (vec![], said("me")));

@@ -61,8 +61,7 @@ fn short(fd: &OwnedFd) -> Option<String> {
 fn open(wanted: &Encryption, chain: &[Module], owner: &Owner) -> Result<(Secret, bool)> {
     match &wanted.source {
         Source::File(path) => {
-            let same = |module: &Module| matches!(&module.what, What::File { filename } if filename == path);
-            if chain.iter().any(same) {
+            if chain.iter().any(|module| module.file() == Some(path)) {
                 return Err(is_the_password("keyfile="));
             }
             Ok((secrets::key_file(path, owner.ids())?, true))
