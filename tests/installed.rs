@@ -9,7 +9,7 @@ const SHELLS: [(&str, &str); 3] = [
     ("zsh", "usr/share/zsh/site-functions/_bulkhead"),
     ("fish", "usr/share/fish/vendor_completions.d/bulkhead.fish"),
 ];
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "seamless",
     "list",
     "info",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 11] = [
     "exit",
     "audit",
     "policy",
+    "otp-key",
 ];
 
 /// Runs a target of the Makefile without building anything.

@@ -59,6 +59,9 @@ pub fn bin_dir() -> &'static Path {
 /// The key of one-time codes of every test: base32 of twenty bytes.
 pub const OTP_KEY: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 
+/// What that stands for.
+pub const OTP_KEY_BYTES: &[u8] = b"Hello!\xde\xad\xbe\xefHello!\xde\xad\xbe\xef";
+
 /// What a second implementation makes of [`OTP_KEY`]. `when`: `now`, `30 seconds`, `1 hour ago`.
 ///
 /// # Panics

@@ -3,14 +3,16 @@
 
 use crate::login::answer;
 use crate::peer::{LONG, address, hello, knock, logged, processes_but, sharing};
-use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, free_port};
+use bulkhead_tests::commands::{OTP_KEY, OTP_KEY_BYTES, chmod, oathtool, test_user};
+use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket, free_port};
 use bulkhead_tests::{eventually, processes};
+use nix::unistd::chown;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use test_client::wire::cipher::{Mode, SessionKey};
-use test_client::{Client, Options};
+use test_client::{Address, Client, Options};
 
 /// Does the memory of a process contain this, as it is or mixed with the constants of HMAC?
 fn holds(pid: u32, secret: &[u8]) -> bool {
@@ -72,6 +74,39 @@ fn nobody_keeps_it(start: Start) {
 fn no_process_keeps_the_password() {
     nobody_keeps_it(Start::User);
     nobody_keeps_it(Start::Root);
+}
+
+/// Nor one of many passwords, nor a key of one-time codes.
+#[test]
+fn no_process_keeps_what_the_files_of_modules_hold() {
+    if !needs::root("read the memory of our processes") {
+        return;
+    }
+    const PASSWORD: &str = "one password of many, to look for";
+    let directory = tempfile::tempdir_in("/tmp").unwrap();
+    chmod(directory.path(), 0o755);
+    let users = format!("bob|another\nann|{PASSWORD}\n");
+    let [users, key] = [("users", users.as_str()), ("key", OTP_KEY)].map(|(name, text)| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        chmod(&path, 0o600);
+        chown(&path, Some(test_user().uid), None).unwrap();
+        path.display().to_string()
+    });
+    let modules = format!("multifile(filename={users}),auth=otp(filename={key},valid-window=1)");
+    let (port, bind) = encrypted_socket(&modules);
+    let session = Session::start(&["--sharing=yes", "--start=xterm", &bind]);
+    let options = Options::gtk().username("ann").password(PASSWORD);
+    let options = options.next_password(&oathtool("now"));
+    let options = options.encrypted(Mode::Gcm, KEY.as_bytes());
+    let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
+    let client = Client::connect(&address, &options, LONG).unwrap();
+    for worker in processes_but(&session, &[]) {
+        for secret in [PASSWORD.as_bytes(), OTP_KEY.as_bytes(), OTP_KEY_BYTES] {
+            assert!(!holds(worker.pid, secret), "{worker:?}");
+        }
+    }
+    drop(client);
 }
 
 /// Nobody keeps the key data, and only a connection's own `network` has its session keys.

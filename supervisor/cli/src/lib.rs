@@ -18,6 +18,7 @@ pub mod listen;
 pub mod names;
 pub mod oneshot;
 pub mod options;
+pub mod otp_key;
 pub mod places;
 pub mod proc;
 pub mod process;
@@ -103,6 +104,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Result<ExitCode> {
             Some(role) => print(&policy::explain(role)).map(success),
             None => Err(Error::usage(format!("there is no role `{}`", args.role))),
         },
+        Command::OtpKey(args) => otp_key::run(args).map(success),
     }
 }
 

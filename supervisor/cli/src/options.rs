@@ -69,6 +69,8 @@ pub enum Command {
     Audit(AuditArgs),
     /// Say in words what the processes of a role may do
     Policy(PolicyArgs),
+    /// Make a key of one-time codes for auth=otp, and show it as a QR code
+    OtpKey(OtpKeyArgs),
 }
 
 const LISTEN: &str = "Where it listens";
@@ -311,6 +313,20 @@ pub struct PolicyArgs {
     /// The role
     #[arg(value_name = "ROLE", value_parser = clap::builder::PossibleValuesParser::new(policy::Role::ALL.map(policy::Role::name)))]
     pub role: String,
+}
+
+/// Arguments of `otp-key`.
+#[derive(Clone, Debug, Args)]
+pub struct OtpKeyArgs {
+    /// The file to make
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// What the device calls whoever logs in
+    #[arg(long, value_name = "NAME", default_value = "session")]
+    pub account: String,
+    /// What the device calls whatever is logged in to
+    #[arg(long, value_name = "NAME", default_value = "Xpra")]
+    pub issuer_name: String,
 }
 
 /// Writes man pages and shell completions, as `make install` does.
