@@ -270,15 +270,18 @@ impl Conversation {
 
     /// What the process is asked that the check has been given; once, and `None` when there is
     /// nothing to ask it.
-    pub fn question(&mut self) -> Option<AuthToLdap> {
+    pub fn question(&mut self, modules: &Modules) -> Option<AuthToLdap> {
+        let chain = self.chain(modules);
         let Stage::Checking {
-            offer, password, ..
+            offer,
+            password,
+            module,
         } = &mut self.stage
         else {
             return None;
         };
         let password = password.take()?;
-        let username = offer.username.clone();
+        let username = user(chain.get(*module)?, &offer.username, modules).to_owned();
         Some(AuthToLdap::Password { username, password })
     }
 

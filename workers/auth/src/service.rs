@@ -143,7 +143,7 @@ impl Service<'_> {
             SupervisorToAuth::Ask(id) => {
                 let connection = self.connections.get_mut(&id);
                 if let (Some(connection), Some(fd)) = (connection, fds.into_iter().next())
-                    && !connection.ask(fd)
+                    && !connection.ask(fd, self.modules)
                 {
                     self.check_over(id, false, supervisor)?;
                 }
@@ -315,8 +315,8 @@ impl Connection {
     }
 
     /// Asks the process of a check. False when it cannot be asked.
-    fn ask(&mut self, fd: OwnedFd) -> bool {
-        let Some(question) = self.conversation.question() else {
+    fn ask(&mut self, fd: OwnedFd, modules: &Modules) -> bool {
+        let Some(question) = self.conversation.question(modules) else {
             return false;
         };
         let channel = self.check.insert(Channel::new(fd));

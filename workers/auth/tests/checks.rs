@@ -52,12 +52,13 @@ fn check(password: bool) -> AuthModule {
 }
 
 /// Runs the service with one chain on a confidential listener.
-fn with(chain: Vec<AuthModule>, test: impl FnOnce(&mut Supervisor)) {
+fn with(chain: Vec<impl Into<AuthStep>>, test: impl FnOnce(&mut Supervisor)) {
+    let chain = chain.into_iter().map(Into::into).collect();
     let (ours, theirs) = socketpair().unwrap();
     let service = std::thread::spawn(move || {
         let spec = AuthSpec {
             listeners: vec![AuthListener {
-                chain: chain.into_iter().map(AuthStep::from).collect(),
+                chain,
                 confidential: true,
             }],
             owner: "me".into(),
@@ -157,14 +158,23 @@ fn rubbish(raw: &OwnedFd) {
 
 #[test]
 fn the_password_goes_to_the_process_and_its_word_counts() {
-    for (answer, yes) in [(LdapToAuth::Yes, true), (LdapToAuth::No, false)] {
-        with(vec![check(true)], |supervisor| {
+    // It is about whom the client names, or about the session's owner.
+    for (answer, yes, client_username, name) in [
+        (LdapToAuth::Yes, true, true, "someone"),
+        (LdapToAuth::No, false, true, "someone"),
+        (LdapToAuth::Yes, true, false, "me"),
+    ] {
+        let step = AuthStep {
+            client_username,
+            ..check(true).into()
+        };
+        with(vec![step], |supervisor| {
             let mut network = connect(supervisor, ID);
             log_in(&mut network, Some(b"s3cret \xff"));
             wanted(supervisor, ID);
             let (mut process, _raw) = process(supervisor);
             let AuthToLdap::Password { username, password } = next(&mut process).unwrap();
-            assert_eq!(username, "someone");
+            assert_eq!(username, name);
             assert_eq!(password.0, b"s3cret \xff");
             process.send(&answer, vec![]).unwrap();
             match yes {

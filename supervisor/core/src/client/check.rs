@@ -96,6 +96,14 @@ impl Session {
         username: String,
         now: Instant,
     ) {
+        // It has answered, and its end has not been seen yet.
+        if let Some(Check {
+            stage: Stage::Asked(_),
+            ..
+        }) = self.connections.get(&id).and_then(|one| one.check.as_ref())
+        {
+            self.end_check(id, now);
+        }
         let known = self.spec.checks.get(usize::from(check.0)).is_some();
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
