@@ -319,6 +319,28 @@ impl Session {
         self.start_checks(now);
     }
 
+    /// The connection goes. Who leaves while somebody else decides may have seen that it would be a
+    /// no: it counts as one.
+    pub(super) fn leaves_check(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(connection) = self.connections.get(&id)
+            && !connection.leaving
+            && connection.verdict.is_none()
+            && let Some(Check {
+                username,
+                stage: Stage::Asked(_) | Stage::Command,
+                ..
+            }) = &connection.check
+        {
+            self.admission.penalties.failed(connection.source, now);
+            let text = format!(
+                "{}, who says to be `{username}`, has left before the answer",
+                Who(&connection.peer)
+            );
+            self.log.own(Level::Warn, Some(id.0), &text);
+        }
+        self.end_check(id, now);
+    }
+
     /// Nobody waits for the check of this connection any more. Had it a process?
     pub(super) fn end_check(&mut self, id: ConnectionId, now: Instant) -> bool {
         let connection = self.connections.get_mut(&id);

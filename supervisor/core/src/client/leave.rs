@@ -53,7 +53,7 @@ impl Session {
 
     /// A `network` worker has died: its client is gone.
     pub fn network_died(&mut self, id: ConnectionId, death: Death, now: Instant) {
-        self.end_check(id, now);
+        self.leaves_check(id, now);
         self.take_away_and_count(id, now);
         let Some(mut connection) = self.connections.remove(&id) else {
             return;
@@ -64,7 +64,7 @@ impl Session {
 
     /// Ends a connection from our side, without a word.
     pub fn drop_connection(&mut self, id: ConnectionId, now: Instant) {
-        self.end_check(id, now);
+        self.leaves_check(id, now);
         self.take_away_and_count(id, now);
         let Some(connection) = self.connections.remove(&id) else {
             return;

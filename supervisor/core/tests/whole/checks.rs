@@ -190,8 +190,10 @@ pub fn a_connection_that_goes_takes_its_check_with_it() {
     wait_for("the end of the check", || {
         (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(())
     });
+    bench.logged(0, &["`hang`, has left before the answer"]);
     let (client, question) = asked(&mut bench, "check:1:me");
     drop(client);
+    bench.logged(0, &["`me`, has left before the answer"]);
     let SupervisorToLauncher::RunCheck { connection, .. } = question else {
         panic!("{question:?}");
     };
