@@ -5,14 +5,17 @@ use bulkhead_tests::commands::{bin_dir, chmod, test_user};
 use bulkhead_tests::eventually;
 use bulkhead_tests::neighbour::{Check, Door, Neighbour};
 use bulkhead_tests::processes::{self, Worker};
-use bulkhead_tests::session::{Session, Start, encrypted_socket};
-use bulkhead_tests::twins::two_clients;
+use bulkhead_tests::session::{KEY, Session, Start, encrypted_socket};
+use bulkhead_tests::twins::{options, two_clients};
 use policy::{Role, StartMode};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::TcpListener;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::thread::JoinHandle;
 use std::time::Duration;
-use test_client::Client;
+use test_client::wire::cipher::Mode;
+use test_client::{Address, Client};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -56,6 +59,8 @@ struct Scene {
     other: Neighbour,
     /// A socket of the session that asks for a password.
     strict: PathBuf,
+    /// A port whose logins this server decides about.
+    ldap: (u16, TcpListener),
     _directory: tempfile::TempDir,
 }
 
@@ -70,10 +75,15 @@ fn scene(start: Start) -> Scene {
     let program = bin_dir().join("hostile-neighbour");
     let app = |path: PathBuf| format!("{} {}", program.display(), path.display());
     let strict = path("strict.sock");
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, bind) = encrypted_socket(&format!(
+        "ldap(host=127.0.0.1,port={},timeout=50,username_format=uid=%username)",
+        server.local_addr().unwrap().port()
+    ));
     let session = Session::start_as(
         start,
         &[
-            &encrypted_socket("reject").1,
+            &bind,
             "--sharing=yes",
             "--start=xterm",
             &format!("--start={}", app(path("attacker"))),
@@ -107,6 +117,7 @@ fn scene(start: Start) -> Scene {
         attacker,
         other,
         strict,
+        ldap: (port, server),
         _directory,
     }
 }
@@ -132,6 +143,19 @@ fn audited(session: &Session) -> BTreeMap<u32, Option<bool>> {
         .collect()
 }
 
+/// Somebody whose login an `auth-ldap` is asking about, until what is returned is dropped.
+fn login(scene: &Scene) -> (TcpStream, JoinHandle<()>) {
+    let (port, server) = &scene.ldap;
+    let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
+    let options = options(3).encrypted(Mode::Gcm, KEY.as_bytes()).xor();
+    let login = std::thread::spawn(move || {
+        assert!(Client::connect(&address, &options, 3 * LONG).is_err());
+    });
+    let (mut asked, _) = server.accept().unwrap();
+    asked.read_exact(&mut [0]).unwrap();
+    (asked, login)
+}
+
 fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
     // A server that never answers, for a `ctl` to wait for.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -141,8 +165,13 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
         let ctl = processes::workers(command.id()).pop()?;
         (processes::status(ctl.pid, "Seccomp")? == "2").then_some(ctl)
     });
+    let (asked, login) = login(scene);
     let mut targets = processes::workers(scene.session.process().id());
-    assert_eq!(targets.len(), 9, "two of network and encoder: {targets:?}");
+    assert_eq!(
+        targets.len(),
+        11,
+        "three of network, two of encoder: {targets:?}"
+    );
     targets.push(ctl);
     let roles: BTreeSet<Role> = targets.iter().map(role_of).collect();
     assert_eq!(roles, BTreeSet::from(Role::ALL));
@@ -174,6 +203,9 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
             None => assert_eq!(role, Role::Ctl, "is not in the audit"),
         }
     }
+    // No answer is no.
+    drop(asked);
+    login.join().unwrap();
     // The control: every one of the attempts reaches another application.
     for (attempt, outcome) in scene.attacker.attack(scene.other.pid) {
         assert_eq!(outcome, "done", "{} on another application", attempt.name);
