@@ -129,8 +129,15 @@ impl Network {
                 let question = NetworkToKeys::Derive { theirs };
                 let keys = self.keys.as_mut().unwrap();
                 keys.send(&question, vec![]).unwrap();
-                wait(&[keys.as_fd()]);
-                match keys.receive() {
+                let answer = loop {
+                    wait(&[keys.as_fd()]);
+                    // The greeting may come alone.
+                    match keys.receive() {
+                        Ok(None) => {}
+                        answer => break answer,
+                    }
+                };
+                match answer {
                     Ok(Some((KeysToNetwork::Refused { text }, _))) => self.back(&text),
                     other => self.back(&format!("{other:?}")),
                 }
