@@ -5,8 +5,10 @@ use crate::check::CheckId;
 use crate::keys::AesMode;
 use crate::launcher::CommandId;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::io::{self, Read, Seek};
+use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 /// Largest encoded part in bytes (an environment and a list of commands).
@@ -395,14 +397,22 @@ pub fn encode<T: Serialize>(spec: &T) -> io::Result<Vec<u8>> {
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
-/// Reads a part from the start of a passed file.
+/// Reads a part from the start of a passed file. The descriptor's offset is neither used nor
+/// changed: processes that are started at the same time share it.
 ///
 /// # Errors
 /// What reading says, or `InvalidData`.
-pub fn read<T: DeserializeOwned>(file: &mut std::fs::File) -> io::Result<T> {
-    file.rewind()?;
+pub fn read<T: DeserializeOwned>(file: &File) -> io::Result<T> {
     let mut bytes = Vec::new();
-    file.take(MAX_SPEC as u64 + 1).read_to_end(&mut bytes)?;
+    let mut block = [0; 4096];
+    while bytes.len() <= MAX_SPEC {
+        match file.read_at(&mut block, bytes.len() as u64) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend_from_slice(&block[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
     let config = bincode::config::standard().with_limit::<MAX_SPEC>();
     let (spec, read) = bincode::serde::decode_from_slice(&bytes, config)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
@@ -410,4 +420,53 @@ pub fn read<T: DeserializeOwned>(file: &mut std::fs::File) -> io::Result<T> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "trailing bytes"));
     }
     Ok(spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    use std::io::Write;
+    use std::thread;
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = File::from(memfd_create(c"spec", MFdFlags::MFD_CLOEXEC).unwrap());
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    /// Each of several processes that are started together has a copy of one descriptor.
+    #[test]
+    fn readers_of_one_descriptor_do_not_disturb_each_other() {
+        let spec = ChecksSpec {
+            checks: vec![
+                OutsideCheck::Command {
+                    argv: vec!["x".repeat(1000); 100],
+                    timeout: 10,
+                };
+                2
+            ],
+        };
+        let file = file(&encode(&spec).unwrap());
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                let copy = file.try_clone().unwrap();
+                let spec = &spec;
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        assert_eq!(read::<ChecksSpec>(&copy).unwrap(), *spec);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_part_is_all_there_is_and_bounded() {
+        let mut bytes = encode(&ChecksSpec::default()).unwrap();
+        bytes.push(0);
+        assert!(read::<ChecksSpec>(&file(&bytes)).is_err());
+        assert!(read::<ChecksSpec>(&file(&[])).is_err());
+        assert!(read::<Vec<u8>>(&file(&vec![0; 2 * MAX_SPEC])).is_err());
+    }
 }

@@ -77,10 +77,10 @@ fn highest(spec: &SupervisorSpec) -> FdIndex {
 pub fn session() -> Result<Session> {
     let started = Instant::now();
     let mut first = sys::take_passed(3, 4).map_err(failed("descriptors 3 and 4"))?;
-    let mut part = File::from(first.pop().ok_or("descriptor 4")?);
+    let part = File::from(first.pop().ok_or("descriptor 4")?);
     let mut launcher = Channel::new(first.pop().ok_or("descriptor 3")?);
     let spec: SupervisorSpec =
-        spec::read(&mut part).map_err(|error| format!("the specification: {error}"))?;
+        spec::read(&part).map_err(|error| format!("the specification: {error}"))?;
     drop(part);
     // 3 and 4 are taken: what comes after them has the numbers of the specification.
     let mut passed = Passed(vec![None, None]);

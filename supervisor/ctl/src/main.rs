@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             let missing = |what| io::Error::new(io::ErrorKind::NotFound, what);
             let spec = seat.descriptor(SPEC).ok_or_else(|| missing("no request"))?;
             Ok::<_, io::Error>(Ready {
-                spec: ipc::spec::read(&mut File::from(spec))?,
+                spec: ipc::spec::read(&File::from(spec))?,
                 socket: seat
                     .descriptor(SOCKET)
                     .ok_or_else(|| missing("no socket"))?,

@@ -686,7 +686,7 @@ impl Launcher {
     /// what comes later is not believed.
     fn take_checks(&mut self, is_first: bool, fds: Vec<OwnedFd>) {
         let file = fds.into_iter().next().filter(|_| is_first).map(File::from);
-        match file.map(|mut file| spec::read(&mut file)) {
+        match file.map(|file| spec::read(&file)) {
             Some(Ok(spec)) => self.checks = Checks::new(spec),
             Some(Err(error)) => {
                 self.note(Level::Error, &format!("checks of logins: {error}"));

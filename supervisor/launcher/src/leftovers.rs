@@ -77,11 +77,11 @@ impl Leftovers {
         if !dir.is_dir() || !ours(&dir) || dir.mode() & 0o022 != 0 {
             return None;
         }
-        let mut file = files::ordinary(&session_dir.join(RECORD)).ok()?;
+        let file = files::ordinary(&session_dir.join(RECORD)).ok()?;
         if !ours(&file.metadata().ok()?) {
             return None;
         }
-        spec::read(&mut file).ok()
+        spec::read(&file).ok()
     }
 
     fn launcher_lives(&self) -> bool {

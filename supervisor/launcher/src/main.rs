@@ -36,8 +36,8 @@ fn main() -> ExitCode {
         };
     }
     // SAFETY: the command line passes these two descriptors and nothing here has used them.
-    let (channel, mut spec) = unsafe { (OwnedFd::from_raw_fd(3), File::from_raw_fd(4)) };
-    let spec: LauncherSpec = match spec::read(&mut spec) {
+    let (channel, spec) = unsafe { (OwnedFd::from_raw_fd(3), File::from_raw_fd(4)) };
+    let spec: LauncherSpec = match spec::read(&spec) {
         Ok(spec) => spec,
         Err(error) => {
             let text = format!("descriptor 4 is not a specification: {error}");

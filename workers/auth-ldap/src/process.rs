@@ -34,7 +34,7 @@ impl Prepared {
         let auth = seat.descriptor(AUTH).ok_or("no channel to auth")?;
         let spec = seat.descriptor(SPEC).ok_or("the spec was not passed")?;
         let spec: LdapSpec =
-            spec::read(&mut File::from(spec)).map_err(|error| error.to_string())?;
+            spec::read(&File::from(spec)).map_err(|error| error.to_string())?;
         let until = Instant::now() + Duration::from_secs(spec.timeout.into());
         let mut passed = seat.descriptors_from(SPEC + 1).into_iter();
         let reader_password = match &spec.user {

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         |seat| {
             let spec = seat.descriptor(SPEC).ok_or("the spec was not passed")?;
             let spec: KeysSpec =
-                spec::read(&mut File::from(spec)).map_err(|error| error.to_string())?;
+                spec::read(&File::from(spec)).map_err(|error| error.to_string())?;
             let files = seat
                 .descriptors_from(SPEC + 1)
                 .into_iter()
