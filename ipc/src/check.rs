@@ -1,5 +1,6 @@
-//! One check of one login in a process of its own: the edges `supervisor`–`auth-ldap` and
-//! `auth`–`auth-ldap`. The password goes from `auth` to that process and passes nobody else.
+//! One check of one login in a process of its own, whose role depends on the module (`auth-ldap`):
+//! its edges to `supervisor` and to `auth`. The password goes from `auth` to that process and passes
+//! nobody else.
 
 use crate::channel::Message;
 use serde::{Deserialize, Serialize};
@@ -14,18 +15,18 @@ pub struct CheckId(pub u16);
 
 /// The supervisor has nothing to say to a check: all that it needs is in its descriptors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SupervisorToLdap {}
+pub enum SupervisorToCheck {}
 
-impl Message for SupervisorToLdap {
-    const NAME: &'static str = "supervisor>auth-ldap";
+impl Message for SupervisorToCheck {
+    const NAME: &'static str = "supervisor>check";
 }
 
 /// A check has nothing to say to the supervisor: it answers `auth`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LdapToSupervisor {}
+pub enum CheckToSupervisor {}
 
-impl Message for LdapToSupervisor {
-    const NAME: &'static str = "auth-ldap>supervisor";
+impl Message for CheckToSupervisor {
+    const NAME: &'static str = "check>supervisor";
 }
 
 /// The password of one login. Wiped when dropped, and not shown.
@@ -46,7 +47,7 @@ impl fmt::Debug for Password {
 
 /// `auth` asks, once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AuthToLdap {
+pub enum AuthToCheck {
     /// Is this the password of this user?
     Password {
         /// Who the client says it is: at most 256 bytes, not empty.
@@ -56,20 +57,20 @@ pub enum AuthToLdap {
     },
 }
 
-impl Message for AuthToLdap {
-    const NAME: &'static str = "auth>auth-ldap";
+impl Message for AuthToCheck {
+    const NAME: &'static str = "auth>check";
     const SECRET: bool = true;
 }
 
 /// The answer to `auth`, once. None is no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LdapToAuth {
+pub enum CheckToAuth {
     /// It is.
     Yes,
     /// It is not, or that could not be found out: the reason is in the log only.
     No,
 }
 
-impl Message for LdapToAuth {
-    const NAME: &'static str = "auth-ldap>auth";
+impl Message for CheckToAuth {
+    const NAME: &'static str = "check>auth";
 }

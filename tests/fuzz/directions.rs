@@ -48,7 +48,7 @@ directions! {
     encoder: SupervisorToEncoder EncoderToSupervisor;
     launcher: SupervisorToLauncher LauncherToSupervisor;
     keys: NetworkToKeys KeysToNetwork SupervisorToKeys KeysToSupervisor;
-    check: SupervisorToLdap LdapToSupervisor AuthToLdap LdapToAuth;
+    check: SupervisorToCheck CheckToSupervisor AuthToCheck CheckToAuth;
 }
 
 /// The first byte chooses a direction.

@@ -3,7 +3,7 @@
 use crate::names;
 use crate::server::Server;
 use ipc::Channel;
-use ipc::check::{AuthToLdap, LdapToAuth};
+use ipc::check::{AuthToCheck, CheckToAuth};
 use ipc::spec::{self, LdapSpec, LdapUser};
 use runtime::secret::{Buffer, SecretFile};
 use runtime::{Interest, PollSet, Seat};
@@ -19,7 +19,7 @@ const SPEC: i32 = 6;
 
 /// Everything that is there before the question.
 pub struct Prepared {
-    auth: Channel<LdapToAuth, AuthToLdap>,
+    auth: Channel<CheckToAuth, AuthToCheck>,
     sockets: Vec<OwnedFd>,
     server: Server,
     until: Instant,
@@ -33,8 +33,7 @@ impl Prepared {
     pub fn new(seat: &mut Seat) -> Result<Self, String> {
         let auth = seat.descriptor(AUTH).ok_or("no channel to auth")?;
         let spec = seat.descriptor(SPEC).ok_or("the spec was not passed")?;
-        let spec: LdapSpec =
-            spec::read(&File::from(spec)).map_err(|error| error.to_string())?;
+        let spec: LdapSpec = spec::read(&File::from(spec)).map_err(|error| error.to_string())?;
         let until = Instant::now() + Duration::from_secs(spec.timeout.into());
         let mut passed = seat.descriptors_from(SPEC + 1).into_iter();
         let reader_password = match &spec.user {
@@ -59,19 +58,19 @@ impl Prepared {
 
     /// Hears the question, asks the server, answers.
     pub fn work(mut self) -> ExitCode {
-        let Some(AuthToLdap::Password { username, password }) = self.question() else {
+        let Some(AuthToCheck::Password { username, password }) = self.question() else {
             // Nobody waits for an answer.
             return ExitCode::SUCCESS;
         };
         let answer = match self.ask(&username, &password.0) {
-            Ok(true) => LdapToAuth::Yes,
+            Ok(true) => CheckToAuth::Yes,
             Ok(false) => {
                 tracing::info!("the server says no");
-                LdapToAuth::No
+                CheckToAuth::No
             }
             Err(why) => {
                 tracing::error!("no: {why}");
-                LdapToAuth::No
+                CheckToAuth::No
             }
         };
         drop(password);
@@ -84,7 +83,7 @@ impl Prepared {
     }
 
     /// What `auth` asks; `None` when it has gone, breaks the rules, or takes too long.
-    fn question(&mut self) -> Option<AuthToLdap> {
+    fn question(&mut self) -> Option<AuthToCheck> {
         loop {
             match self.auth.flush().and_then(|()| self.auth.receive()) {
                 Ok(Some((question, _))) => return Some(question),

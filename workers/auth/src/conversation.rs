@@ -6,7 +6,7 @@ use crate::multifile;
 use crate::otp::{self, UsedCodes};
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
-use ipc::check::{AuthToLdap, CheckId, Password};
+use ipc::check::{AuthToCheck, CheckId, Password};
 use ipc::spec::{AuthModule, AuthStep};
 use runtime::secret::{self, Buffer};
 use zeroize::Zeroizing;
@@ -270,7 +270,7 @@ impl Conversation {
 
     /// What the process is asked that the check has been given; once, and `None` when there is
     /// nothing to ask it.
-    pub fn question(&mut self, modules: &Modules) -> Option<AuthToLdap> {
+    pub fn question(&mut self, modules: &Modules) -> Option<AuthToCheck> {
         let chain = self.chain(modules);
         let Stage::Checking {
             offer,
@@ -282,7 +282,7 @@ impl Conversation {
         };
         let password = password.take()?;
         let username = user(chain.get(*module)?, &offer.username, modules).to_owned();
-        Some(AuthToLdap::Password { username, password })
+        Some(AuthToCheck::Password { username, password })
     }
 
     /// The check is over. `None` when nobody waits for it.

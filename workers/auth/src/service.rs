@@ -3,7 +3,7 @@
 use crate::conversation::{Conversation, Step, Verifier};
 use crate::modules::Modules;
 use ipc::auth::{AuthToNetwork, AuthToSupervisor, NetworkToAuth, PeerFacts, SupervisorToAuth};
-use ipc::check::{AuthToLdap, LdapToAuth};
+use ipc::check::{AuthToCheck, CheckToAuth};
 use ipc::verdict::{Peer, Violation};
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId};
 use runtime::{Interest, PollSet};
@@ -21,7 +21,7 @@ struct Connection {
     channel: Channel<AuthToNetwork, NetworkToAuth>,
     conversation: Conversation,
     /// A process that makes the check that the conversation waits for.
-    check: Option<Channel<AuthToLdap, LdapToAuth>>,
+    check: Option<Channel<AuthToCheck, CheckToAuth>>,
     /// Waits until the supervisor has been told.
     answer: Option<AuthToNetwork>,
 }
@@ -233,7 +233,7 @@ impl Service<'_> {
         let heard = check.flush().and_then(|()| check.receive());
         let passed = match heard {
             Ok(None) => return Ok(()),
-            Ok(Some((answer, _))) => answer == LdapToAuth::Yes,
+            Ok(Some((answer, _))) => answer == CheckToAuth::Yes,
             Err(error) => {
                 if error.is_violation() {
                     let violation = Violation {

@@ -8,7 +8,7 @@ use ipc::auth::{
     AuthToNetwork, AuthToSupervisor, Digest, NetworkToAuth, PeerFacts, Refusal, SupervisorToAuth,
 };
 use ipc::channel::socketpair;
-use ipc::check::{AuthToLdap, CheckId, LdapToAuth};
+use ipc::check::{AuthToCheck, CheckId, CheckToAuth};
 use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep};
 use ipc::verdict::Peer;
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId, Message};
@@ -21,7 +21,7 @@ use wire::challenge::{self as maths, Hash};
 
 type Supervisor = Channel<SupervisorToAuth, AuthToSupervisor>;
 type Network = Channel<NetworkToAuth, AuthToNetwork>;
-type Check = Channel<LdapToAuth, AuthToLdap>;
+type Check = Channel<CheckToAuth, AuthToCheck>;
 
 const ID: ConnectionId = ConnectionId(7);
 const SALT: [u8; 32] = [3; 32];
@@ -160,9 +160,9 @@ fn rubbish(raw: &OwnedFd) {
 fn the_password_goes_to_the_process_and_its_word_counts() {
     // It is about whom the client names, or about the session's owner.
     for (answer, yes, client_username, name) in [
-        (LdapToAuth::Yes, true, true, "someone"),
-        (LdapToAuth::No, false, true, "someone"),
-        (LdapToAuth::Yes, true, false, "me"),
+        (CheckToAuth::Yes, true, true, "someone"),
+        (CheckToAuth::No, false, true, "someone"),
+        (CheckToAuth::Yes, true, false, "me"),
     ] {
         let step = AuthStep {
             client_username,
@@ -173,7 +173,7 @@ fn the_password_goes_to_the_process_and_its_word_counts() {
             log_in(&mut network, Some(b"s3cret \xff"));
             wanted(supervisor, ID);
             let (mut process, _raw) = process(supervisor);
-            let AuthToLdap::Password { username, password } = next(&mut process).unwrap();
+            let AuthToCheck::Password { username, password } = next(&mut process).unwrap();
             assert_eq!(username, name);
             assert_eq!(password.0, b"s3cret \xff");
             process.send(&answer, vec![]).unwrap();
@@ -271,7 +271,7 @@ fn nobody_waits_for_the_check_of_somebody_else() {
                 if connection == ConnectionId(id))
             );
         }
-        process.send(&LdapToAuth::Yes, vec![]).unwrap();
+        process.send(&CheckToAuth::Yes, vec![]).unwrap();
         passes(supervisor, &mut network);
     });
 }
@@ -314,7 +314,7 @@ fn every_module_of_a_chain_has_its_check() {
         wanted(supervisor, ID);
         let (mut process, _raw) = process(supervisor);
         next(&mut process).unwrap();
-        process.send(&LdapToAuth::Yes, vec![]).unwrap();
+        process.send(&CheckToAuth::Yes, vec![]).unwrap();
         passes(supervisor, &mut network);
     });
 }

@@ -15,7 +15,7 @@ use crate::worker::{Part, Worker};
 use ipc::ConnectionId;
 use ipc::auth::SupervisorToAuth;
 use ipc::channel::socketpair;
-use ipc::check::{CheckId, LdapToSupervisor, SupervisorToLdap};
+use ipc::check::{CheckId, CheckToSupervisor, SupervisorToCheck};
 use ipc::launcher::{CheckOutcome, SupervisorToLauncher};
 use ipc::spec::CheckKind;
 use policy::Role;
@@ -44,14 +44,14 @@ enum Stage {
     /// The launcher is asked for sockets.
     Connecting,
     /// A process of its own decides.
-    Asked(Box<Worker<SupervisorToLdap, LdapToSupervisor>>),
+    Asked(Box<Worker<SupervisorToCheck, CheckToSupervisor>>),
     /// A command decides.
     Command,
 }
 
 impl Check {
     /// Its process.
-    pub fn worker(&self) -> Option<&Worker<SupervisorToLdap, LdapToSupervisor>> {
+    pub fn worker(&self) -> Option<&Worker<SupervisorToCheck, CheckToSupervisor>> {
         match &self.stage {
             Stage::Asked(worker) => Some(worker),
             Stage::Waiting | Stage::Connecting | Stage::Command => None,
@@ -59,7 +59,7 @@ impl Check {
     }
 
     /// Its process.
-    pub fn worker_mut(&mut self) -> Option<&mut Worker<SupervisorToLdap, LdapToSupervisor>> {
+    pub fn worker_mut(&mut self) -> Option<&mut Worker<SupervisorToCheck, CheckToSupervisor>> {
         match &mut self.stage {
             Stage::Asked(worker) => Some(worker),
             Stage::Waiting | Stage::Connecting | Stage::Command => None,

@@ -5,7 +5,9 @@
 
 use ipc::auth::{AuthToNetwork, AuthToSupervisor, NetworkToAuth, Refusal, SupervisorToAuth};
 use ipc::channel::Message;
-use ipc::check::{AuthToLdap, CheckId, LdapToAuth, LdapToSupervisor, Password, SupervisorToLdap};
+use ipc::check::{
+    AuthToCheck, CheckId, CheckToAuth, CheckToSupervisor, Password, SupervisorToCheck,
+};
 use ipc::display::{DisplayToSupervisor, SupervisorToDisplay};
 use ipc::encoder::{EncoderToSupervisor, SupervisorToEncoder};
 use ipc::keys::{
@@ -297,7 +299,7 @@ fn verdict(connection: ConnectionId, passed: bool) -> (AuthToSupervisor, AuthToN
 
 /// Who logs in as `check WORD` is asked about with that word, where a process can be asked.
 fn auth() {
-    let mut checks: BTreeMap<ConnectionId, Channel<AuthToLdap, LdapToAuth>> = BTreeMap::new();
+    let mut checks: BTreeMap<ConnectionId, Channel<AuthToCheck, CheckToAuth>> = BTreeMap::new();
     let mut words: BTreeMap<ConnectionId, String> = BTreeMap::new();
     let mut supervisor: Channel<AuthToSupervisor, SupervisorToAuth> = Channel::new(descriptor(3));
     supervisor.send(&AuthToSupervisor::Ready, vec![]).unwrap();
@@ -315,7 +317,7 @@ fn auth() {
             let passed = match check.receive() {
                 _ if !ready => continue,
                 Ok(None) => continue,
-                Ok(Some((answer, _))) => answer == LdapToAuth::Yes,
+                Ok(Some((answer, _))) => answer == CheckToAuth::Yes,
                 Err(_) => false,
             };
             checks.remove(&id);
@@ -367,7 +369,7 @@ fn auth() {
                     }
                     SupervisorToAuth::Ask(id) => {
                         let mut check = Channel::new(fds.into_iter().next().unwrap());
-                        let question = AuthToLdap::Password {
+                        let question = AuthToCheck::Password {
                             username: words[&id].clone(),
                             password: Password(b"secret".to_vec()),
                         };
@@ -393,18 +395,18 @@ fn auth() {
 
 /// Does what the user's name says.
 fn auth_ldap() {
-    let _supervisor: Channel<LdapToSupervisor, SupervisorToLdap> = Channel::new(descriptor(3));
-    let mut auth: Channel<LdapToAuth, AuthToLdap> = Channel::new(descriptor(5));
+    let _supervisor: Channel<CheckToSupervisor, SupervisorToCheck> = Channel::new(descriptor(3));
+    let mut auth: Channel<CheckToAuth, AuthToCheck> = Channel::new(descriptor(5));
     // The socket of the server is there.
     let mut server = File::from(descriptor(6));
     loop {
         wait(&[auth.as_fd()]);
-        for (AuthToLdap::Password { username, password }, _) in receive(&mut auth) {
+        for (AuthToCheck::Password { username, password }, _) in receive(&mut auth) {
             say(&format!("INFO asked about {username}"));
             match username.as_str() {
                 "yes" if password.0 == b"secret" => {
                     server.write_all(b"hello").unwrap();
-                    auth.send(&LdapToAuth::Yes, vec![]).unwrap();
+                    auth.send(&CheckToAuth::Yes, vec![]).unwrap();
                     exit(0);
                 }
                 "die" => exit(101),
@@ -414,7 +416,7 @@ fn auth_ldap() {
                 }
                 "hang" => {}
                 _ => {
-                    auth.send(&LdapToAuth::No, vec![]).unwrap();
+                    auth.send(&CheckToAuth::No, vec![]).unwrap();
                     exit(0);
                 }
             }
