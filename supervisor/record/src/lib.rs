@@ -121,6 +121,28 @@ pub fn printable(text: &[u8]) -> String {
     out
 }
 
+/// What a peer says of itself, as a part of a text: between backticks, of which none is inside. A
+/// space at either end and a backslash are written out too, so that what is quoted can be read back.
+#[must_use]
+pub fn quoted(said: &str) -> String {
+    let mut out = String::with_capacity(said.len() + 2);
+    let inner = said.trim_matches(' ');
+    let edge = |count: usize| "\\u{20}".repeat(count);
+    let front = said.len() - said.trim_start_matches(' ').len();
+    out.push('`');
+    out += &edge(front);
+    for c in inner.chars() {
+        match c {
+            '"' | '\'' => out.push(c),
+            '`' => out.extend(c.escape_unicode()),
+            c => out.extend(c.escape_debug()),
+        }
+    }
+    out += &edge(said.len() - front - inner.len());
+    out.push('`');
+    out
+}
+
 impl Format {
     /// A record as it is written; `time` is since 1970.
     #[must_use]
@@ -218,7 +240,41 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_is_quoted_cannot_end_its_quotes() {
+        for (said, shown) in [
+            ("ann", "`ann`"),
+            ("", "``"),
+            (" ", "`\\u{20}`"),
+            ("  ", "`\\u{20}\\u{20}`"),
+            (" a b ", "`\\u{20}a b\\u{20}`"),
+            ("\t\n", "`\\t\\n`"),
+            ("\u{a0}", "`\\u{a0}`"),
+            (
+                "x` is let in as `root",
+                "`x\\u{60} is let in as \\u{60}root`",
+            ),
+            ("\\u{60}", "`\\\\u{60}`"),
+            ("o'brien \"x\"", "`o'brien \"x\"`"),
+            ("j\u{fc}rg", "`j\u{fc}rg`"),
+        ] {
+            assert_eq!(quoted(said), shown);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_two_names_look_the_same(a in "[ `u{}20\\\\\\n]{0,6}", b in "[ `u{}20\\\\\\n]{0,6}") {
+            prop_assert_eq!(a == b, quoted(&a) == quoted(&b));
+            prop_assert_eq!(quoted(&a).matches('`').count(), 2);
+        }
+
+        /// It stays as it is when the record is written.
+        #[test]
+        fn what_is_quoted_is_printable(said in "\\PC{0,20}.{0,20}") {
+            prop_assert!(is_printable(&quoted(&said)));
+        }
+
         #[test]
         fn every_record_is_printable_and_has_as_many_lines_as_it_should(
             text in proptest::collection::vec(prop_oneof![any::<u8>(), Just(b'"')], 0..5000),

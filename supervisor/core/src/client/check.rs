@@ -8,7 +8,7 @@
 //! end with a clear yes is no.
 
 use super::Who;
-use crate::log::Level;
+use crate::log::{Level, quoted};
 use crate::penalties::Source;
 use crate::session::Session;
 use crate::worker::{Part, Worker};
@@ -333,8 +333,9 @@ impl Session {
         {
             self.admission.penalties.failed(connection.source, now);
             let text = format!(
-                "{}, who says to be `{username}`, has left before the answer",
-                Who(&connection.peer)
+                "{}, who says to be {}, has left before the answer",
+                Who(&connection.peer),
+                quoted(username)
             );
             self.log.own(Level::Warn, Some(id.0), &text);
         }

@@ -2,7 +2,7 @@
 
 use super::Work;
 use crate::ending::Ending;
-use crate::log::Level;
+use crate::log::{Level, quoted};
 use crate::session::{Phase, Session};
 use ipc::ConnectionId;
 use ipc::network::{NetworkToSupervisor, Request};
@@ -40,13 +40,13 @@ impl Session {
                 {
                     let it = &attached.description;
                     let host = match it.hostname.as_str() {
-                        "" => "a host that does not say its name",
-                        name => name,
+                        "" => "a host that does not say its name".to_owned(),
+                        name => quoted(name),
                     };
                     let text = format!(
                         "attached: {} {} on {host}, after {} ms",
-                        it.client_type,
-                        it.version,
+                        quoted(&it.client_type),
+                        quoted(&it.version),
                         now.saturating_duration_since(connection.since).as_millis()
                     );
                     self.log.own(Level::Info, Some(id.0), &text);

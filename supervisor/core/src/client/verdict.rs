@@ -2,7 +2,7 @@
 
 use super::{Admitted, FAREWELL, Who};
 use crate::ending::Ending;
-use crate::log::Level;
+use crate::log::{Level, quoted};
 use crate::session::{Phase, Session};
 use ipc::auth::{AuthToSupervisor, Refusal};
 use ipc::keys::SupervisorToKeys;
@@ -57,8 +57,9 @@ impl Session {
                     .map(|mode| format!(", encrypted with {}", mode.name()))
                     .unwrap_or_default();
                 let text = format!(
-                    "{} is let in as `{username}` by {module}{encryption}",
-                    Who(&connection.peer)
+                    "{} is let in as {} by {module}{encryption}",
+                    Who(&connection.peer),
+                    quoted(&username)
                 );
                 connection.verdict = Some(Admitted { username, module });
                 if let Some(keys) = &mut self.keys.worker {
@@ -88,8 +89,9 @@ impl Session {
                     self.admission.penalties.failed(connection.source, now);
                 }
                 let text = format!(
-                    "{}, who says to be `{username}`, is refused by {module}: {}",
+                    "{}, who says to be {}, is refused by {module}: {}",
                     Who(&connection.peer),
+                    quoted(&username),
                     match why {
                         Refusal::Failed => "authentication failed",
                         Refusal::OutOfOrder => "the response belongs to no challenge",

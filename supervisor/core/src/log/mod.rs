@@ -8,7 +8,7 @@
 mod journal;
 mod pipe;
 
-pub use ::record::{Format, Level, Origin};
+pub use ::record::{Format, Level, Origin, quoted};
 pub use pipe::Pipe;
 
 use nix::errno::Errno;

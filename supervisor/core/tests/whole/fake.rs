@@ -274,11 +274,15 @@ fn network() {
     }
 }
 
-/// What `auth` says of a login, to the supervisor and to `network`.
-fn verdict(connection: ConnectionId, passed: bool) -> (AuthToSupervisor, AuthToNetwork) {
+/// What `auth` says of a login under this name, to the supervisor and to `network`.
+fn verdict(
+    connection: ConnectionId,
+    passed: bool,
+    username: &str,
+) -> (AuthToSupervisor, AuthToNetwork) {
     let module = "fake".to_owned();
+    let username = username.to_owned();
     if passed {
-        let username = "ok".to_owned();
         let accepted = AuthToSupervisor::Accepted {
             connection,
             username,
@@ -289,7 +293,7 @@ fn verdict(connection: ConnectionId, passed: bool) -> (AuthToSupervisor, AuthToN
     let why = Refusal::Failed;
     let refused = AuthToSupervisor::Refused {
         connection,
-        username: "somebody".into(),
+        username,
         module,
         why,
     };
@@ -321,7 +325,7 @@ fn auth() {
                 Err(_) => false,
             };
             checks.remove(&id);
-            let (verdict, answer) = verdict(id, passed);
+            let (verdict, answer) = verdict(id, passed, &words[&id]);
             supervisor.send(&verdict, vec![]).unwrap();
             if let Some(network) = networks.get_mut(&id) {
                 network.send(&answer, vec![]).ok();
@@ -346,7 +350,7 @@ fn auth() {
                 }
                 Ok(Some((NetworkToAuth::Hello { username, .. }, _))) => {
                     let username_is_storm = username == "storm";
-                    let (verdict, answer) = verdict(*id, username == "ok");
+                    let (verdict, answer) = verdict(*id, username.starts_with("ok"), &username);
                     let often = if username_is_storm { 500 } else { 1 };
                     for _ in 0..often {
                         supervisor.send(&verdict, vec![]).unwrap();
@@ -378,7 +382,7 @@ fn auth() {
                     }
                     SupervisorToAuth::Checked { connection, passed } => {
                         say(&format!("INFO connection {connection} checked: {passed}"));
-                        let (verdict, answer) = verdict(connection, passed);
+                        let (verdict, answer) = verdict(connection, passed, &words[&connection]);
                         supervisor.send(&verdict, vec![]).unwrap();
                         if let Some(network) = networks.get_mut(&connection) {
                             network.send(&answer, vec![]).ok();

@@ -44,6 +44,7 @@ tests![
     rules::nobody_fills_the_log,
     rules::rules_are_kept_or_the_breaker_ends,
     rules::records_cannot_be_forged,
+    rules::names_cannot_be_forged,
     rules::keys_knows_those_who_log_in_on_encrypted_sockets,
     door::probes_cost_nothing,
     door::a_thousand_half_open_connections,

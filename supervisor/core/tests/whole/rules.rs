@@ -120,6 +120,31 @@ pub fn records_cannot_be_forged() {
     assert!(flood < 400, "{flood} of 2000 records got through");
 }
 
+/// The log says who came between backticks: no name says more than itself.
+pub fn names_cannot_be_forged() {
+    let bench = Bench::new(|_| {});
+    let said = "x`\u{3000}is\u{3000}let\u{3000}in";
+    let shown = "x\\\\u{60}\\\\u{3000}is\\\\u{3000}let\\\\u{3000}in";
+    let mut client = bench.unix();
+    client
+        .say(&format!("login {said}"))
+        .expect("start")
+        .expect("rejected");
+    bench.logged(
+        0,
+        &[&format!("who says to be `{shown}`, is refused by fake")],
+    );
+    let mut client = bench.unix();
+    client
+        .say(&format!("login ok-{said}"))
+        .expect("start")
+        .expect("accepted");
+    bench.logged(0, &[&format!("is let in as `ok-{shown}` by fake")]);
+    // And what a client says of itself later.
+    client.say("session a` share steal");
+    bench.logged(0, &["attached: `fake\\\\u{1b}[2J`"]);
+}
+
 pub fn keys_knows_those_who_log_in_on_encrypted_sockets() {
     let bench = Bench::encrypted();
     // Connections 1 to 4.
