@@ -68,7 +68,8 @@ fn main() {
     let mut out = String::new();
     for source in &sources {
         let written = build::emit::compile(source).and_then(|filter| {
-            build::emit::role(source, &filter).map_err(|error| error.to_string())
+            let refusals = build::emit::refusals(source)?;
+            build::emit::role(source, &filter, &refusals).map_err(|error| error.to_string())
         });
         match written {
             Ok(text) => out.push_str(&text),

@@ -16,9 +16,39 @@ pub fn compile(source: &Source) -> Result<BpfProgram, String> {
     if source.unconfined.is_some() {
         return Ok(Vec::new());
     }
+    filter(
+        &source.rules,
+        SeccompAction::Allow,
+        SeccompAction::KillProcess,
+    )
+}
+
+/// The filters that answer the refused calls, one for each error: what matches no rule passes.
+pub fn refusals(source: &Source) -> Result<Vec<BpfProgram>, String> {
+    let mut by_errno: BTreeMap<u16, Vec<&Rule>> = BTreeMap::new();
+    for rule in &source.rules {
+        if let Some(refused) = rule.refused {
+            by_errno.entry(refused.errno).or_default().push(rule);
+        }
+    }
+    by_errno
+        .into_iter()
+        .map(|(errno, rules)| {
+            let answer = SeccompAction::Errno(errno.into());
+            filter(rules, answer, SeccompAction::Allow)
+        })
+        .collect()
+}
+
+/// A filter that does one thing with the calls of these rules and another with all others.
+fn filter<'a>(
+    rules: impl IntoIterator<Item = &'a Rule>,
+    matched: SeccompAction,
+    others: SeccompAction,
+) -> Result<BpfProgram, String> {
     let failed = |error: seccompiler::BackendError| error.to_string();
     let mut chains: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    for rule in &source.rules {
+    for rule in rules {
         // An empty chain means: with any arguments. The linter has seen to it that such a rule is
         // the only one of its call.
         let chain = chains.entry(rule.number).or_default();
@@ -32,14 +62,9 @@ pub fn compile(source: &Source) -> Result<BpfProgram, String> {
             chain.push(SeccompRule::new(conditions).map_err(failed)?);
         }
     }
-    SeccompFilter::new(
-        chains,
-        SeccompAction::KillProcess,
-        SeccompAction::Allow,
-        TargetArch::x86_64,
-    )
-    .and_then(BpfProgram::try_from)
-    .map_err(failed)
+    SeccompFilter::new(chains, others, matched, TargetArch::x86_64)
+        .and_then(BpfProgram::try_from)
+        .map_err(failed)
 }
 
 fn condition(condition: &Condition) -> Result<SeccompCondition, seccompiler::BackendError> {
@@ -75,6 +100,7 @@ fn rule(rule: &Rule) -> String {
         why,
         justification,
         path,
+        refused,
     } = rule;
     let conditions = slice(conditions, |condition| {
         let Condition {
@@ -89,12 +115,25 @@ fn rule(rule: &Rule) -> String {
     });
     format!(
         "\n        Rule {{ call: {call:?}, number: {number}, conditions: {conditions}, why: {why:?}, \
-         justification: {justification:?}, path: RulePath::{path:?} }}"
+         justification: {justification:?}, path: RulePath::{path:?}, refused: {refused:?} }}"
     )
 }
 
+fn program(program: &BpfProgram) -> String {
+    slice(program, |instruction| {
+        format!(
+            "sock_filter {{ code: {}, jt: {}, jf: {}, k: {} }}",
+            instruction.code, instruction.jt, instruction.jf, instruction.k
+        )
+    })
+}
+
 /// The role's policy as the source of a `static`.
-pub fn role(source: &Source, filter: &BpfProgram) -> Result<String, std::fmt::Error> {
+pub fn role(
+    source: &Source,
+    filter: &BpfProgram,
+    refusals: &[BpfProgram],
+) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
     let texts = |items: &[String]| slice(items, |item| format!("{item:?}"));
     let landlock = &source.landlock;
@@ -121,6 +160,7 @@ pub fn role(source: &Source, filter: &BpfProgram) -> Result<String, std::fmt::Er
     restart: {restart:?},
     rules: {},
     filter: {},
+    refusals: {},
 }};
 ",
         source.role.name().to_uppercase().replace('-', "_"),
@@ -161,10 +201,8 @@ pub fn role(source: &Source, filter: &BpfProgram) -> Result<String, std::fmt::Er
         landlock.scope_abstract_unix,
         landlock.scope_signal,
         slice(&source.rules, rule),
-        slice(filter, |instruction| format!(
-            "sock_filter {{ code: {}, jt: {}, jf: {}, k: {} }}",
-            instruction.code, instruction.jt, instruction.jf, instruction.k
-        )),
+        program(filter),
+        slice(refusals, program),
     )?;
     Ok(out)
 }

@@ -207,10 +207,12 @@ pub fn file(source: &Source) -> Vec<String> {
         if rule.why.trim().is_empty() {
             complain("has no `why`");
         }
-        if NEVER.contains(&rule.call) {
+        // What is only answered can do nothing.
+        let performed = rule.refused.is_none();
+        if performed && NEVER.contains(&rule.call) {
             complain("this call is never allowed");
         }
-        let dangerous = DANGEROUS.contains(&rule.call);
+        let dangerous = performed && DANGEROUS.contains(&rule.call);
         match rule.justification {
             None if dangerous && rule.conditions.is_empty() => {
                 complain(
@@ -225,7 +227,8 @@ pub fn file(source: &Source) -> Vec<String> {
             }
             _ => {}
         }
-        if ["mmap", "mprotect"].contains(&rule.call)
+        if performed
+            && ["mmap", "mprotect"].contains(&rule.call)
             && !rule.conditions.iter().any(excludes_executable)
         {
             complain("memory could become executable: `prot` must exclude PROT_EXEC");

@@ -4,7 +4,7 @@ use crate::build::calls::CALLS;
 use crate::build::names::{CONSTANTS, SIGNATURES};
 use crate::types::{
     Condition, Descriptor, DescriptorKind, Landlock, LandlockPath, Limit, Namespace, Received,
-    Resource, Restart, Role, Rule, RulePath, Test,
+    Refused, Resource, Restart, Role, Rule, RulePath, Test,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -102,15 +102,18 @@ struct FileRestart {
 #[serde(deny_unknown_fields)]
 struct Seccomp {
     default: String,
-    allow: Vec<Allow>,
+    allow: Vec<Call>,
+    #[serde(default)]
+    refuse: Vec<Call>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Allow {
+struct Call {
     call: String,
     #[serde(default)]
     when: Vec<String>,
+    with: Option<String>,
     why: String,
     justification: Option<String>,
     only: Option<String>,
@@ -162,15 +165,19 @@ pub fn read(role: Role, text: &str) -> Result<Source, String> {
             .map(|name| namespace(name))
             .collect::<Result<Vec<_>, _>>()
     };
-    let (default, allow) = match file.seccomp {
-        Some(seccomp) => (Some(seccomp.default), seccomp.allow),
-        None => (None, Vec::new()),
+    let (default, allow, refuse) = match file.seccomp {
+        Some(seccomp) => (Some(seccomp.default), seccomp.allow, seccomp.refuse),
+        None => (None, Vec::new(), Vec::new()),
     };
     let mut rules = Vec::new();
-    for (index, entry) in allow.iter().enumerate() {
-        let expanded = rule(entry)
-            .map_err(|error| format!("rule {} (`{}`): {error}", index + 1, entry.call))?;
-        rules.extend(expanded);
+    for (table, entries) in [("allow", allow), ("refuse", refuse)] {
+        for (index, entry) in entries.iter().enumerate() {
+            let place = |error| format!("{table} {} (`{}`): {error}", index + 1, entry.call);
+            if entry.with.is_some() != (table == "refuse") {
+                return Err(place("`with` names the error of what is refused".into()));
+            }
+            rules.extend(rule(entry).map_err(place)?);
+        }
     }
     Ok(Source {
         role,
@@ -297,8 +304,8 @@ fn landlock(file: Option<FileLandlock>) -> Result<Landlock, String> {
     })
 }
 
-/// One `[[seccomp.allow]]` entry: several rules when a condition says `in`.
-fn rule(entry: &Allow) -> Result<Vec<Rule>, String> {
+/// One `[[seccomp.allow]]` or `[[seccomp.refuse]]` entry: several rules when a condition says `in`.
+fn rule(entry: &Call) -> Result<Vec<Rule>, String> {
     let number = CALLS
         .iter()
         .find(|(name, _)| *name == entry.call)
@@ -310,6 +317,7 @@ fn rule(entry: &Allow) -> Result<Vec<Rule>, String> {
         Some("no-vdso") => RulePath::NoVdso,
         Some(other) => return Err(format!("only: `{other}` is not `error-path` or `no-vdso`")),
     };
+    let refused = entry.with.as_deref().map(refused).transpose()?;
     let mut alternatives: Vec<Vec<Condition>> = vec![Vec::new()];
     for text in &entry.when {
         let choices = condition(&entry.call, text)?;
@@ -333,8 +341,20 @@ fn rule(entry: &Allow) -> Result<Vec<Rule>, String> {
             why: keep(&entry.why),
             justification: entry.justification.as_deref().map(keep),
             path,
+            refused,
         })
         .collect())
+}
+
+fn refused(name: &str) -> Result<Refused, String> {
+    let errno = bits(name)?.try_into().ok();
+    errno
+        .filter(|_| name.starts_with('E'))
+        .map(|errno| Refused {
+            name: keep(name),
+            errno,
+        })
+        .ok_or(format!("with: `{name}` is no error"))
 }
 
 fn copy(condition: &Condition) -> Condition {

@@ -46,13 +46,17 @@ pub struct RolePolicy {
     pub rules: &'static [Rule],
     /// The compiled filter. Empty only for an unconfined role.
     pub filter: &'static [sock_filter],
+    /// Filters that answer with an error what [`Rule::refused`] says, one for each error; all else
+    /// passes them. With several filters the strictest answer wins, so these only ever take away.
+    pub refusals: &'static [&'static [sock_filter]],
 }
 
 impl RolePolicy {
-    /// The distinct system calls that can be allowed, in alphabetical order: what a budget counts.
+    /// The distinct system calls that can be performed, in alphabetical order: what a budget counts.
     #[must_use]
     pub fn calls(&self) -> Vec<&'static str> {
-        let mut names: Vec<_> = self.rules.iter().map(|rule| rule.call).collect();
+        let performed = self.rules.iter().filter(|rule| rule.refused.is_none());
+        let mut names: Vec<_> = performed.map(|rule| rule.call).collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -105,7 +109,7 @@ impl RolePolicy {
     }
 }
 
-/// One allowed form of a system call: the call and all of the conditions.
+/// One form of a system call that does not kill: the call and all of the conditions.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rule {
     /// The call's name, as in the kernel's table.
@@ -120,6 +124,18 @@ pub struct Rule {
     pub justification: Option<&'static str>,
     /// Which runs take this rule.
     pub path: RulePath,
+    /// The error that the call is answered with instead of being performed: for a library that asks
+    /// for something it can do without. `None` where it is performed.
+    pub refused: Option<Refused>,
+}
+
+/// An error as the answer to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its name, such as `ENOENT`.
+    pub name: &'static str,
+    /// Its number, errno(3).
+    pub errno: u16,
 }
 
 /// Which runs of the process take a rule: what the test "every rule is exercised" may excuse.
@@ -199,7 +215,7 @@ impl Condition {
 impl Rule {
     /// Whether this call with these arguments meets the rule.
     #[must_use]
-    pub fn allows(&self, number: i64, arguments: &[u64; 6]) -> bool {
+    pub fn covers(&self, number: i64, arguments: &[u64; 6]) -> bool {
         self.number == number
             && self
                 .conditions
@@ -207,7 +223,7 @@ impl Rule {
                 .all(|condition| condition.holds_for(arguments[usize::from(condition.argument)]))
     }
 
-    /// Whether everything that this rule allows is allowed by `other` too.
+    /// Whether everything that meets this rule meets `other` too.
     #[must_use]
     pub fn implies(&self, other: &Rule) -> bool {
         self.number == other.number

@@ -108,7 +108,11 @@ fn confined(role: Role) -> Result<&'static RolePolicy, Error> {
 /// # Errors
 /// The kernel's refusal.
 pub fn install_seccomp(role: Role) -> Result<(), Error> {
-    seccompiler::apply_filter_all_threads(confined(role)?.filter)?;
+    let policy = confined(role)?;
+    // The last one may allow no more filters.
+    for filter in policy.refusals.iter().chain([&policy.filter]) {
+        seccompiler::apply_filter_all_threads(filter)?;
+    }
     Ok(())
 }
 

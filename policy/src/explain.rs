@@ -139,8 +139,10 @@ const EXECUTE: u64 = 4;
 const PROTECTIONS: u64 = 7;
 
 /// Whether a rule lets memory become executable.
-fn can_make_executable(rules: &[Rule]) -> bool {
-    let mut rules = rules.iter().filter(|rule| PROTECTING.contains(&rule.call));
+fn can_make_executable<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> bool {
+    let mut rules = rules
+        .into_iter()
+        .filter(|rule| PROTECTING.contains(&rule.call));
     rules.any(|rule| {
         let mut values = (0..=PROTECTIONS).filter(|value| value & EXECUTE != 0);
         values.any(|value| {
@@ -153,9 +155,10 @@ fn can_make_executable(rules: &[Rule]) -> bool {
 /// What there is no system call for in these rules, in words.
 #[must_use]
 pub fn denied(rules: &[Rule]) -> Vec<&'static str> {
-    let without = |names: &[&str]| !rules.iter().any(|rule| names.contains(&rule.call));
+    let performed = || rules.iter().filter(|rule| rule.refused.is_none());
+    let without = |names: &[&str]| !performed().any(|rule| names.contains(&rule.call));
     let abilities = ABILITIES.iter().filter(|(_, names)| without(names));
-    let executable = (!can_make_executable(rules)).then_some("make memory executable");
+    let executable = (!can_make_executable(performed())).then_some("make memory executable");
     abilities
         .map(|(words, _)| *words)
         .chain(executable)
@@ -319,6 +322,9 @@ fn write_policy(out: &mut String, role: Role) -> std::fmt::Result {
             RulePath::NoVdso => " [only without a vDSO]",
         };
         writeln!(out, "      {}{mark}", rule.why)?;
+        if let Some(refused) = rule.refused {
+            writeln!(out, "      not performed: answered with {}", refused.name)?;
+        }
         if let Some(text) = rule.justification {
             writeln!(out, "      any arguments: {text}")?;
         }

@@ -18,7 +18,7 @@ mod role;
 
 pub use data::{
     Condition, Descriptor, DescriptorKind, Landlock, LandlockPath, Limit, Namespace, Received,
-    Resource, Restart, RolePolicy, Rule, RulePath, Test,
+    Refused, Resource, Restart, RolePolicy, Rule, RulePath, Test,
 };
 pub use enforce::{
     Error, LandlockReport, apply_limits, check_capabilities, check_limits, check_no_new_privs,
@@ -34,7 +34,7 @@ mod compiled {
     //! Written by `build.rs`.
     use crate::{
         Condition, Descriptor, DescriptorKind, Landlock, LandlockPath, Limit, Namespace, Received,
-        Resource, Restart, Role, RolePolicy, Rule, RulePath, Test,
+        Refused, Resource, Restart, Role, RolePolicy, Rule, RulePath, Test,
     };
     use seccompiler::sock_filter;
     include!(concat!(env!("OUT_DIR"), "/roles.rs"));

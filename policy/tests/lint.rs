@@ -112,6 +112,8 @@ fn the_shipped_files_pass() {
         assert_eq!(build::lint::file(&source), Vec::<String>::new());
         let filter = build::emit::compile(&source).expect("it compiles");
         assert_eq!(filter, policy::filter(role), "{role}: what is embedded");
+        let refusals = build::emit::refusals(&source).expect("they compile");
+        assert_eq!(refusals, policy::of(role).refusals, "{role}: refusals");
         sources.push(source);
     }
     assert_eq!(build::lint::all(&sources), Vec::<String>::new());
@@ -211,6 +213,30 @@ fn bad_rules_are_found() {
             "{rule}\n  gave: {got}\n  wanted: {complaint}"
         );
     }
+}
+
+/// What is answered with an error instead of being performed may be any call, but not one that is allowed too.
+#[test]
+fn refusals_are_judged() {
+    for (entry, complaint) in [
+        ("call = 'ptrace'\nwhy = 'x'\nwith = 'ENOENT'", ""),
+        ("call = 'ptrace'\nwhy = 'x'", "`with` names the error"),
+        ("call = 'ptrace'\nwhy = 'x'\nwith = 'EWHAT'", "EWHAT"),
+        ("call = 'ptrace'\nwhy = 'x'\nwith = '1'", "is no error"),
+        ("call = 'ptrace'\nwith = 'ENOENT'", "missing field `why`"),
+        (
+            "call = 'exit_group'\nwhy = 'x'\nwith = 'ENOENT'",
+            "duplicate",
+        ),
+    ] {
+        let got = judge(&format!("{GOOD}\n[[seccomp.refuse]]\n{entry}\n"));
+        assert!(
+            got.contains(complaint) && got.is_empty() == complaint.is_empty(),
+            "{entry}\n  gave: {got}\n  wanted: {complaint}"
+        );
+    }
+    let got = with_rule("call = 'getpid'\nwhy = 'x'\nwith = 'ENOENT'");
+    assert!(got.contains("`with` names the error"), "{got}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Every rule of every shipped policy, both ways, under the role's real filter: with allowed
-//! arguments the call returns (with whatever error), with one condition violated it kills the
-//! process. Every number that is not listed kills too: 64-bit, x32 and 32-bit.
+//! arguments the call returns (with whatever error; a refused one with the error of its rule), with
+//! one condition violated it kills the process. Every number that is not listed kills too: 64-bit, x32 and 32-bit.
 //!
 //! The binary executes itself once per role (a filter cannot be taken off) and forks for each
 //! attempt.
@@ -65,6 +65,12 @@ fn run(role: Role) -> ExitCode {
         for arguments in allowed(rule) {
             let what = format!("{} {arguments:x?} (allowed)", rule.call);
             expect(&what, attempt(role, rule.number, arguments), false);
+            if let Some(refused) = rule.refused {
+                let answer = answer(role, rule.number, arguments);
+                let wrong = answer != End::Code(refused.errno.into());
+                let what = format!("{what}: {answer:?} instead of {}", refused.name);
+                expect(&what, if wrong { KILLED } else { answer }, false);
+            }
         }
         let [base, ..] = allowed(rule);
         for condition in rule.conditions {
@@ -117,7 +123,7 @@ fn allows(policy: &RolePolicy, number: i64, arguments: &[u64; 6]) -> bool {
     policy
         .rules
         .iter()
-        .any(|rule| rule.allows(number, arguments))
+        .any(|rule| rule.covers(number, arguments))
 }
 
 /// Arguments that meet a rule: the smallest and the largest that the conditions allow. What is
@@ -137,7 +143,7 @@ fn allowed(rule: &Rule) -> [[u64; 6]; 2] {
                 }
             };
         }
-        assert!(rule.allows(rule.number, &arguments), "{}", rule.call);
+        assert!(rule.covers(rule.number, &arguments), "{}", rule.call);
         arguments
     })
 }
@@ -167,12 +173,24 @@ fn others(condition: &Condition) -> Vec<u64> {
 
 /// One call under the role's filter, in a child.
 fn attempt(role: Role, number: i64, arguments: [u64; 6]) -> End {
+    match answer(role, number, arguments) {
+        End::Code(1..) => End::Code(REFUSED),
+        end => end,
+    }
+}
+
+/// The error of one call under the role's filter, as the child's exit code.
+fn answer(role: Role, number: i64, arguments: [u64; 6]) -> End {
     in_child(|| {
         confine(role);
         let [a, b, c, d, e, f] = arguments;
         // SAFETY: in a child of its own; whatever it does to memory, nothing uses it afterwards.
         let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
-        if result == -1 { REFUSED } else { 0 }
+        if result == -1 {
+            std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+        } else {
+            0
+        }
     })
 }
 

@@ -65,7 +65,7 @@ fn the_supervisor_allows_what_the_workers_need() {
             let covered = of(Role::Supervisor)
                 .rules
                 .iter()
-                .any(|wide| rule.implies(wide));
+                .any(|wide| wide.refused.is_none() && rule.implies(wide));
             assert!(covered, "{role}: {} {:?}", rule.call, rule.conditions);
         }
     }
@@ -239,6 +239,28 @@ fn the_default_is_to_kill_the_process() {
     }
 }
 
+/// What is answered with errors is compiled apart: those filters allow all else, and the strictest of all
+/// filters wins.
+#[test]
+fn refusals_answer_with_the_errors_of_their_rules() {
+    for role in Role::ALL {
+        let policy = of(role);
+        let refused = policy.rules.iter().filter_map(|rule| rule.refused);
+        let mut errors: Vec<_> = refused.map(|refused| refused.errno).collect();
+        errors.sort_unstable();
+        errors.dedup();
+        assert_eq!(policy.refusals.len(), errors.len(), "{role}");
+        for (filter, errno) in policy.refusals.iter().zip(errors) {
+            let answers = filter.iter().filter(|one| one.code == 0x06).skip(1);
+            let mut answers: Vec<_> = answers.map(|one| one.k).collect();
+            answers.sort_unstable();
+            answers.dedup();
+            let errno = libc::SECCOMP_RET_ERRNO | u32::from(errno);
+            assert_eq!(answers, [errno, libc::SECCOMP_RET_ALLOW], "{role}");
+        }
+    }
+}
+
 #[test]
 fn a_policy_can_be_read() {
     for role in Role::ALL {
@@ -289,6 +311,7 @@ fn what_a_role_may_not_do_follows_from_its_rules() {
         why: "",
         justification: None,
         path: RulePath::Always,
+        refused: None,
     };
     for (call, words) in [
         ("openat", "open or create files"),

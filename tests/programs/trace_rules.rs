@@ -75,11 +75,11 @@ impl Tracer {
     fn call(&mut self, process: Process, number: i64, arguments: &[u64; 6]) {
         for role in process.filters() {
             let rules = policy::of(role).rules;
-            if !rules.iter().any(|rule| rule.allows(number, arguments)) {
+            if !rules.iter().any(|rule| rule.covers(number, arguments)) {
                 println!("DENIED {role} {number} {arguments:x?}");
             }
             for (index, rule) in rules.iter().enumerate() {
-                if !rule.allows(number, arguments) {
+                if !rule.covers(number, arguments) {
                     continue;
                 }
                 let used = self.used.entry((role, index)).or_default();

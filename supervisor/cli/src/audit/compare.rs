@@ -67,7 +67,9 @@ pub fn entry(role: Role, process: &Process, around: &Around) -> Entry {
 
 /// Filters that a role puts on top of those from outside: its own, and a worker that of the supervisor as well.
 pub(super) fn filters(role: Role) -> u32 {
-    if role.is_worker() { 2 } else { 1 }
+    let own = |role: Role| 1 + policy::of(role).refusals.len();
+    let inherited = role.is_worker().then(|| own(Role::Supervisor));
+    u32::try_from(own(role) + inherited.unwrap_or(0)).unwrap_or(u32::MAX)
 }
 
 fn compare(role: Role, process: &Process, around: &Around, entry: &mut Entry) {
