@@ -29,7 +29,7 @@ type Password = Zeroizing<Vec<u8>>;
 fn password(login: &Login) -> Result<Option<Password>> {
     let fd = match &login.password_file {
         Some(path) => {
-            let secret = secrets::file(path, None)?;
+            let secret = secrets::answer(path)?;
             for warning in secret.warnings {
                 eprintln!("bulkhead: warning: {}", crate::error::one_line(&warning));
             }

@@ -58,9 +58,17 @@ pub fn sealed(bytes: &[u8]) -> Result<OwnedFd> {
 /// Opens a password file. `user` is the session's in a start as root.
 ///
 /// # Errors
-/// It cannot be read, is empty or too long, or others may write it.
+/// It cannot be read, is empty or too long, or others own it or may write it.
 pub fn file(path: &Path, user: Option<Ids>) -> Result<Secret> {
     open(path, user, Kind::Password)
+}
+
+/// Opens the password file of a client, which says who it is itself.
+///
+/// # Errors
+/// See [`file`].
+pub fn answer(path: &Path) -> Result<Secret> {
+    open(path, None, Kind::Answer)
 }
 
 /// Opens a key file. `user` is the session's in a start as root.
@@ -144,6 +152,8 @@ pub fn of_module(module: &Module, user: Option<Ids>) -> Result<Secret> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Password,
+    /// What a client sends: whoever can change it gains nothing.
+    Answer,
     /// Passwords in lines.
     Users,
     Key,
@@ -154,7 +164,7 @@ enum Kind {
 fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
     let shown = path.display();
     let noun = match kind {
-        Kind::Password | Kind::Users => "password file",
+        Kind::Password | Kind::Answer | Kind::Users => "password file",
         Kind::Key => "key file",
         Kind::Rules => "file",
     };
@@ -178,6 +188,14 @@ fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
     if !meta.is_file() && !pipes {
         return Err(fail("is no ordinary file".into()));
     }
+    // As sshd: whoever can change it decides who is let in.
+    let own = user.map_or_else(|| nix::unistd::geteuid().as_raw(), |user| user.uid);
+    if kind != Kind::Answer && ![0, own].contains(&meta.uid()) {
+        return Err(fail(format!(
+            "belongs to the user {}, who could change it: chown {own} {shown}",
+            meta.uid()
+        )));
+    }
     if !meta.is_file() {
         // A pipe can be read once: keep what came.
         let mut bytes = Zeroizing::new(Vec::new());
@@ -187,7 +205,7 @@ fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
         check_len(bytes.len() as u64).map_err(fail)?;
         // Line ends around a key do not count.
         let warnings = match kind {
-            Kind::Password => newline(&shown, bytes.ends_with(b"\n")),
+            Kind::Password | Kind::Answer => newline(&shown, bytes.ends_with(b"\n")),
             Kind::Users | Kind::Key | Kind::Rules => Vec::new(),
         };
         return Ok(Secret {
@@ -220,7 +238,7 @@ fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
             meta.mode() & 0o777
         ));
     }
-    if kind == Kind::Password {
+    if matches!(kind, Kind::Password | Kind::Answer) {
         let mut last = [0_u8];
         file.read_exact_at(&mut last, meta.len() - 1)
             .map_err(|error| fail(reason(&error)))?;
@@ -417,6 +435,29 @@ mod tests {
                 error.contains(part) && error.contains("password.txt"),
                 "{error}"
             );
+        }
+        if needs::root("give a file to somebody else") {
+            let (_dir, path) = write(0o600, b"secret\n");
+            let somebody = Ids {
+                uid: 65534,
+                gid: 65534,
+            };
+            let chown = |uid: u32| nix::unistd::chown(&path, Some(uid.into()), None).unwrap();
+            // Root's is everybody's, and what is the session's user's is that one's only.
+            assert!(key_file(&path, None).is_ok());
+            chown(somebody.uid);
+            std::fs::set_permissions(_dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+            assert!(key_file(&path, Some(somebody)).is_ok() && answer(&path).is_ok());
+            for open in [file, key_file, rule_file] {
+                let error = open(&path, None).unwrap_err().to_string();
+                let part =
+                    "password.txt: belongs to the user 65534, who could change it: chown 0 /";
+                assert!(error.contains(part), "{error}");
+            }
+            chown(65533);
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+            let error = file(&path, Some(somebody)).unwrap_err().to_string();
+            assert!(error.contains("chown 65534 /"), "{error}");
         }
         // Others may not even read a key, and line ends around it do not count.
         let (_dir, path) = write(0o600, b"key\n");

@@ -1,6 +1,9 @@
 //! Whose rights a path is used with.
 
 use crate::identity::{Ids, as_user};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs;
@@ -26,58 +29,112 @@ pub struct Guard {
 /// what the path leads to.
 #[must_use]
 pub fn guard(path: &Path) -> Option<Guard> {
+    let (dir, meta) = follow(path, &[ROOT]).ok()?;
+    let sticky = is_guarded(&dir, &meta, &[ROOT]).ok()?;
+    Some(Guard { dir, sticky })
+}
+
+/// Checks that a path leads to a program, and that nobody but root and `user` can change it or put
+/// another in its place. To be asked with the rights of whom it will be started by.
+///
+/// # Errors
+/// What others could change, and what to do; or what the kernel says.
+pub fn check_program(path: &Path, user: u32) -> io::Result<()> {
+    let owners = [ROOT, user];
+    let (file, meta) = follow(path, &owners)?;
+    if !meta.is_file() {
+        return Err(io::Error::other("it is no ordinary file"));
+    }
+    check_owner(&file, &meta, &owners)?;
+    if meta.mode() & others(&meta) != 0 {
+        return Err(writable(&file, &meta));
+    }
+    // Not access(2), which asks about the real user.
+    faccessat(AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS).map_err(io::Error::from)
+}
+
+/// What a path leads to, without links in its name, if every directory on the way is one in which
+/// only `owners` can replace what is theirs.
+fn follow(path: &Path, owners: &[u32]) -> io::Result<(PathBuf, fs::Metadata)> {
     let names = |path: &Path| -> Vec<OsString> {
         path.components()
             .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir))
             .map(|part| part.as_os_str().to_owned())
             .collect()
     };
+    let look = |at: PathBuf| fs::symlink_metadata(&at).map(|meta| (at, meta));
+    if !path.is_absolute() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     let mut left: VecDeque<OsString> = names(path).into();
     let mut links = 0;
-    let mut dir = PathBuf::from("/");
-    let mut sticky = is_guarded(&dir)?;
-    if !path.is_absolute() {
-        return None;
-    }
+    let (mut at, mut meta) = look(PathBuf::from("/"))?;
     while let Some(name) = left.pop_front() {
+        let sticky = is_guarded(&at, &meta, owners)?;
         if name == ".." {
-            dir.pop();
-            sticky = is_guarded(&dir)?;
+            at.pop();
+            (at, meta) = look(at)?;
             continue;
         }
-        let next = dir.join(&name);
-        let meta = fs::symlink_metadata(&next).ok()?;
-        if sticky && meta.uid() != ROOT {
-            return None;
+        let (next, found) = look(at.join(&name))?;
+        if sticky {
+            check_owner(&next, &found, owners)?;
         }
-        if meta.is_symlink() {
-            links += 1;
-            if links > MAX_LINKS {
-                return None;
-            }
-            let target = fs::read_link(&next).ok()?;
-            for name in names(&target).into_iter().rev() {
-                left.push_front(name);
-            }
-            if target.is_absolute() {
-                dir = PathBuf::from("/");
-                sticky = is_guarded(&dir)?;
-            }
-        } else {
-            dir = next;
-            sticky = is_guarded(&dir)?;
+        if !found.is_symlink() {
+            (at, meta) = (next, found);
+            continue;
+        }
+        links += 1;
+        if links > MAX_LINKS {
+            return Err(Errno::ELOOP.into());
+        }
+        let target = fs::read_link(&next)?;
+        for name in names(&target).into_iter().rev() {
+            left.push_front(name);
+        }
+        if target.is_absolute() {
+            (at, meta) = look(PathBuf::from("/"))?;
         }
     }
-    Some(Guard { dir, sticky })
+    Ok((at, meta))
 }
 
-/// Whether a directory in which only root can replace root's things is sticky; `None` if it is
-/// no such directory.
-fn is_guarded(dir: &Path) -> Option<bool> {
-    let meta = fs::symlink_metadata(dir).ok()?;
-    let others = if meta.gid() == ROOT { 0o002 } else { 0o022 };
-    let sticky = meta.mode() & 0o1000 != 0 && meta.mode() & others != 0;
-    (meta.is_dir() && meta.uid() == ROOT && (meta.mode() & others == 0 || sticky)).then_some(sticky)
+/// Whether a directory in which only `owners` can replace what is theirs is sticky.
+fn is_guarded(dir: &Path, meta: &fs::Metadata, owners: &[u32]) -> io::Result<bool> {
+    if !meta.is_dir() {
+        return Err(Errno::ENOTDIR.into());
+    }
+    check_owner(dir, meta, owners)?;
+    let open = meta.mode() & others(meta) != 0;
+    let sticky = meta.mode() & 0o1000 != 0;
+    match open && !sticky {
+        true => Err(writable(dir, meta)),
+        false => Ok(open),
+    }
+}
+
+/// The bits that let others write.
+fn others(meta: &fs::Metadata) -> u32 {
+    if meta.gid() == ROOT { 0o002 } else { 0o022 }
+}
+
+fn check_owner(path: &Path, meta: &fs::Metadata, owners: &[u32]) -> io::Result<()> {
+    match owners.contains(&meta.uid()) {
+        true => Ok(()),
+        false => Err(io::Error::other(format!(
+            "{} belongs to the user {}, who could change it: chown root {0}",
+            path.display(),
+            meta.uid()
+        ))),
+    }
+}
+
+fn writable(path: &Path, meta: &fs::Metadata) -> io::Error {
+    io::Error::other(format!(
+        "others may write {} (mode {:o}): chmod go-w {0}",
+        path.display(),
+        meta.mode() & 0o7777
+    ))
 }
 
 /// A path and whose rights it is used with.
@@ -186,6 +243,56 @@ mod tests {
             let wanted = (mode == 0o757).then_some(SOMEBODY);
             assert_eq!(at("mine/x"), wanted, "{mode:o}");
         }
+    }
+
+    /// Whose program it is that decides about logins: as whom it is started, and root.
+    #[test]
+    fn a_program_is_roots_or_the_users_on_the_whole_way() {
+        let Some(tmp) = two() else { return };
+        const OTHER: u32 = 65533;
+        let chmod = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let (mine, theirs) = (tmp.path().join("mine"), tmp.path().join("theirs"));
+        let program = mine.join("program");
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        let check = |path: &Path, user: u32| {
+            let checked = check_program(path, user).map_err(|error| error.to_string());
+            checked.err().unwrap_or_default()
+        };
+        chmod(&program, 0o644);
+        assert!(check(&program, 0).contains("Permission denied"));
+        chmod(&program, 0o755);
+        assert_eq!(check(&program, OTHER), "");
+        assert_eq!(check(Path::new("/bin/sh"), OTHER), "");
+        assert!(check(&mine, 0).contains("no ordinary file"));
+        assert!(check(Path::new("bin/sh"), 0).contains("invalid"));
+        // Another's directory, file or link leads to what the other likes.
+        let link = theirs.join("link");
+        symlink(&program, &link).unwrap();
+        assert_eq!(check(&link, SOMEBODY.uid), "");
+        let text = check(&link, OTHER);
+        let end = format!("theirs belongs to the user {}, who could", SOMEBODY.uid);
+        assert!(text.contains(&end), "{text}");
+        for mode in [0o775, 0o757] {
+            for path in [&program, &mine] {
+                chown(path, None, Some(SOMEBODY.gid.into())).unwrap();
+                chmod(path, mode);
+                let text = check(&program, OTHER);
+                let wanted = format!("others may write {} (mode {mode:o})", path.display());
+                assert!(
+                    text.contains(&wanted) && text.contains("chmod go-w"),
+                    "{text}"
+                );
+                chmod(path, 0o755);
+            }
+        }
+        // In a directory such as /tmp, what is one's own cannot be replaced by others.
+        chmod(&mine, 0o1777);
+        assert_eq!(check(&program, OTHER), "");
+        chown(&program, Some(SOMEBODY.uid.into()), None).unwrap();
+        assert_eq!(check(&program, SOMEBODY.uid), "");
+        assert!(check(&program, OTHER).contains("program belongs to"));
     }
 
     #[test]

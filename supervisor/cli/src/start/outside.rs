@@ -35,14 +35,11 @@ impl Checks {
     /// Adds a command.
     ///
     /// # Errors
-    /// It cannot be executed with the rights of the session's user.
+    /// It cannot be executed with the rights of the session's user, or others can change it.
     pub fn command(&mut self, command: &Command, owner: &Owner) -> Result<CheckId> {
         let program = command.argv.first().map_or("", String::as_str);
-        let executable = files::as_user(owner.ids(), || {
-            nix::unistd::access(program, nix::unistd::AccessFlags::X_OK)
-                .map_err(std::io::Error::from)
-        });
-        executable
+        let user = owner.user.uid;
+        files::as_user(owner.ids(), || files::check_program(program.as_ref(), user))
             .map_err(|error| Error::new(format!("auth=exec: {program}: {}", reason(&error))))?;
         self.push(Check {
             module: "exec",
