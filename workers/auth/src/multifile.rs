@@ -5,6 +5,10 @@
 //! for the proxy server; here it is checked, so that a mistake in it is found when the file is
 //! written and not when there is a proxy. A file with one mistake is no password file: nobody can
 //! know whom its author meant to keep out.
+//!
+//! The last line needs its end too: a file that is being written, or that found the disk full, may
+//! stop in the middle of a password, and what is there of it would be one. (The stock server takes
+//! such a file. Whether it is whole cannot be told by reading it twice: a writer may pause for long.)
 
 use std::collections::BTreeSet;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
@@ -67,24 +71,31 @@ pub fn entries(file: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, Mistake>> 
 /// Checks a whole file.
 ///
 /// # Errors
-/// The first mistake; a user who is there twice and a file without any user are mistakes.
+/// The first mistake; a user who is there twice, a file without any user and a last line without
+/// its end are mistakes.
 pub fn check(file: &[u8]) -> Result<(), Mistake> {
     let mut users = BTreeSet::new();
+    let mut last = 1;
     let lines = file.split(|byte| *byte == b'\n').zip(1..);
     for (text, line) in lines {
         let mistake = |what| Mistake { line, what };
+        last = line;
         if let Some(entry) = entry(text).map_err(mistake)?
             && !users.insert(entry.user)
         {
             return Err(mistake("this user is there already"));
         }
     }
-    match users.is_empty() {
-        true => Err(Mistake {
+    match (users.is_empty(), file.last()) {
+        (true, _) => Err(Mistake {
             line: 1,
             what: "no user in the whole file: write user|password",
         }),
-        false => Ok(()),
+        (false, Some(b'\n')) => Ok(()),
+        (false, _) => Err(Mistake {
+            line: last,
+            what: "the last line has no line end, as if it were not written to its end: add one",
+        }),
     }
 }
 
@@ -276,7 +287,25 @@ mod tests {
             assert!(check(nobody.as_bytes()).is_err(), "{nobody:?}");
         }
         assert!(check(b"\xff|x").is_err());
-        assert_eq!(check(b"ann|\xff\x00"), Ok(()));
+        assert_eq!(check(b"ann|\xff\x00\n"), Ok(()));
+    }
+
+    /// A file that is cut anywhere lets nobody in with a part of a password.
+    #[test]
+    fn a_file_that_is_not_written_to_its_end_is_none() {
+        let file = b"ann|first\nbob|second\n# end\n";
+        for end in 0..file.len() {
+            let cut = &file[..end];
+            match check(cut) {
+                Ok(()) => assert!(cut.ends_with(b"\n")),
+                Err(mistake) => assert_eq!(password(cut, "ann", NOBODY), Err(mistake)),
+            }
+        }
+        let mistake = check(b"ann|first\nbob|sec").unwrap_err();
+        assert!(
+            mistake.line == 2 && mistake.what.contains("no line end"),
+            "{mistake}"
+        );
     }
 
     proptest! {
