@@ -142,7 +142,8 @@ pub enum Refusal {
     OutOfOrder,
     /// No digest that both sides accept.
     NoDigest,
-    /// Too many attempts.
+    /// Too many failed attempts to be this user, of strangers from everywhere together: the answer
+    /// was not looked at.
     TooMany,
     /// No such user.
     UnknownUser,

@@ -5,6 +5,7 @@ mod a03_codings;
 mod a04_type_codes;
 mod a05_listeners;
 mod a06_upgrades;
+mod a08_guesses;
 mod a09_secrets;
 mod a13_lengths;
 mod a14_identifiers;

@@ -1,6 +1,7 @@
 //! What one connection may say to us, and in which order.
 
 use crate::challenge::{Challenge, ChallengeError, Combined, Question, UsedSalts};
+use crate::guesses::Guesses;
 use crate::modules::{self, Modules, Opening, Unusable};
 use crate::multifile;
 use crate::otp::{self, UsedCodes};
@@ -9,6 +10,7 @@ use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::check::{AuthToCheck, CheckId, Password};
 use ipc::spec::{AuthModule, AuthStep};
 use runtime::secret::{self, Buffer};
+use std::time::Instant;
 use zeroize::Zeroizing;
 
 /// What every client that is turned away is told, whatever the reason.
@@ -80,6 +82,8 @@ enum Stage {
         module: usize,
         /// What it is asked about, if the module asked the client for it.
         password: Option<Password>,
+        /// Is the client a stranger, whose guesses are counted?
+        stranger: bool,
     },
     /// There is a verdict, or there will never be one.
     Ended,
@@ -151,14 +155,20 @@ impl Conversation {
                     return Step::Violation("a response with too long fields");
                 }
                 let Some(position) = module else {
-                    return accept(self.chain(modules), &offer, modules);
+                    return self.accept(&offer, modules, verifier);
                 };
                 let Some(step) = self.chain(modules).get(position) else {
                     return refuse(None, offer.username, Refusal::Failed);
                 };
+                let user = user(step, &offer.username, modules);
+                let stranger = verifier.guesses.is_stranger(user, &self.peer);
+                if stranger && !verifier.guesses.begin(user, Instant::now()) {
+                    return refuse(Some(step), offer.username, Refusal::TooMany);
+                }
                 let answer = Answer {
                     response: Zeroizing::new(response),
                     client_salt,
+                    stranger,
                 };
                 if let AuthModule::Check { check, .. } = &step.module {
                     let password = verifier.password(challenge, &answer);
@@ -166,7 +176,7 @@ impl Conversation {
                     let named = check_name(step, &offer.username, modules);
                     return match (password, named) {
                         (Some(password), Ok(())) => {
-                            self.check(offer, position, *check, Some(password))
+                            self.check(offer, position, *check, Some(password), stranger)
                         }
                         (_, Err(why)) => refuse(Some(step), offer.username, why),
                         (None, Ok(())) => refuse(Some(step), offer.username, Refusal::Failed),
@@ -176,7 +186,12 @@ impl Conversation {
                 let checked = verifier.check(step, &offer.username, challenge, &answer, modules);
                 let named = check_name(step, &offer.username, modules);
                 match checked.and(named) {
-                    Ok(()) => self.walk(offer, position + 1, modules, verifier),
+                    Ok(()) => {
+                        if stranger {
+                            verifier.guesses.was_right(user);
+                        }
+                        self.walk(offer, position + 1, modules, verifier)
+                    }
                     Err(why) => refuse(Some(step), offer.username, why),
                 }
             }
@@ -239,7 +254,7 @@ impl Conversation {
                 }
                 Opening::Check(check) => {
                     return match check_name(step, &offer.username, modules) {
-                        Ok(()) => self.check(offer, position, check, None),
+                        Ok(()) => self.check(offer, position, check, None, false),
                         Err(why) => refuse(Some(step), offer.username, why),
                     };
                 }
@@ -249,7 +264,25 @@ impl Conversation {
             // The client waits for a challenge before it sends its full hello.
             return self.ask(offer, Question::Proof, None, modules);
         }
-        accept(chain, &offer, modules)
+        self.accept(&offer, modules, verifier)
+    }
+
+    fn accept(&self, offer: &Offer, modules: &Modules, verifier: &mut Verifier) -> Step {
+        let chain = self.chain(modules);
+        for step in chain {
+            if modules::question(&step.module).is_some() {
+                let user = user(step, &offer.username, modules);
+                verifier.guesses.is_in(user, &self.peer);
+            }
+        }
+        let username = match chain.iter().any(|step| step.client_username) {
+            true => &offer.username,
+            false => modules.owner(),
+        };
+        Step::Accept {
+            module: module_name(chain.last()).to_owned(),
+            username: username.to_owned(),
+        }
     }
 
     fn check(
@@ -258,12 +291,14 @@ impl Conversation {
         module: usize,
         check: CheckId,
         password: Option<Password>,
+        stranger: bool,
     ) -> Step {
         let username = offer.username.clone();
         self.stage = Stage::Checking {
             offer,
             module,
             password,
+            stranger,
         };
         Step::Check { check, username }
     }
@@ -276,6 +311,7 @@ impl Conversation {
             offer,
             password,
             module,
+            ..
         } = &mut self.stage
         else {
             return None;
@@ -293,7 +329,18 @@ impl Conversation {
         verifier: &mut Verifier,
     ) -> Option<Step> {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Checking { offer, module, .. } if passed => {
+            Stage::Checking {
+                offer,
+                module,
+                stranger,
+                ..
+            } if passed => {
+                if let Some(step) = self.chain(modules).get(module)
+                    && stranger
+                {
+                    let user = user(step, &offer.username, modules);
+                    verifier.guesses.was_right(user);
+                }
                 Some(self.walk(offer, module + 1, modules, verifier))
             }
             Stage::Checking { offer, module, .. } => {
@@ -339,17 +386,6 @@ impl Conversation {
                 refuse(step, offer.username, Refusal::Failed)
             }
         }
-    }
-}
-
-fn accept(chain: &[AuthStep], offer: &Offer, modules: &Modules) -> Step {
-    let username = match chain.iter().any(|step| step.client_username) {
-        true => &offer.username,
-        false => modules.owner(),
-    };
-    Step::Accept {
-        module: module_name(chain.last()).to_owned(),
-        username: username.to_owned(),
     }
 }
 
@@ -405,6 +441,8 @@ fn refuse(step: Option<&AuthStep>, username: String, why: Refusal) -> Step {
 struct Answer {
     response: Zeroizing<Vec<u8>>,
     client_salt: Vec<u8>,
+    /// Nothing is known of who gives it.
+    stranger: bool,
 }
 
 /// What checks of answers need, for all connections.
@@ -413,6 +451,7 @@ pub struct Verifier {
     buffer: Buffer,
     used: UsedSalts,
     codes: UsedCodes,
+    guesses: Guesses,
 }
 
 /// Compared with where there is no such user, for as long as a password would be.
@@ -426,6 +465,7 @@ impl Verifier {
             buffer,
             used: UsedSalts::default(),
             codes: UsedCodes::default(),
+            guesses: Guesses::default(),
         }
     }
 
@@ -441,7 +481,7 @@ impl Verifier {
         let combined = challenge.combine(&answer.client_salt, &mut self.used);
         let combined = combined.ok_or(Refusal::Failed)?;
         let user = user(step, username, modules);
-        let verdict = self.verdict(&step.module, user, combined, &answer.response, modules);
+        let verdict = self.verdict(&step.module, user, combined, answer, modules);
         secret::wipe_stack();
         verdict.unwrap_or_else(|error| {
             tracing::error!(module = modules::name(&step.module), %error, "an auth module");
@@ -469,9 +509,10 @@ impl Verifier {
         module: &AuthModule,
         user: &str,
         combined: Combined,
-        response: &[u8],
+        answer: &Answer,
         modules: &Modules,
     ) -> Result<Result<(), Refusal>, Unusable> {
+        let response = &answer.response;
         Ok(match (module, combined) {
             (AuthModule::Allow, _) => Ok(()),
             (AuthModule::Secret { secret, .. }, Combined::Proof(proof)) => {
@@ -490,8 +531,17 @@ impl Verifier {
             (AuthModule::Otp { secret, window }, Combined::Password(covered)) => {
                 let key = modules.key(*secret, &mut self.buffer)?;
                 let code = covered.password(response);
-                match key.step_of(code.trim_ascii(), otp::now(), *window) {
-                    Some(step) if self.codes.spend(&key, step) => Ok(()),
+                let now = otp::now();
+                if answer.stranger && !self.codes.begin(&key, now) {
+                    return Ok(Err(Refusal::TooMany));
+                }
+                match key.step_of(code.trim_ascii(), now, *window) {
+                    Some(step) if self.codes.spend(&key, step, now, *window) => {
+                        if answer.stranger {
+                            self.codes.was_right(&key);
+                        }
+                        Ok(())
+                    }
                     Some(_) => Err(Refusal::UsedCode),
                     None => Err(Refusal::Failed),
                 }

@@ -4,12 +4,14 @@
 //! * [`modules`]: the chains of modules that guard the listeners.
 //! * [`challenge`]: fresh random bytes, answered once.
 //! * [`multifile`], [`hosts`], [`otp`]: what single modules look at, without any side effect.
+//! * [`guesses`]: how often somebody may try to be a user.
 //! * [`conversation`]: what one connection may say, and in which order.
 //! * [`service`]: the process around them.
 #![forbid(unsafe_code)]
 
 pub mod challenge;
 pub mod conversation;
+pub mod guesses;
 pub mod hosts;
 pub mod modules;
 pub mod multifile;

@@ -3,6 +3,7 @@
 
 use hmac::{KeyInit, Mac, SimpleHmac};
 use sha1::Sha1;
+use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroizing;
@@ -127,26 +128,79 @@ pub fn now() -> u64 {
     since.unwrap_or(Duration::ZERO).as_secs()
 }
 
-/// The last code that was accepted from each key: it, and those before it, are good no more.
+/// Most steps of a key whose codes are remembered as used: what was used before the last so many
+/// logins would come again if the clock were set back by years.
+const MEMORY: usize = 1024;
+
+/// Wrong codes that strangers may give for a key while one code is good, however many they are and
+/// whatever they say who they are.
+const MAX_WRONG: u32 = 5;
+
+/// What is remembered of a key.
+#[derive(Debug)]
+struct Uses {
+    /// Which key.
+    name: [u8; 20],
+    /// The steps whose codes were accepted, the last one in front.
+    used: VecDeque<u64>,
+    /// The present step, and how many wrong codes strangers have given in it.
+    wrong: (u64, u32),
+}
+
+/// The codes that were given for each key.
 #[derive(Debug, Default)]
-pub struct UsedCodes(Vec<([u8; 20], u64)>);
+pub struct UsedCodes(Vec<Uses>);
 
 impl UsedCodes {
-    /// Uses up the code of a step; false when it, or one after it, was used before, at whichever
-    /// socket.
-    pub fn spend(&mut self, key: &Key, step: u64) -> bool {
-        let key = key.name();
-        match self.0.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, last)) if *last >= step => false,
-            Some((_, last)) => {
-                *last = step;
-                true
-            }
-            None => {
-                self.0.push((key, step));
-                true
-            }
+    fn of(&mut self, key: &Key) -> &mut Uses {
+        let name = key.name();
+        let known = self.0.iter().position(|uses| uses.name == name);
+        let index = known.unwrap_or_else(|| {
+            self.0.push(Uses {
+                name,
+                used: VecDeque::new(),
+                wrong: (0, 0),
+            });
+            self.0.len() - 1
+        });
+        &mut self.0[index]
+    }
+
+    /// May a stranger give a code now? It counts as a wrong one until [`Self::was_right`] takes that
+    /// back.
+    pub fn begin(&mut self, key: &Key, now: u64) -> bool {
+        let uses = self.of(key);
+        let step = now / STEP;
+        if uses.wrong.0 != step {
+            uses.wrong = (step, 0);
         }
+        let may = uses.wrong.1 < MAX_WRONG;
+        uses.wrong.1 += u32::from(may);
+        may
+    }
+
+    /// What a stranger has given was right.
+    pub fn was_right(&mut self, key: &Key) {
+        let uses = self.of(key);
+        uses.wrong.1 = uses.wrong.1.saturating_sub(1);
+    }
+
+    /// Uses up the code of a step, at whichever socket; false when it was used before (RFC 6238
+    /// section 5.2), or one after it was. Only what can be good now (`window` steps after the
+    /// present one) counts as after it: what lies further ahead was used before the clock was set
+    /// back, and would keep everybody out until the clock is there again.
+    pub fn spend(&mut self, key: &Key, step: u64, now: u64, window: u8) -> bool {
+        let latest = (now / STEP).saturating_add(window.into());
+        let used = &mut self.of(key).used;
+        if used
+            .iter()
+            .any(|used| *used == step || (step..=latest).contains(used))
+        {
+            return false;
+        }
+        used.truncate(MEMORY - 1);
+        used.push_front(step);
+        true
     }
 }
 
@@ -238,12 +292,68 @@ mod tests {
         let key = Key::read(RFC).unwrap();
         let again = Key::read(&RFC.to_ascii_lowercase()).unwrap();
         let other = Key::read(b"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJA").unwrap();
-        assert!(used.spend(&key, 10));
-        assert!(!used.spend(&again, 10));
-        assert!(!used.spend(&key, 9));
-        assert!(used.spend(&other, 9));
-        assert!(used.spend(&key, 11));
-        assert!(!used.spend(&again, 10));
+        let mut spend = |key: &Key, step| used.spend(key, step, 10 * STEP, 1);
+        assert!(spend(&key, 10));
+        assert!(!spend(&again, 10));
+        assert!(!spend(&key, 9));
+        assert!(spend(&other, 9));
+        assert!(spend(&key, 11));
+        assert!(!spend(&again, 10));
+    }
+
+    /// A clock that was wrong and is set right: codes of the right time are good, used ones are not,
+    /// now or when their time comes (again).
+    #[test]
+    fn a_clock_that_is_set_back_locks_nobody_out_and_no_code_is_good_twice() {
+        let mut used = UsedCodes::default();
+        let key = Key::read(RFC).unwrap();
+        let mut spend = |step, present: u64| used.spend(&key, step, present * STEP + 7, 1);
+        assert!(spend(1000, 1000) && spend(1001, 1001));
+        // Back by ten minutes, and then it goes on.
+        assert!(spend(981, 981) && !spend(981, 981) && !spend(980, 981));
+        assert!(spend(982, 982));
+        for present in 983..999 {
+            assert!(spend(present, present), "{present}");
+        }
+        // There one was used that the window lets in already.
+        assert!(!spend(999, 999) && !spend(1000, 999) && !spend(1000, 1000) && !spend(1001, 1000));
+        assert!(!spend(1001, 1001) && spend(1002, 1001));
+        // And however often.
+        for _ in 0..3 {
+            assert!(!spend(990, 990) && !spend(1002, 1002));
+        }
+    }
+
+    #[test]
+    fn strangers_have_few_tries_for_each_code_of_a_key() {
+        let mut used = UsedCodes::default();
+        let key = Key::read(RFC).unwrap();
+        let other = Key::read(b"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJA").unwrap();
+        for step in [7, 8, 7] {
+            let now = step * STEP;
+            for _ in 0..100 {
+                assert!(used.begin(&key, now));
+                used.was_right(&key);
+            }
+            for again in 0..100 {
+                assert_eq!(
+                    used.begin(&key, now + again % STEP),
+                    again < MAX_WRONG.into()
+                );
+            }
+            assert!(used.begin(&other, now));
+        }
+    }
+
+    #[test]
+    fn the_memory_of_used_codes_is_bounded() {
+        let mut used = UsedCodes::default();
+        let key = Key::read(RFC).unwrap();
+        for step in 0..5000 {
+            assert!(used.spend(&key, step, step * STEP, 0));
+        }
+        assert_eq!(used.0[0].used.len(), MEMORY);
+        assert!(!used.spend(&key, 5000 - MEMORY as u64, 0, 0));
     }
 
     proptest! {

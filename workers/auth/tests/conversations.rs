@@ -4,6 +4,7 @@ use bulkhead_auth::conversation::{Conversation, Step, Verifier};
 use bulkhead_auth::modules::Modules;
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
+use ipc::check::CheckId;
 use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, SecretAt};
 use proptest::prelude::*;
 use runtime::secret::Buffer;
@@ -185,6 +186,104 @@ fn the_best_common_digest_is_chosen() {
         (salt.len(), prompt.as_str()),
         (64, "password for user 'me'")
     );
+}
+
+fn from(address: &str) -> PeerFacts {
+    PeerFacts::Tcp {
+        address: format!("{address}:1").parse().unwrap(),
+    }
+}
+
+fn why(step: &Step) -> Option<Refusal> {
+    match step {
+        Step::Refuse { why, .. } => Some(*why),
+        _ => None,
+    }
+}
+
+#[test]
+fn strangers_are_heard_only_so_often_and_others_always() {
+    let mut talk = Talk::new(vec![secret(0)], tcp());
+    let mut try_it = |peer, password: &[u8]| {
+        talk.conversation = Conversation::new(ListenerId(0), peer);
+        let question = talk.say(hello(false));
+        let step = talk.say(respond(&question, password, SALT));
+        assert!(is_accepted(&step) || is_refused(&step), "{step:?}");
+        step
+    };
+    assert!(is_accepted(&try_it(from("192.0.2.1"), b"one\n")));
+    let guesses: Vec<_> = (0..200)
+        .map(|host| why(&try_it(from(&format!("10.0.0.{host}")), b"guess")))
+        .collect();
+    let heard = guesses.iter().filter(|why| **why == Some(Refusal::Failed));
+    assert!((11..=16).contains(&heard.count()), "{guesses:?}");
+    assert_eq!(guesses[199], Some(Refusal::TooMany));
+    // Who is right is not heard either, but from where it was right before, and here.
+    assert_eq!(
+        why(&try_it(from("192.0.2.2"), b"one\n")),
+        Some(Refusal::TooMany)
+    );
+    for peer in [from("192.0.2.1"), unix(7)] {
+        assert!(is_accepted(&try_it(peer.clone(), b"one\n")));
+        assert_eq!(why(&try_it(peer, b"guess")), Some(Refusal::Failed));
+    }
+}
+
+/// A check outside that has not ended is a failure until it has, so many at a time are no way around.
+#[test]
+fn guesses_of_strangers_that_somebody_else_decides_about_count_too() {
+    let step = AuthStep {
+        client_username: true,
+        ..AuthModule::Check {
+            name: "ldap".into(),
+            check: CheckId(0),
+            password: true,
+        }
+        .into()
+    };
+    let mut buffer = Buffer::new().unwrap();
+    let spec = AuthSpec {
+        listeners: vec![AuthListener {
+            chain: vec![step],
+            confidential: true,
+        }],
+        owner: "me".into(),
+    };
+    let modules = Modules::new(spec, vec![], &mut buffer).unwrap();
+    let mut verifier = Verifier::new(buffer);
+    let asks = |host: u8, verifier: &mut Verifier| {
+        let peer = from(&format!("10.0.0.{host}"));
+        let mut conversation = Conversation::new(ListenerId(0), peer);
+        let hello = NetworkToAuth::Hello {
+            username: "ann".into(),
+            digests: vec![Digest::Xor],
+            salt_digests: vec![Digest::HmacSha256],
+            small: false,
+        };
+        conversation.receive(hello, &modules, verifier);
+        let response = NetworkToAuth::Response {
+            response: vec![1; 8],
+            client_salt: SALT.to_vec(),
+        };
+        let step = conversation.receive(response, &modules, verifier);
+        (conversation, step)
+    };
+    // Those that were right cost nothing.
+    for host in 0..50 {
+        let (mut conversation, step) = asks(host, &mut verifier);
+        assert!(matches!(step, Step::Check { .. }), "{step:?}");
+        let step = conversation.checked(true, &modules, &mut verifier);
+        assert!(is_accepted(&step.unwrap()));
+    }
+    let heard = (100..200).filter(|host| {
+        let (_, step) = asks(*host, &mut verifier);
+        assert!(matches!(step, Step::Check { .. }) || why(&step) == Some(Refusal::TooMany));
+        why(&step).is_none()
+    });
+    assert!((11..=13).contains(&heard.count()));
+    // From where she has been before.
+    let (_, step) = asks(49, &mut verifier);
+    assert!(matches!(step, Step::Check { .. }), "{step:?}");
 }
 
 #[test]

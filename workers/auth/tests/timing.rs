@@ -122,8 +122,10 @@ impl Asked {
         let mut buffer = Buffer::new().unwrap();
         let modules = Modules::new(spec, vec![file], &mut buffer).unwrap();
         let mut verifier = Verifier::new(buffer);
-        let peer = PeerFacts::Tcp {
-            address: "127.0.0.1:1".parse().unwrap(),
+        let peer = PeerFacts::Unix {
+            pid: 1,
+            uid: 1,
+            gid: 1,
         };
         let mut conversation = Conversation::new(ListenerId(0), peer);
         let step = conversation.receive(hello(username), &modules, &mut verifier);
@@ -199,8 +201,10 @@ fn every_wrong_answer_takes_the_same_steps() {
 fn a_users_name_changes_nothing() {
     // No module here looks at it: every name gets a challenge, in the same steps.
     let mut asked = Asked::new("owner");
-    let peer = PeerFacts::Tcp {
-        address: "127.0.0.1:1".parse().unwrap(),
+    let peer = PeerFacts::Unix {
+        pid: 1,
+        uid: 1,
+        gid: 1,
     };
     let mut fresh = Conversation::new(ListenerId(0), peer);
     let mut messages = ["owner", "nobdy", "\u{e9}\u{e9}x"].map(hello);

@@ -96,7 +96,8 @@ impl Session {
                         Refusal::Failed => "authentication failed",
                         Refusal::OutOfOrder => "the response belongs to no challenge",
                         Refusal::NoDigest => "there is no digest that both sides accept",
-                        Refusal::TooMany => "too many attempts",
+                        Refusal::TooMany =>
+                            "too many failed attempts for this user, it was not looked at",
                         Refusal::UnknownUser => "there is no such user",
                         Refusal::OtherName => "not the name that it has to be",
                         Refusal::Origin => "not from there",
