@@ -147,7 +147,7 @@ fn what_a_real_directory_says() {
         let socket = TcpStream::connect(("127.0.0.1", slapd.port)).unwrap();
         socket.set_nonblocking(true).unwrap();
         let until = Instant::now() + LONG;
-        server.ask(socket.into(), username, password, until)
+        server.ask(socket.into(), username, password.to_owned().into(), until)
     };
     let name = |format: &str| LdapUser::Name(format.to_owned());
     let people = || name("uid=%username,ou=people,dc=test");

@@ -140,6 +140,23 @@ impl Slapd {
         }
     }
 
+    /// How many bytes wait to be read on its connections, if it has any (proc(5), `net/tcp`: the
+    /// kernel's own table).
+    #[must_use]
+    pub fn unread(&self) -> Option<usize> {
+        const ESTABLISHED: &str = "01";
+        let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+        let own = format!(":{:04X}", self.port);
+        let connections = table.lines().filter_map(|line| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let (local, state) = (words.get(1)?, words.get(3)?);
+            let (_, unread) = words.get(4)?.split_once(':')?;
+            let is_ours = local.ends_with(&own) && *state == ESTABLISHED;
+            is_ours.then(|| usize::from_str_radix(unread, 16).ok())?
+        });
+        connections.max()
+    }
+
     /// A path beside this server's files.
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)

@@ -5,7 +5,9 @@ use crate::login::answer;
 use crate::peer::{LONG, address, hello, knock, logged, processes_but, sharing};
 use bulkhead_tests::commands::{OTP_KEY, OTP_KEY_BYTES, chmod, oathtool, test_user};
 use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket, free_port};
+use bulkhead_tests::slapd::Slapd;
 use bulkhead_tests::{eventually, processes};
+use nix::sys::signal::Signal;
 use nix::unistd::chown;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -107,6 +109,46 @@ fn no_process_keeps_what_the_files_of_modules_hold() {
         }
     }
     drop(client);
+}
+
+/// Nor one that somebody else decides about: whoever waits for the answer has it no more.
+#[test]
+fn no_process_keeps_a_password_while_a_server_is_asked() {
+    if !needs::root("read the memory of our processes") {
+        return;
+    }
+    const PASSWORD: &str = "asked about, to look for";
+    let slapd = Slapd::start();
+    let (port, bind) = encrypted_socket(&format!(
+        "ldap(host=127.0.0.1,port={},username_format=(uid=%username,ou=people,dc=test))",
+        slapd.port
+    ));
+    let session = Session::start(&["--start=xterm", &bind]);
+    let before = processes_but(&session, &[]);
+    // The kernel takes the connection and what is sent on it; nobody answers.
+    slapd.process().signal(Signal::SIGSTOP);
+    let options = Options::gtk().username("alice").password(PASSWORD).xor();
+    let options = options.encrypted(Mode::Gcm, KEY.as_bytes());
+    let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
+    let asking = std::thread::spawn(move || Client::connect(&address, &options, LONG).is_err());
+    let asked = eventually("the question on its way to the server", LONG, || {
+        let new = processes_but(&session, &before);
+        let check = new.iter().find(|worker| worker.role == "auth-ldap")?;
+        let asked = matches!(slapd.unread(), Some(len) if len > PASSWORD.len());
+        asked.then_some(check.pid)
+    });
+    for worker in processes_but(&session, &[]) {
+        assert!(!holds(worker.pid, PASSWORD.as_bytes()), "{worker:?}");
+    }
+    // The control: it is there still, and waits.
+    assert!(
+        processes_but(&session, &before)
+            .iter()
+            .any(|worker| worker.pid == asked)
+    );
+    assert!(holds(std::process::id(), PASSWORD.as_bytes()));
+    slapd.process().signal(Signal::SIGCONT);
+    assert!(asking.join().unwrap(), "it is not her password");
 }
 
 /// Nobody keeps the key data, and only a connection's own `network` has its session keys.

@@ -1,5 +1,8 @@
 //! The basic encoding rules of ASN.1, as far as LDAP uses them: definite lengths, tags of one byte
-//! (RFC 4511, section 5.1). Reading goes one level at a time, so nothing recurses.
+//! (RFC 4511, section 5.1). Reading goes one level at a time, so nothing recurses. What is written
+//! is wiped when it is dropped: a password may be in it.
+
+use zeroize::Zeroizing;
 
 /// `BOOLEAN`.
 pub const BOOLEAN: u8 = 0x01;
@@ -19,9 +22,10 @@ pub struct Malformed;
 
 /// An element with this tag around what it holds.
 #[must_use]
-pub fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+pub fn element(tag: u8, content: &[u8]) -> Zeroizing<Vec<u8>> {
     let len = content.len();
-    let mut bytes = Vec::with_capacity(len + 6);
+    // Enough for all of it: bytes that grow leave a copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(len + 2 + size_of::<usize>()));
     bytes.push(tag);
     if len < 0x80 {
         bytes.extend(u8::try_from(len));
@@ -37,13 +41,13 @@ pub fn element(tag: u8, content: &[u8]) -> Vec<u8> {
 
 /// An element of several.
 #[must_use]
-pub fn all(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    element(tag, &parts.concat())
+pub fn all(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    element(tag, &Zeroizing::new(parts.concat()))
 }
 
 /// A number that is not negative, `INTEGER` or `ENUMERATED`.
 #[must_use]
-pub fn number(tag: u8, value: u32) -> Vec<u8> {
+pub fn number(tag: u8, value: u32) -> Zeroizing<Vec<u8>> {
     let digits = value.to_be_bytes();
     let skip = digits[..3].iter().take_while(|digit| **digit == 0).count();
     // One more where the first bit would be a sign.
@@ -138,11 +142,11 @@ mod tests {
 
     #[test]
     fn known_encodings() {
-        assert_eq!(number(INTEGER, 0), [2, 1, 0]);
-        assert_eq!(number(INTEGER, 127), [2, 1, 127]);
-        assert_eq!(number(INTEGER, 128), [2, 2, 0, 128]);
-        assert_eq!(number(ENUMERATED, 256), [10, 2, 1, 0]);
-        assert_eq!(element(OCTETS, b"ab"), [4, 2, b'a', b'b']);
+        assert_eq!(*number(INTEGER, 0), [2, 1, 0]);
+        assert_eq!(*number(INTEGER, 127), [2, 1, 127]);
+        assert_eq!(*number(INTEGER, 128), [2, 2, 0, 128]);
+        assert_eq!(*number(ENUMERATED, 256), [10, 2, 1, 0]);
+        assert_eq!(*element(OCTETS, b"ab"), [4, 2, b'a', b'b']);
         assert_eq!(element(OCTETS, &[7; 128])[..4], [4, 0x81, 128, 7]);
         assert_eq!(element(OCTETS, &[7; 300])[..5], [4, 0x82, 1, 44, 7]);
     }
@@ -169,7 +173,7 @@ mod tests {
             content in prop::collection::vec(any::<u8>(), 0..700),
             value in 0..=0x7fff_ffff_u32,
         ) {
-            let bytes = [element(OCTETS, &content), number(INTEGER, value)].concat();
+            let bytes = [&element(OCTETS, &content)[..], &number(INTEGER, value)].concat();
             let mut reader = Reader::new(&bytes);
             prop_assert_eq!(reader.expect(OCTETS), Ok(&content[..]));
             prop_assert_eq!(reader.number(INTEGER), Ok(value));

@@ -1,7 +1,7 @@
 //! The few messages of LDAP that are needed here (RFC 4511, section 4).
 
 use crate::ber::{self, Malformed, Reader};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// The version of the protocol.
 const VERSION: u32 = 3;
@@ -40,34 +40,33 @@ pub enum Answer {
 }
 
 fn message(id: u32, operation: &[u8]) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(ber::all(
-        ber::SEQUENCE,
-        &[&ber::number(ber::INTEGER, id), operation],
-    ))
+    ber::all(ber::SEQUENCE, &[&ber::number(ber::INTEGER, id), operation])
 }
 
 /// "I am this entry, and this is my password."
 #[must_use]
 pub fn bind(id: u32, name: &str, password: &str) -> Zeroizing<Vec<u8>> {
-    let mut simple = ber::element(SIMPLE, password.as_bytes());
-    let mut operation = ber::all(
+    let operation = ber::all(
         BIND,
         &[
             &ber::number(ber::INTEGER, VERSION),
             &ber::element(ber::OCTETS, name.as_bytes()),
-            &simple,
+            &ber::element(SIMPLE, password.as_bytes()),
         ],
     );
-    simple.zeroize();
-    let message = message(id, &operation);
-    operation.zeroize();
-    message
+    message(id, &operation)
 }
 
 /// "Which entries below this one have this value?" The value is bytes in an element of its own:
 /// there is no text of a filter that it could change.
 #[must_use]
-pub fn search(id: u32, base: &str, attribute: &str, value: &str, seconds: u16) -> Vec<u8> {
+pub fn search(
+    id: u32,
+    base: &str,
+    attribute: &str,
+    value: &str,
+    seconds: u16,
+) -> Zeroizing<Vec<u8>> {
     let text = |text: &str| ber::element(ber::OCTETS, text.as_bytes());
     let operation = ber::all(
         SEARCH,
@@ -82,13 +81,13 @@ pub fn search(id: u32, base: &str, attribute: &str, value: &str, seconds: u16) -
             &ber::all(ber::SEQUENCE, &[&text(NO_ATTRIBUTES)]),
         ],
     );
-    message(id, &operation).to_vec()
+    message(id, &operation)
 }
 
 /// "That was all."
 #[must_use]
-pub fn unbind(id: u32) -> Vec<u8> {
-    message(id, &ber::element(UNBIND, &[])).to_vec()
+pub fn unbind(id: u32) -> Zeroizing<Vec<u8>> {
+    message(id, &ber::element(UNBIND, &[]))
 }
 
 /// Reads an answer to the request with this id.
@@ -135,7 +134,7 @@ mod tests {
 
     #[test]
     fn answers_are_read_and_must_be_ours() {
-        let answer = |id, operation: &[u8]| message(id, operation).to_vec();
+        let answer = |id, operation: &[u8]| message(id, operation);
         let result = |tag, code| {
             let empty = ber::element(ber::OCTETS, &[]);
             ber::all(tag, &[&ber::number(ber::ENUMERATED, code), &empty, &empty])

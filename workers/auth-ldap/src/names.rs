@@ -98,10 +98,13 @@ pub fn nobody(base: &str) -> String {
 /// and the bytes of a file as they are (protocol "Exact computation").
 #[must_use]
 pub fn password(bytes: &[u8]) -> Zeroizing<String> {
-    Zeroizing::new(match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        Err(_) => bytes.iter().copied().map(char::from).collect(),
-    })
+    // Enough for both: a text that grows leaves a copy behind.
+    let mut password = Zeroizing::new(String::with_capacity(2 * bytes.len()));
+    match std::str::from_utf8(bytes) {
+        Ok(text) => password.push_str(text),
+        Err(_) => password.extend(bytes.iter().copied().map(char::from)),
+    }
+    password
 }
 
 #[cfg(test)]

@@ -62,7 +62,9 @@ impl Prepared {
             // Nobody waits for an answer.
             return ExitCode::SUCCESS;
         };
-        let answer = match self.ask(&username, &password.0) {
+        let text = names::password(&password.0);
+        drop(password);
+        let answer = match self.ask(&username, text) {
             Ok(true) => CheckToAuth::Yes,
             Ok(false) => {
                 tracing::info!("the server says no");
@@ -73,7 +75,6 @@ impl Prepared {
                 CheckToAuth::No
             }
         };
-        drop(password);
         let sent = self.auth.send(&answer, Vec::new());
         if sent.is_ok() && !self.auth.wants_write() {
             ExitCode::SUCCESS
@@ -102,11 +103,10 @@ impl Prepared {
         }
     }
 
-    fn ask(&mut self, username: &str, password: &[u8]) -> Result<bool, String> {
+    fn ask(&mut self, username: &str, password: Zeroizing<String>) -> Result<bool, String> {
         let socket = self.connected()?;
-        let password = names::password(password);
         self.server
-            .ask(socket, username, &password, self.until)
+            .ask(socket, username, password, self.until)
             .map_err(|failure| failure.to_string())
     }
 

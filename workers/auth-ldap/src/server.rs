@@ -68,7 +68,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Do they belong together?
+    /// Do they belong together? The password is wiped when the server has it, before its answer.
     ///
     /// # Errors
     /// [`Failure`]: then the answer is no, too.
@@ -76,7 +76,7 @@ impl Server {
         &self,
         socket: OwnedFd,
         username: &str,
-        password: &str,
+        password: Zeroizing<String>,
         until: Instant,
     ) -> Result<bool, Failure> {
         // To an LDAP server this is nobody's password, and right.
@@ -99,7 +99,8 @@ impl Server {
                 reader,
             } => {
                 if let (Some(reader), Some(password)) = (reader, &self.reader_password) {
-                    match connection.bind(reader, password)? {
+                    let id = connection.ask_to_bind(reader, password)?;
+                    match connection.bound(id)? {
                         SUCCESS => {}
                         code => return Err(Failure::Reader(code)),
                     }
@@ -110,7 +111,9 @@ impl Server {
                 }
             }
         };
-        let code = connection.bind(&name, password)?;
+        let id = connection.ask_to_bind(&name, &password)?;
+        drop(password);
+        let code = connection.bound(id)?;
         connection.leave();
         match code {
             SUCCESS => Ok(found),
@@ -138,10 +141,15 @@ impl Connection {
         self.last
     }
 
-    /// The result code of a bind.
-    fn bind(&mut self, name: &str, password: &str) -> Result<u32, Failure> {
+    /// The id of the request.
+    fn ask_to_bind(&mut self, name: &str, password: &str) -> Result<u32, Failure> {
         let id = self.next_id();
         self.send(&message::bind(id, name, password))?;
+        Ok(id)
+    }
+
+    /// The result code of a bind.
+    fn bound(&mut self, id: u32) -> Result<u32, Failure> {
         match self.answer(id)? {
             Answer::Bind(code) => Ok(code),
             _ => Err(Malformed.into()),
