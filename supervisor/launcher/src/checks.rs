@@ -115,6 +115,14 @@ impl Checks {
         self.running.insert(pid, Running { connection, until });
     }
 
+    /// A child has ended, and is not reaped yet: what a check has started in its group and left
+    /// behind goes with it.
+    pub fn ends(&self, pid: Pid) {
+        if self.running.contains_key(&pid.as_raw()) {
+            let _ = killpg(pid, Signal::SIGKILL);
+        }
+    }
+
     /// A child has ended. If it was a check: whose, and what that means. The status is the
     /// kernel's about this very child, and is heard once.
     pub fn ended(

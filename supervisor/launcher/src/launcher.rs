@@ -434,7 +434,8 @@ impl Launcher {
     }
 
     fn reap(&mut self) {
-        for (pid, status) in processes::reap() {
+        let checks = &self.checks;
+        for (pid, status) in processes::reap(|pid| checks.ends(pid)) {
             let pid = pid.as_raw();
             if self.x.as_ref().is_some_and(|x| x.pid == pid) {
                 let was_ready = self.x.take().is_some_and(|x| x.answers);

@@ -6,7 +6,7 @@ use files::{Ids, as_user};
 use ipc::spec::SessionUser;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
@@ -100,11 +100,21 @@ pub fn exit_status(status: WaitStatus) -> Option<i32> {
     }
 }
 
-/// Collects every child that has ended.
-pub fn reap() -> Vec<(Pid, i32)> {
+/// Collects every child that has ended. `before` is told of each while its number, and that of
+/// its group, cannot be another's yet.
+pub fn reap(before: impl Fn(Pid)) -> Vec<(Pid, i32)> {
+    const LOOK: WaitPidFlag = WaitPidFlag::WEXITED
+        .union(WaitPidFlag::WNOHANG)
+        .union(WaitPidFlag::WNOWAIT);
     let mut ended = Vec::new();
     loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        let pid = match waitid(Id::All, LOOK).map(|status| status.pid()) {
+            Ok(Some(pid)) => pid,
+            Err(Errno::EINTR) => continue,
+            Ok(None) | Err(_) => return ended,
+        };
+        before(pid);
+        match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return ended,
             Ok(status) => {
                 if let (Some(pid), Some(code)) = (status.pid(), exit_status(status)) {

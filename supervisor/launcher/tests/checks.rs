@@ -154,6 +154,30 @@ fn a_command_that_does_not_end_is_ended_with_all_that_it_started() {
     session.stop();
 }
 
+/// Whatever it said, and however it ended.
+#[test]
+fn nothing_of_a_command_that_has_ended_stays_behind() {
+    let stays = "trap '' HUP TERM; sleep 1000 & echo $! > $OUT/";
+    let mut session = with(vec![
+        shell(&format!("{stays}yes; exit 0"), 10),
+        shell(&format!("{stays}no; exit 1"), 10),
+        shell(&format!("{stays}killed; kill -KILL $$"), 10),
+    ]);
+    for (check, name, expected) in [
+        (0, "yes", CheckOutcome::Passed),
+        (1, "no", CheckOutcome::Status(1)),
+        (2, "killed", CheckOutcome::Status(137)),
+    ] {
+        run(&mut session, 1, check, "");
+        assert_eq!(outcome(&mut session), (1, expected));
+        let pid = session.written(name);
+        wait_for("the end of what it has left", || {
+            (!fs::exists(format!("/proc/{}", pid.trim())).unwrap()).then_some(())
+        });
+    }
+    session.stop();
+}
+
 #[test]
 fn what_cannot_be_started_is_no() {
     let mut session = with(vec![OutsideCheck::Command {
