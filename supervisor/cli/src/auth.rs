@@ -187,6 +187,12 @@ static KINDS: [Kind; 14] = [
     },
 ];
 
+/// Every module that there is.
+#[must_use]
+pub fn kinds() -> &'static [Kind] {
+    &KINDS
+}
+
 /// Modules of Xpra's that do not exist here yet.
 const NOT_BUILT: [&str; 17] = [
     "sqlite",
@@ -207,6 +213,9 @@ const NOT_BUILT: [&str; 17] = [
     "oauth",
     "option",
 ];
+
+/// Options that are secrets themselves.
+const SECRETS: [&str; 2] = ["value", "secret"];
 
 /// Options that every module takes.
 const COMMON: [&str; 3] = ["prompt", "client-username", "verify-username"];
@@ -308,6 +317,8 @@ pub struct Module {
     pub client_username: bool,
     /// Who does not say the owner's name is refused.
     pub verify_username: bool,
+    /// Its options as they were written, wherever, but for secrets.
+    pub written: Vec<Pair>,
 }
 
 impl PartialEq for Module {
@@ -365,6 +376,7 @@ impl Module {
             prompt: None,
             client_username: false,
             verify_username: false,
+            written: Vec::new(),
         }
     }
 }
@@ -437,6 +449,19 @@ impl Options<'_> {
                 .map(|(_, value)| value.clone())
         };
         last(self.own).or_else(|| last(self.shared))
+    }
+
+    /// All of them, but for secrets.
+    fn written(&self) -> Vec<Pair> {
+        let is_own = |key: &String| self.own.iter().any(|(own, _)| own == key);
+        let beside = self.shared.iter().filter(|(key, _)| !is_own(key));
+        let shown = |(key, _): &&Pair| self.knows(key) && !SECRETS.contains(&key.as_str());
+        self.own
+            .iter()
+            .chain(beside)
+            .filter(shown)
+            .cloned()
+            .collect()
     }
 
     fn knows(&self, key: &str) -> bool {
@@ -567,6 +592,7 @@ fn module(raw: &RawModule, shared: &[Pair], used: &mut BTreeSet<String>) -> Resu
         prompt: options.prompt()?,
         client_username: options.flag("client-username", kind.client_username)?,
         verify_username: options.flag("verify-username", false)?,
+        written: options.written(),
     };
     options.finish()?;
     Ok(module)

@@ -2,10 +2,11 @@
 //! on the way can read, is refused unless `--insecure` is given, and the refusal shows the same
 //! command line made safe.
 
-use crate::auth::{Module, Sockets, What};
+use crate::auth::{Asks, Module, OtpKey, Sockets, What};
 use crate::bind::{UnixAddress, masked};
 use crate::error::{Error, Result};
-use crate::syntax::RawBind;
+use crate::syntax::{RawBind, RawModule};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The command line as it was typed, for the lines that a refusal shows.
@@ -67,43 +68,116 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
-/// The password file of the lines made safe.
-const PASSWORD_FILE: &str = "password.txt";
-/// Makes it, for nobody else to read and where there is none yet. A line end would be part of the
-/// password.
-const MAKE_PASSWORD_FILE: &str =
-    "(umask 077; set -C; head -c 15 /dev/urandom | base64 | tr -d '\\n' > password.txt)";
-
 /// Does somebody in it keep anybody out?
 fn authenticates(chain: &[Module]) -> bool {
     chain.iter().any(|module| module.kind.authenticates)
 }
 
-/// The same bind string with an authentication that keeps people out and keeps its secret.
-fn with_password_file(text: &str, chain: &[Module]) -> String {
-    let bad = |module: &Module| {
-        matches!(module.what, What::Password { .. }) || module.kind.sockets == Sockets::Unix
+/// The files that a line made safe refers to and that may not be there yet, with what makes each,
+/// for nobody else to read.
+type NewFiles = BTreeMap<String, String>;
+
+/// A line end would be part of the password.
+fn new_password(files: &mut NewFiles, chain: &[Module]) -> String {
+    let taken = |name: &String| {
+        let own = chain.iter().filter_map(Module::file);
+        own.into_iter().any(|file| file == name.as_str())
     };
-    let kept = authenticates(chain) && !chain.iter().any(bad);
-    let Ok(mut raw) = RawBind::parse(text) else {
-        return text.to_owned();
+    let names = std::iter::once("password.txt".to_owned())
+        .chain((2..).map(|number| format!("password-{number}.txt")));
+    let free = |name: &String| !taken(name);
+    let name = names.into_iter().find(free).unwrap_or_default();
+    let make =
+        format!("(umask 077; set -C; head -c 15 /dev/urandom | base64 | tr -d '\\n' > {name})");
+    files.insert(name.clone(), make);
+    name
+}
+
+/// The modules, each as it would be written alone, with an authentication that keeps people out and
+/// no secret on the command line. What keeps somebody out stays.
+fn kept(chain: &[Module], files: &mut NewFiles) -> Vec<RawModule> {
+    let with_file = |name: &str, module: Option<&Module>, file: String| {
+        let mut options = vec![("filename".to_owned(), file)];
+        options.extend(module.into_iter().flat_map(|module| module.written.clone()));
+        RawModule {
+            name: name.to_owned(),
+            options,
+        }
     };
-    if !kept {
+    let stays = |module: &&Module| !matches!(module.what, What::None | What::Allow);
+    let mut modules = Vec::with_capacity(chain.len() + 1);
+    for module in chain.iter().filter(stays) {
+        modules.push(match &module.what {
+            What::Password { .. } => with_file("file", Some(module), new_password(files, chain)),
+            What::Otp {
+                key: OtpKey::Value(_),
+                ..
+            } => {
+                let name = "otp.txt".to_owned();
+                files.insert(name.clone(), format!("bulkhead otp-key {name}"));
+                with_file("otp", Some(module), name)
+            }
+            _ => RawModule {
+                name: module.name().to_owned(),
+                options: module.written.clone(),
+            },
+        });
+    }
+    if !authenticates(chain) {
+        modules.push(with_file("file", None, new_password(files, chain)));
+    }
+    modules
+}
+
+/// The key file of the lines made safe, and what makes it.
+const KEY_FILE: &str = "key.txt";
+const MAKE_KEY_FILE: &str = "(umask 077; set -C; head -c 32 /dev/urandom | base64 > key.txt)";
+
+/// Is it to be sent what others could read?
+fn needs_encryption(socket: &TcpSocket<'_>) -> bool {
+    let asks = |module: &Module| module.kind.asks == Asks::Password;
+    !socket.encrypted && socket.chain.is_some_and(|chain| chain.iter().any(asks))
+}
+
+/// The same bind string, as it can be opened.
+fn made_safe(socket: &TcpSocket<'_>, files: &mut NewFiles) -> String {
+    let Ok(mut raw) = RawBind::parse(socket.text) else {
+        return socket.text.to_owned();
+    };
+    let chain = socket.chain.unwrap_or_default();
+    let typed = |module: &Module| {
+        let what = &module.what;
+        let key = matches!(
+            what,
+            What::Otp {
+                key: OtpKey::Value(_),
+                ..
+            }
+        );
+        key || matches!(what, What::Password { .. })
+    };
+    if !authenticates(chain) || chain.iter().any(typed) {
         raw.options
             .retain(|(key, _)| key != "auth" && !crate::auth::is_option(key));
-        raw.options.insert(
-            0,
-            ("auth".into(), format!("file(filename={PASSWORD_FILE})")),
-        );
+        let modules = kept(chain, files);
+        let auth = modules
+            .iter()
+            .map(|one| ("auth".to_owned(), one.to_string()));
+        raw.options.splice(0..0, auth);
+    }
+    if needs_encryption(socket) {
+        files.insert(KEY_FILE.to_owned(), MAKE_KEY_FILE.to_owned());
+        for (key, value) in [("encryption", "AES"), ("keyfile", KEY_FILE)] {
+            raw.options.push((key.to_owned(), value.to_owned()));
+        }
+    } else if !socket.encrypted && !socket.address.is_loopback() {
+        return on_loopback(raw, socket.address);
     }
     raw.to_string()
 }
 
 /// The same bind string on the loopback interface.
-fn on_loopback(text: &str, address: IpAddr) -> String {
-    let Ok(mut raw) = RawBind::parse(text) else {
-        return text.to_owned();
-    };
+fn on_loopback(mut raw: RawBind, address: IpAddr) -> String {
     let port = raw
         .address
         .rsplit_once(':')
@@ -160,7 +234,8 @@ fn objection(socket: &TcpSocket<'_>, insecure: bool) -> Option<(&'static str, St
 /// Why not, with the same line made safe, and the line for those who want it anyway.
 pub fn tcp(sockets: &[TcpSocket<'_>], insecure: bool, typed: &Typed) -> Result<()> {
     let (mut reasons, mut safe, mut anyway) = (String::new(), Vec::new(), Vec::new());
-    let (mut remote, mut new_file) = (false, false);
+    let (mut remote, mut possible) = (false, true);
+    let mut files = NewFiles::new();
     for socket in sockets {
         let shown = masked(socket.text);
         let chain = socket.chain.unwrap_or_default();
@@ -175,14 +250,9 @@ pub fn tcp(sockets: &[TcpSocket<'_>], insecure: bool, typed: &Typed) -> Result<(
             continue;
         };
         reasons += &format!("--bind-tcp={shown}: refused: {why}; ");
-        let kept = with_password_file(socket.text, chain);
-        new_file |= kept.contains(PASSWORD_FILE) && !socket.text.contains(PASSWORD_FILE);
-        let local = socket.address.is_loopback();
-        remote |= !local;
-        let repaired = match local {
-            true => kept,
-            false => on_loopback(&kept, socket.address),
-        };
+        let repaired = made_safe(socket, &mut files);
+        possible &= !needs_encryption(socket);
+        remote |= !socket.address.is_loopback() && !socket.encrypted && !needs_encryption(socket);
         safe.push((socket.text.to_owned(), repaired));
         anyway.push((socket.text.to_owned(), as_it_is));
     }
@@ -193,14 +263,18 @@ pub fn tcp(sockets: &[TcpSocket<'_>], insecure: bool, typed: &Typed) -> Result<(
         true => " (other machines come through ssh -L)",
         false => "",
     };
-    let make = match new_file {
-        true => format!("; {PASSWORD_FILE} comes from `{MAKE_PASSWORD_FILE}`"),
+    // Nobody is sent a password in clear, whatever else is said.
+    let anyway = match possible {
+        true => format!("; as it is: `{}`", typed.insecure(&anyway)),
         false => String::new(),
     };
+    let make: String = files
+        .iter()
+        .map(|(file, make)| format!("; {file} comes from `{make}`"))
+        .collect();
     Err(Error::usage(format!(
-        "{reasons}safe: `{}`{tunnel}; as it is: `{}`{make}",
-        typed.with(&safe),
-        typed.insecure(&anyway)
+        "{reasons}safe: `{}`{tunnel}{anyway}{make}",
+        typed.with(&safe)
     )))
 }
 

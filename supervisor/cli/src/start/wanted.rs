@@ -28,24 +28,6 @@ impl Wanted {
         local || self.encryption.is_some()
     }
 
-    /// Nobody's password is passed on where others could read it.
-    fn check_servers(&self) -> Result<()> {
-        let servers = self.chain.iter().filter_map(|module| match &module.what {
-            What::Ldap(ldap) => Some((module.name(), ldap)),
-            _ => None,
-        });
-        match servers
-            .into_iter()
-            .find(|(_, ldap)| !ldap.is_confidential())
-        {
-            Some((name, ldap)) => Err(Error::usage(format!(
-                "{}: auth={name} would send passwords in clear to {}: use a tunnel (ssh, stunnel) to a port of this machine, or add --insecure",
-                self.said, ldap.host
-            ))),
-            None => Ok(()),
-        }
-    }
-
     /// Nobody is asked for what others could read, or for an address that there is not.
     fn check(&self) -> Result<()> {
         let tcp = matches!(self.socket, Socket::Tcp { .. });
@@ -66,6 +48,21 @@ impl Wanted {
             ))),
             _ => Ok(()),
         }
+    }
+}
+
+/// Nobody's password is passed on where others could read it.
+fn check_servers(said: &str, chain: &[Module]) -> Result<()> {
+    let mut servers = chain.iter().filter_map(|module| match &module.what {
+        What::Ldap(ldap) => Some((module.name(), ldap)),
+        _ => None,
+    });
+    match servers.find(|(_, ldap)| !ldap.is_confidential()) {
+        Some((name, ldap)) => Err(Error::usage(format!(
+            "{said}: auth={name} would send passwords in clear to {}: use a tunnel (ssh, stunnel) to a port of this machine, or add --insecure",
+            ldap.host
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -219,6 +216,13 @@ fn tcp_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
             encrypted: encryption.is_some(),
         })
         .collect();
+    if args.insecure != Some(true) {
+        // First: no other line would do.
+        for (text, _, _, chain, _) in &binds {
+            let said = format!("--bind-tcp={}", masked(text));
+            check_servers(&said, chain.as_deref().unwrap_or_default())?;
+        }
+    }
     exposure::tcp(&sockets, args.insecure == Some(true), typed)?;
     let wanted: Vec<_> = binds
         .into_iter()
@@ -253,7 +257,8 @@ pub fn wanted(args: &StartArgs, typed: &Typed) -> Result<(u32, Vec<Wanted>)> {
     wanted.extend(tcp_wanted(args, typed)?);
     wanted.iter().try_for_each(Wanted::check)?;
     if args.insecure != Some(true) {
-        wanted.iter().try_for_each(Wanted::check_servers)?;
+        let check = |one: &Wanted| check_servers(&one.said, &one.chain);
+        wanted.iter().try_for_each(check)?;
     }
     match &wanted[..] {
         [
@@ -265,5 +270,147 @@ pub fn wanted(args: &StartArgs, typed: &Typed) -> Result<(u32, Vec<Wanted>)> {
             "--bind=none without --bind-tcp: nobody could ever connect but through the session directory; say --bind=noabstract",
         )),
         _ => Ok((mode, wanted)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every module, as it is written at least, and with options beside it that must not get lost.
+    fn modules() -> Vec<String> {
+        let kinds = auth::kinds().iter().map(|kind| kind.name);
+        let alone = kinds.map(|name| {
+            let text = match name {
+                "file" | "multifile" | "otp" => format!("{name}(filename=mine)"),
+                "password" => "password(value=hunter2)".to_owned(),
+                "exec" => "exec(command=/bin/ask ${username})".to_owned(),
+                _ => name.to_owned(),
+            };
+            let read = RawModule::parse(&text).and_then(|raw| auth::chain(&[raw], &[]));
+            read.unwrap_or_else(|error| panic!("{name} needs a row here: {error}"));
+            text
+        });
+        let more = [
+            "otp(secret=hunter2,valid-window=1)",
+            "ldap(host=127.0.0.1,username_format=(uid=%username,dc=x),prompt=who?)",
+            "hosts(hosts-allow=a,hosts-deny=b)",
+            "hosts,auth=none",
+            "none,auth=hosts",
+            "hosts,auth=password(value=hunter2,prompt=say it)",
+            "file(filename=password.txt),auth=password(value=hunter2)",
+            "password(value=hunter2),auth=otp(secret=hunter2)",
+            "file,filename=mine",
+            "hosts,hosts-allow=a,stop=no",
+        ];
+        alone.chain(more.map(str::to_owned)).collect()
+    }
+
+    /// The names of these modules.
+    fn asked(modules: &str) -> Vec<&'static str> {
+        let texts = modules.split(",auth=");
+        let name = |text: &str| text.split(['(', ',']).next().unwrap_or_default().to_owned();
+        texts
+            .map(|text| auth::kind(&name(text)).unwrap().name)
+            .collect()
+    }
+
+    fn start(bind: &str, auth: Option<&str>, insecure: bool) -> Result<Vec<Wanted>> {
+        let args = StartArgs {
+            bind_tcp: vec![bind.to_owned()],
+            tcp_auth: auth.map(str::to_owned).into_iter().collect(),
+            insecure: Some(insecure),
+            ..StartArgs::default()
+        };
+        let mut line = vec!["bulkhead", "start", "--bind-tcp", bind];
+        let option = auth.map(|auth| format!("--tcp-auth={auth}"));
+        line.extend(option.as_deref());
+        let line = line.into_iter().map(str::to_owned).collect();
+        wanted(&args, &Typed(line)).map(|(_, wanted)| wanted)
+    }
+
+    /// The bind string of a line that a refusal shows.
+    fn shown(message: &str, before: &str) -> Option<String> {
+        let (_, line) = message.split_once(before)?;
+        let words = crate::syntax::words(line.split_once('`')?.0).unwrap();
+        let at = words.iter().position(|word| word == "--bind-tcp").unwrap();
+        Some(words[at + 1].clone())
+    }
+
+    /// Whatever is refused: the line made safe is accepted, and has everybody in it who keeps
+    /// somebody out.
+    #[test]
+    fn the_line_made_safe_is_safe_whatever_the_modules_are() {
+        let mut refused = 0;
+        for modules in modules() {
+            for address in ["127.0.0.1", "0.0.0.0", "[::]"] {
+                for end in ["", ",encryption=AES-GCM,keyfile=mine.key"] {
+                    let bind = format!("{address}:10000,auth={modules}{end}");
+                    let default = modules.clone();
+                    let beside = default.contains(",auth=") || default.contains("stop=");
+                    let default = (!beside).then_some(default);
+                    let beside = format!("{address}:10000{end}");
+                    let rows = [(bind.as_str(), None), (beside.as_str(), default.as_deref())];
+                    for (bind, default) in rows {
+                        if default.is_none() && bind == beside {
+                            continue;
+                        }
+                        let Err(error) = start(bind, default, false) else {
+                            continue;
+                        };
+                        let message = error.to_string();
+                        assert!(!message.contains("hunter2"), "{message}");
+                        let Some(safe) = shown(&message, "safe: `") else {
+                            // It says what to do instead.
+                            assert!(
+                                message.contains("works on unix sockets only")
+                                    || message.contains("add encryption="),
+                                "{bind}: {message}"
+                            );
+                            continue;
+                        };
+                        refused += 1;
+                        let opened = start(&safe, default, false);
+                        let opened =
+                            opened.unwrap_or_else(|error| panic!("{bind}: {safe}: {error}"));
+                        let names = |wanted: &[Wanted]| -> Vec<_> {
+                            let chain = &wanted.last().unwrap().chain;
+                            chain.iter().map(Module::name).collect()
+                        };
+                        let now = names(&opened);
+                        for name in asked(&modules) {
+                            let kept = match name {
+                                "none" | "allow" => continue,
+                                "password" => now.contains(&"file"),
+                                name => now.contains(&name),
+                            };
+                            assert!(kept, "{bind}: {name} is not in {safe}");
+                        }
+                        if let Some(anyway) = shown(&message, "as it is: `") {
+                            start(&anyway, default, true)
+                                .unwrap_or_else(|error| panic!("{bind}: {anyway}: {error}"));
+                        }
+                    }
+                }
+            }
+        }
+        assert!(refused > 40, "{refused}");
+        for (bind, safe) in [
+            (
+                "0.0.0.0:10000,auth=hosts",
+                "127.0.0.1:10000,auth=hosts,auth=file(filename=password.txt)",
+            ),
+            (
+                "0.0.0.0:10000,auth=otp,filename=k",
+                "0.0.0.0:10000,auth=otp,filename=k,encryption=AES,keyfile=key.txt",
+            ),
+            (
+                "127.0.0.1:10000,auth=none,encryption=AES,keyfile=k",
+                "127.0.0.1:10000,auth=file(filename=password.txt),encryption=AES,keyfile=k",
+            ),
+        ] {
+            let message = start(bind, None, false).err().unwrap().to_string();
+            assert_eq!(shown(&message, "safe: `").unwrap(), safe, "{message}");
+        }
     }
 }
