@@ -225,11 +225,22 @@ impl Bench {
 
     /// Process ids of the workers of a role that said that they are started.
     pub fn pids(&self, role: &str) -> Vec<i32> {
-        let role = format!("\"role\":\"{role}\"");
+        self.started(&format!("\"role\":\"{role}\""))
+    }
+
+    /// The same, for one connection. In the log they stand as they were heard, not as they came.
+    pub fn pids_of(&self, role: &str, connection: u64) -> Vec<i32> {
+        let mut pids = self.pids(role);
+        let own = self.started(&format!("\"connection\":{connection},"));
+        pids.retain(|pid| own.contains(pid));
+        pids
+    }
+
+    fn started(&self, whose: &str) -> Vec<i32> {
         let started = self.lines();
         let started = started
             .iter()
-            .filter(|line| line.contains(&role) && line.ends_with("\"message\":\"started\"}"));
+            .filter(|line| line.contains(whose) && line.ends_with("\"message\":\"started\"}"));
         started
             .map(|line| {
                 let (_, rest) = line.split_once("\"pid\":").unwrap();
