@@ -1,7 +1,9 @@
-//! The edges `network`–`keys` and `supervisor`–`keys`: the keys of one connection.
+//! The edges `network`–`keys` and `supervisor`–`keys`: the keys of one connection, and the
+//! signature of its handshake.
 
 use crate::channel::Message;
 use crate::ids::{ConnectionId, ListenerId};
+use crate::tls::{Certificate, Scheme};
 use crate::verdict::Violation;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -37,6 +39,29 @@ impl AesMode {
             Self::Ctr => "AES-CTR",
             Self::Cfb => "AES-CFB",
             Self::Gcm => "AES-GCM",
+        }
+    }
+}
+
+/// How the clients of a listener encrypt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Encryption {
+    /// Each record, with a key that both sides know.
+    Aes(AesMode),
+    /// The whole connection, with TLS 1.3.
+    Tls(Certificate),
+}
+
+impl Encryption {
+    /// For people.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Aes(mode) => mode.name(),
+            Self::Tls(Certificate { optional: true, .. }) => "TLS 1.3 or nothing",
+            Self::Tls(Certificate {
+                optional: false, ..
+            }) => "TLS 1.3",
         }
     }
 }
@@ -78,6 +103,14 @@ pub enum NetworkToKeys {
         /// What the client says about what it will receive.
         theirs: Derivation,
     },
+    /// The server's part of a TLS handshake is to be signed: a CertificateVerify of TLS 1.3. Its
+    /// text is made by `keys`, so that nothing else can be signed.
+    Sign {
+        /// How.
+        scheme: Scheme,
+        /// Hash of the handshake so far: 32 or 48 bytes.
+        transcript: Vec<u8>,
+    },
 }
 
 impl Message for NetworkToKeys {
@@ -99,6 +132,11 @@ pub enum KeysToNetwork {
         iv: [u8; 16],
         /// What the sealer of this connection draws its random bytes from.
         seed: [u8; 32],
+    },
+    /// The signature of the handshake.
+    Signed {
+        /// As the scheme has it, at most 1 KiB.
+        signature: Vec<u8>,
     },
     /// There are none.
     Refused {
@@ -141,7 +179,8 @@ impl Message for SupervisorToKeys {
 /// `keys` tells the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeysToSupervisor {
-    /// The key data of every listener can be read; connections may be accepted.
+    /// The key data of every listener can be read, and the private keys are those of their
+    /// certificates; connections may be accepted.
     Ready,
     /// It cannot; the session must not start.
     Failed {

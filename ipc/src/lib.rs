@@ -25,6 +25,7 @@ pub mod launcher;
 pub mod network;
 pub mod shared;
 pub mod spec;
+pub mod tls;
 pub mod untrusted;
 pub mod verdict;
 

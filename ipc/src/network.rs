@@ -1,7 +1,8 @@
 //! The edge `supervisor`–`network`: one connection's life.
 
 use crate::channel::Message;
-use crate::keys::AesMode;
+use crate::keys::Encryption;
+use crate::tls::MAX_CHAIN;
 use crate::verdict::Violation;
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +42,7 @@ pub enum SupervisorToNetwork {
         /// Seconds until a client that has not proved itself is cut off.
         login_timeout: u16,
         /// What the listener demands.
-        encryption: Option<AesMode>,
+        encryption: Option<Encryption>,
     },
     /// The request is granted. Descriptors: channel to `display`, channel to `encoder`.
     Session(Box<SessionFacts>),
@@ -86,6 +87,8 @@ impl Message for SupervisorToNetwork {
     }
     fn limit(&self) -> usize {
         match self {
+            // A certificate may be in it.
+            Self::Start { .. } => MAX_CHAIN + 4096,
             Self::Info(_) => 48 * 1024,
             _ => 4096,
         }

@@ -2,8 +2,9 @@
 //! own part, and nobody gets another's.
 
 use crate::check::CheckId;
-use crate::keys::AesMode;
+use crate::keys::Encryption;
 use crate::launcher::CommandId;
+use crate::tls::KeyKind;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fs::File;
 use std::io;
@@ -44,9 +45,9 @@ pub struct ListenerSpec {
     pub name: String,
     /// The bound and listening socket.
     pub fd: FdIndex,
-    /// Its clients have to encrypt (`encryption=AES…` on the bind option), and `keys` has its key
-    /// data.
-    pub encryption: Option<AesMode>,
+    /// Its clients have to encrypt (`encryption=AES…` on the bind option, or `--bind-ssl`), and
+    /// `keys` has its key.
+    pub encryption: Option<Encryption>,
     /// Requests that this socket refuses, e.g. `stop` (`stop=no` on the bind option).
     pub refused_requests: Vec<String>,
 }
@@ -379,12 +380,35 @@ pub struct KeyData {
     pub key_size: u8,
 }
 
+/// Where the private key of a listener's certificate is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivateKey {
+    /// Its file, for messages.
+    pub name: String,
+    /// Index into the descriptors that follow the spec: PEM, and there may be certificates beside.
+    pub secret: u16,
+    /// What the certificate says that it is.
+    pub kind: KeyKind,
+    /// The public key in the certificate, to which it has to belong: the content of its
+    /// `subjectPublicKey`.
+    pub public: Vec<u8>,
+}
+
+/// What `keys` has for a listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ListenerKey {
+    /// What the keys of its connections are derived from.
+    Aes(KeyData),
+    /// What its handshakes are signed with.
+    Tls(PrivateKey),
+}
+
 /// For `keys`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeysSpec {
-    /// For each listener, in the order of [`SupervisorSpec::listeners`]: its key data, if it is
+    /// For each listener, in the order of [`SupervisorSpec::listeners`]: its key, if it is
     /// encrypted.
-    pub listeners: Vec<Option<KeyData>>,
+    pub listeners: Vec<Option<ListenerKey>>,
 }
 
 /// Encodes a part.

@@ -161,6 +161,7 @@ const HOLDABLE: &[&str] = &[
     "passwords",
     "picture-codecs",
     "pixels",
+    "private-keys",
     "server-socket",
     "user-environment",
     "x-cookie",

@@ -11,6 +11,7 @@ pub mod screen;
 pub mod session;
 pub mod slapd;
 pub mod stock;
+pub mod tls;
 pub mod twins;
 
 use std::time::{Duration, Instant};

@@ -100,6 +100,19 @@ impl Session {
         if Uid::effective().is_root() {
             chown(&key, Some(user.uid), Some(user.gid)).unwrap();
         }
+        let tls = crate::tls::files();
+        for (name, content) in [
+            ("tls-cert.pem", &tls.certificate),
+            ("tls-key.pem", &tls.key),
+            ("tls-ca.pem", &tls.authority),
+        ] {
+            let path = home.join(name);
+            std::fs::write(&path, content).unwrap();
+            chmod(&path, 0o600);
+            if Uid::effective().is_root() {
+                chown(&path, Some(user.uid), Some(user.gid)).unwrap();
+            }
+        }
         let port = free_port();
         let bind = format!(
             "--bind-tcp=127.0.0.1:{port},auth=file(filename={})",

@@ -23,13 +23,20 @@ pub enum Via {
     Unauthenticated,
     /// `tcp://127.0.0.1:PORT/`, encrypted in this mode with this key file in the session's home.
     Encrypted(&'static str, &'static str),
+    /// `ssl://127.0.0.1:PORT/`, with the authority in this file in the session's home, if any.
+    Tls(u16, Option<&'static str>),
 }
 
 impl Via {
-    /// The options that name the mode and the key.
+    /// The options that name the mode and the key, or the authority.
     fn encryption(self, session: &Session) -> Vec<String> {
-        let Self::Encrypted(mode, key) = self else {
-            return Vec::new();
+        let (mode, key) = match self {
+            Self::Encrypted(mode, key) => (mode, key),
+            Self::Tls(_, Some(authority)) => {
+                let authority = session.home().join(authority);
+                return vec![format!("--ssl-ca-certs={}", authority.display())];
+            }
+            _ => return Vec::new(),
         };
         let key = session.home().join(key);
         vec![
@@ -40,7 +47,7 @@ impl Via {
 
     /// Does the client know the password?
     fn has_password(self) -> bool {
-        matches!(self, Self::Tcp | Self::Encrypted(..))
+        matches!(self, Self::Tcp | Self::Encrypted(..) | Self::Tls(..))
     }
 }
 
@@ -133,6 +140,7 @@ pub fn target(session: &Session, via: Via) -> String {
         Via::Tcp | Via::Unauthenticated | Via::Encrypted(..) => {
             format!("tcp://127.0.0.1:{}/", session.port)
         }
+        Via::Tls(port, _) => format!("ssl://127.0.0.1:{port}/"),
         Via::UnixSocket => format!(":{}", session.display),
     }
 }

@@ -1,10 +1,11 @@
-//! `--bind` and `--bind-tcp`: where a session listens, and on which conditions.
+//! `--bind`, `--bind-tcp` and `--bind-ssl`: where a session listens, and on which conditions.
 
 use crate::auth::{self, Module};
 use crate::encryption::{Encryption, Written};
 use crate::error::{Error, Result};
 use crate::options::boolean;
 use crate::syntax::{Pair, RawBind, RawModule, SECRET_OPTIONS};
+use crate::tls;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -164,6 +165,8 @@ pub struct SocketOptions {
     pub auth: Option<Vec<Module>>,
     /// What its clients have to encrypt with.
     pub encryption: Option<Encryption>,
+    /// What it says of TLS.
+    pub tls: tls::Said,
     /// Requests that this socket refuses.
     pub refused_requests: Vec<String>,
 }
@@ -177,7 +180,7 @@ pub struct UnixBind {
     pub options: SocketOptions,
 }
 
-/// `--bind-tcp=`.
+/// `--bind-tcp=` and `--bind-ssl=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpBind {
     /// Where.
@@ -201,7 +204,7 @@ impl UnixBind {
 }
 
 impl TcpBind {
-    /// Reads the value of `--bind-tcp`.
+    /// Reads the value of `--bind-tcp` or `--bind-ssl`.
     ///
     /// # Errors
     /// What is wrong, by name.
@@ -230,8 +233,7 @@ const REQUESTS_NOT_BUILT: [&str; 7] = [
     "icon", "command", "control", "run", "print", "event", "encode",
 ];
 /// What a socket of Xpra's can also do, and ours not yet; `no` is what they are.
-const SWITCHES_NOT_BUILT: [&str; 15] = [
-    "ssl",
+const SWITCHES_NOT_BUILT: [&str; 14] = [
     "ws",
     "wss",
     "ssh",
@@ -266,7 +268,7 @@ impl SocketOptions {
         let mut encryption = Written::default();
         let mut options = Self::default();
         for (key, value) in pairs {
-            if encryption.take(key, value)? {
+            if encryption.take(key, value)? || options.tls.take(key, value)? {
                 continue;
             }
             let request = key.replace('-', "_");
@@ -404,8 +406,11 @@ mod tests {
         for (text, part) in [
             (":10000,encryption=DES,keyfile=k", "there are AES"),
             (":10000,keyfile=k", "a key without `encryption=`"),
-            (":10000,ssl-cert=c", "`ssl-cert` is not built yet"),
-            (":10000,ssl=auto", "`ssl=auto` is not built yet"),
+            (":10000,ssl-ca-certs=c", "`ssl-ca-certs` is not built yet"),
+            (":10000,ssl-mode=auto", "`ssl-mode` is not built yet"),
+            (":10000,ssl=www", "web pages are not built yet"),
+            (":10000,ssl=perhaps", "neither on, auto, tcp nor off"),
+            (":10000,ssl-key=", "`ssl-key=` is empty"),
             (":10000,shell=yes", "`shell=yes` is not built yet"),
             (":10000,frob=1", "no socket option `frob`"),
             (":10000,filename=x", "without auth=MODULE"),

@@ -237,12 +237,17 @@ fn or(first: StartArgs, second: StartArgs) -> StartArgs {
         pidfile: first.pidfile.or(second.pidfile),
         bind: list(first.bind, second.bind),
         bind_tcp: list(first.bind_tcp, second.bind_tcp),
+        bind_ssl: list(first.bind_ssl, second.bind_ssl),
         min_port: first.min_port.or(second.min_port),
         socket_dir: list(first.socket_dir, second.socket_dir),
         sessions_dir: first.sessions_dir.or(second.sessions_dir),
         socket_permissions: first.socket_permissions.or(second.socket_permissions),
         auth: list(first.auth, second.auth),
         tcp_auth: list(first.tcp_auth, second.tcp_auth),
+        ssl_auth: list(first.ssl_auth, second.ssl_auth),
+        ssl: first.ssl.or(second.ssl),
+        ssl_cert: first.ssl_cert.or(second.ssl_cert),
+        ssl_key: first.ssl_key.or(second.ssl_key),
         tcp_encryption: first.tcp_encryption.or(second.tcp_encryption),
         tcp_encryption_keyfile: first
             .tcp_encryption_keyfile
@@ -293,8 +298,8 @@ mod tests {
                 "f:2: --clipboard: this option of Xpra's is not built yet",
             ),
             (
-                "bind-ssl = \":1\"",
-                "f:1: --bind-ssl: this option of Xpra's is not built yet",
+                "bind-ws = \":1\"",
+                "f:1: --bind-ws: this option of Xpra's is not built yet",
             ),
             (
                 "daemon = \"perhaps\"",

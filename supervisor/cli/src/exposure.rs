@@ -13,35 +13,46 @@ use std::net::IpAddr;
 #[derive(Clone, Debug, Default)]
 pub struct Typed(pub Vec<String>);
 
-/// What an option said, and what it is to say.
-type Change = (String, String);
+/// A socket's option, what it said, and what it is to say.
+type Change = (&'static str, String, String);
+
+/// The options whose values are changed.
+const OPTIONS: [&str; 2] = ["--bind-tcp", "--bind-ssl"];
 
 impl Typed {
-    /// The line with values of `--bind-tcp` replaced, for a shell, without passwords. What comes
+    /// The line with values of [`OPTIONS`] replaced, for a shell, without passwords. What comes
     /// from a configuration file is added.
     fn with(&self, changes: &[Change]) -> String {
-        const OPTION: &str = "--bind-tcp";
+        let known = |word: &str| OPTIONS.into_iter().find(|option| *option == word);
         let mut words: Vec<String> = Vec::with_capacity(self.0.len() + changes.len());
         let mut typed = vec![false; changes.len()];
         for (at, word) in self.0.iter().enumerate() {
-            let after_option = at > 0 && self.0[at - 1] == OPTION;
-            let (option, value) = match word.split_once('=') {
-                Some((OPTION, value)) => ("--bind-tcp=", value),
-                _ if after_option => ("", word.as_str()),
-                _ => {
+            let before = at.checked_sub(1).and_then(|at| known(&self.0[at]));
+            let with_value = word
+                .split_once('=')
+                .and_then(|(option, value)| Some((known(option)?, value)));
+            let (option, joined, value) = match (with_value, before) {
+                (Some((option, value)), _) => (option, true, value),
+                (None, Some(option)) => (option, false, word.as_str()),
+                (None, None) => {
                     words.push(word.clone());
                     continue;
                 }
             };
-            let change = changes.iter().position(|(old, _)| old == value);
+            let change = changes
+                .iter()
+                .position(|(of, old, _)| *of == option && old == value);
             let value = change.map_or(value, |change| {
                 typed[change] = true;
-                &changes[change].1
+                &changes[change].2
             });
-            words.push(format!("{option}{value}"));
+            words.push(match joined {
+                true => format!("{option}={value}"),
+                false => value.to_owned(),
+            });
         }
         let added = changes.iter().zip(typed).filter(|(_, typed)| !typed);
-        words.extend(added.map(|((_, new), _)| format!("{OPTION}={new}")));
+        words.extend(added.map(|((option, _, new), _)| format!("{option}={new}")));
         words
             .iter()
             .map(|word| quoted(&masked(word)))
@@ -134,13 +145,13 @@ const KEY_FILE: &str = "key.txt";
 const MAKE_KEY_FILE: &str = "(umask 077; set -C; head -c 32 /dev/urandom | base64 > key.txt)";
 
 /// Is it to be sent what others could read?
-fn needs_encryption(socket: &TcpSocket<'_>) -> bool {
+fn needs_encryption(socket: &NetworkSocket<'_>) -> bool {
     let asks = |module: &Module| module.kind.asks == Asks::Password;
-    !socket.encrypted && socket.chain.is_some_and(|chain| chain.iter().any(asks))
+    !socket.is_encrypted() && socket.chain.is_some_and(|chain| chain.iter().any(asks))
 }
 
 /// The same bind string, as it can be opened.
-fn made_safe(socket: &TcpSocket<'_>, files: &mut NewFiles) -> String {
+fn made_safe(socket: &NetworkSocket<'_>, files: &mut NewFiles) -> String {
     let Ok(mut raw) = RawBind::parse(socket.text) else {
         return socket.text.to_owned();
     };
@@ -167,10 +178,15 @@ fn made_safe(socket: &TcpSocket<'_>, files: &mut NewFiles) -> String {
     }
     if needs_encryption(socket) {
         files.insert(KEY_FILE.to_owned(), MAKE_KEY_FILE.to_owned());
+        if socket.traffic == Traffic::Either {
+            // One is enough, and TLS that clients may do without is none.
+            raw.options.retain(|(key, _)| !key.starts_with("ssl"));
+            raw.options.push(("ssl".to_owned(), "off".to_owned()));
+        }
         for (key, value) in [("encryption", "AES"), ("keyfile", KEY_FILE)] {
             raw.options.push((key.to_owned(), value.to_owned()));
         }
-    } else if !socket.encrypted && !socket.address.is_loopback() {
+    } else if !socket.is_encrypted() && !socket.address.is_loopback() {
         return on_loopback(raw, socket.address);
     }
     raw.to_string()
@@ -192,22 +208,41 @@ fn on_loopback(mut raw: RawBind, address: IpAddr) -> String {
     raw.to_string()
 }
 
+/// What goes over a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// Everything can be read along.
+    Clear,
+    /// As each client likes.
+    Either,
+    /// Nothing goes in clear.
+    Encrypted,
+}
+
 /// A network socket that was asked for.
 #[derive(Debug)]
-pub struct TcpSocket<'a> {
+pub struct NetworkSocket<'a> {
+    /// The option that asks for it.
+    pub option: &'static str,
     /// As it was written.
     pub text: &'a str,
     /// Where it will listen.
     pub address: IpAddr,
-    /// Its modules, its own or those of `--tcp-auth`; `None`: nothing was said.
+    /// Its modules, its own or those for all of its kind; `None`: nothing was said.
     pub chain: Option<&'a [Module]>,
-    /// Its clients have to encrypt.
-    pub encrypted: bool,
+    /// What its clients send.
+    pub traffic: Traffic,
+}
+
+impl NetworkSocket<'_> {
+    fn is_encrypted(&self) -> bool {
+        self.traffic == Traffic::Encrypted
+    }
 }
 
 /// Why a network socket is not opened; `None` if it is. What it would have to say to be opened
 /// all the same comes with it.
-fn objection(socket: &TcpSocket<'_>, insecure: bool) -> Option<(&'static str, String)> {
+fn objection(socket: &NetworkSocket<'_>, insecure: bool) -> Option<(&'static str, String)> {
     let Some(chain) = socket.chain else {
         let anyway = match socket.text.contains(',') {
             true => socket.text.replacen(',', ",auth=none,", 1),
@@ -217,10 +252,13 @@ fn objection(socket: &TcpSocket<'_>, insecure: bool) -> Option<(&'static str, St
     };
     let why = match (authenticates(chain), socket.address.is_loopback()) {
         (true, true) => return None,
-        (true, false) if socket.encrypted => return None,
+        (true, false) if socket.is_encrypted() => return None,
         _ if insecure => return None,
         (false, true) => "every user of this machine could use it (no authentication)",
         (false, false) => "everybody could use it (no authentication)",
+        (true, false) if socket.traffic == Traffic::Either => {
+            "other machines can reach it, and with ssl= it takes clients in clear as well: who is on the way could read along and take it over (--bind-ssl takes none)"
+        }
         (true, false) => {
             "other machines can reach it, and it is not encrypted: who is on the way could read along and take it over"
         }
@@ -232,29 +270,30 @@ fn objection(socket: &TcpSocket<'_>, insecure: bool) -> Option<(&'static str, St
 ///
 /// # Errors
 /// Why not, with the same line made safe, and the line for those who want it anyway.
-pub fn tcp(sockets: &[TcpSocket<'_>], insecure: bool, typed: &Typed) -> Result<()> {
+pub fn network(sockets: &[NetworkSocket<'_>], insecure: bool, typed: &Typed) -> Result<()> {
     let (mut reasons, mut safe, mut anyway) = (String::new(), Vec::new(), Vec::new());
     let (mut remote, mut possible) = (false, true);
     let mut files = NewFiles::new();
     for socket in sockets {
-        let shown = masked(socket.text);
+        let shown = format!("{}={}", socket.option, masked(socket.text));
         let chain = socket.chain.unwrap_or_default();
         let local = |module: &&Module| module.kind.sockets == Sockets::Unix;
         if let Some(module) = chain.iter().find(local) {
             return Err(Error::usage(format!(
-                "--bind-tcp={shown}: auth={} works on unix sockets only: the kernel does not say who is at the other end of a network",
+                "{shown}: auth={} works on unix sockets only: the kernel does not say who is at the other end of a network",
                 module.name()
             )));
         }
         let Some((why, as_it_is)) = objection(socket, insecure) else {
             continue;
         };
-        reasons += &format!("--bind-tcp={shown}: refused: {why}; ");
+        reasons += &format!("{shown}: refused: {why}; ");
         let repaired = made_safe(socket, &mut files);
         possible &= !needs_encryption(socket);
-        remote |= !socket.address.is_loopback() && !socket.encrypted && !needs_encryption(socket);
-        safe.push((socket.text.to_owned(), repaired));
-        anyway.push((socket.text.to_owned(), as_it_is));
+        remote |=
+            !socket.address.is_loopback() && !socket.is_encrypted() && !needs_encryption(socket);
+        safe.push((socket.option, socket.text.to_owned(), repaired));
+        anyway.push((socket.option, socket.text.to_owned(), as_it_is));
     }
     if reasons.is_empty() {
         return Ok(());
@@ -318,13 +357,17 @@ mod tests {
                 .map(str::to_owned)
                 .to_vec(),
         );
-        let socket = TcpSocket {
+        let socket = NetworkSocket {
+            option: "--bind-tcp",
             text,
             address: address.parse().unwrap(),
             chain: bind.options.auth.as_deref(),
-            encrypted: bind.options.encryption.is_some(),
+            traffic: match bind.options.encryption {
+                Some(_) => Traffic::Encrypted,
+                None => Traffic::Clear,
+            },
         };
-        tcp(&[socket], insecure, &typed)
+        network(&[socket], insecure, &typed)
     }
 
     #[test]
@@ -391,6 +434,61 @@ mod tests {
             let words = crate::syntax::words(line).unwrap();
             decide(&words[words.len() - 2], "0.0.0.0", true).unwrap();
         }
+    }
+
+    #[test]
+    fn what_goes_over_a_socket_decides_who_may_reach_it() {
+        let modules = |name: &str| {
+            let raw = crate::syntax::RawModule::parse(name).unwrap();
+            crate::auth::chain(&[raw], &[]).unwrap()
+        };
+        let (chain, open_to_all) = (modules("fail"), modules("none"));
+        let decide = |option, traffic, address: &str, chain: Option<&[Module]>| {
+            let text = "x:10000,ssl-cert=c";
+            let typed = Typed(
+                ["bulkhead", "start", option, text]
+                    .map(str::to_owned)
+                    .to_vec(),
+            );
+            let address = address.parse().unwrap();
+            let socket = NetworkSocket {
+                option,
+                text,
+                address,
+                chain,
+                traffic,
+            };
+            network(&[socket], false, &typed)
+        };
+        for (traffic, open) in [
+            (Traffic::Clear, false),
+            (Traffic::Either, false),
+            (Traffic::Encrypted, true),
+        ] {
+            for option in OPTIONS {
+                let local = decide(option, traffic, "127.0.0.1", Some(&chain));
+                assert!(local.is_ok(), "{local:?}");
+                let remote = decide(option, traffic, "0.0.0.0", Some(&chain));
+                assert_eq!(remote.is_ok(), open, "{traffic:?}: {remote:?}");
+                // TLS is no authentication.
+                for nobody in [None, Some(&open_to_all[..])] {
+                    for address in ["0.0.0.0", "127.0.0.1"] {
+                        assert!(decide(option, traffic, address, nobody).is_err());
+                    }
+                }
+            }
+        }
+        let error = decide("--bind-ssl", Traffic::Encrypted, "0.0.0.0", None);
+        let error = error.unwrap_err().to_string();
+        let safe = "start --bind-ssl 'x:10000,auth=file(filename=password.txt),ssl-cert=c'`";
+        assert!(error.contains(safe), "{error}");
+        let error = decide("--bind-tcp", Traffic::Either, "0.0.0.0", Some(&chain));
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("--bind-ssl takes none")
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod auth;
 pub mod bind;
+pub mod certificate;
 pub mod checks;
 pub mod claim;
 pub mod config;
@@ -25,8 +26,10 @@ pub mod process;
 pub mod prompt;
 pub mod secrets;
 pub mod session;
+pub mod setup_ssl;
 pub mod start;
 pub mod syntax;
+pub mod tls;
 pub mod undo;
 pub mod users;
 
@@ -99,6 +102,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Result<ExitCode> {
         Command::Detach(args) => asked(Ask::Detach, args, None),
         Command::Stop(args) => asked(Ask::Stop, args, None),
         Command::Exit(args) => asked(Ask::Exit, args, None),
+        Command::SetupSsl(args) => setup_ssl::run(args).map(success),
         Command::Audit(args) => audit::run(args),
         Command::Policy(args) => match policy::Role::from_name(&args.role) {
             Some(role) => print(&policy::explain(role)).map(success),

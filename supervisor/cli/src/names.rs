@@ -63,7 +63,6 @@ const NAMES: &[(&str, Kind)] = &[
     ("speaker", Feature),
     ("splash", Feature),
     ("ssh-upgrade", Feature),
-    ("ssl", Feature),
     ("ssl-upgrade", Feature),
     ("start-new-commands", Feature),
     ("start-via-proxy", Feature),
@@ -88,7 +87,6 @@ const NAMES: &[(&str, Kind)] = &[
     ("bind-rdp", Setting),
     ("bind-rfb", Setting),
     ("bind-ssh", Setting),
-    ("bind-ssl", Setting),
     ("bind-vsock", Setting),
     ("bind-ws", Setting),
     ("bind-wss", Setting),
@@ -173,14 +171,11 @@ const NAMES: &[(&str, Kind)] = &[
     ("speed", Setting),
     ("ssh", Setting),
     ("ssh-auth", Setting),
-    ("ssl-auth", Setting),
     ("ssl-ca-certs", Setting),
     ("ssl-ca-data", Setting),
-    ("ssl-cert", Setting),
     ("ssl-check-hostname", Setting),
     ("ssl-ciphers", Setting),
     ("ssl-client-verify-mode", Setting),
-    ("ssl-key", Setting),
     ("ssl-key-password", Setting),
     ("ssl-options", Setting),
     ("ssl-protocol", Setting),
@@ -288,7 +283,6 @@ const NAMES: &[(&str, Kind)] = &[
     ("set", Command),
     ("set-monitor", Command),
     ("setting", Command),
-    ("setup-ssl", Command),
     ("shadow", Command),
     ("shadow-screen", Command),
     ("shell", Command),
@@ -546,12 +540,12 @@ main("xpra", ["xpra", "info"])
         for command in ["info", "list", "stop", "audit", "screenshot"] {
             let line =
                 |arg: &str| translate(["bulkhead", command, arg].map(str::to_owned).to_vec());
-            let error = line("--ssl=on").unwrap_err().to_string();
+            let error = line("--html=on").unwrap_err().to_string();
             assert!(
-                error.contains("--ssl: this option of Xpra's is not built yet"),
+                error.contains("--html: this option of Xpra's is not built yet"),
                 "{error}"
             );
-            assert_eq!(line("--ssl=off").unwrap().len(), 2);
+            assert_eq!(line("--html=off").unwrap().len(), 2);
         }
         let own = ["bulkhead", "info", "--password-file=x", "--socket-dirs=/x"].map(str::to_owned);
         assert_eq!(translate(own.to_vec()).unwrap(), own);
@@ -607,7 +601,7 @@ main("xpra", ["xpra", "info"])
             assert!(error.contains("not built yet; only --"), "{error}");
         }
         for arg in [
-            "--bind-ssl=:1",
+            "--bind-ws=:1",
             "--start-env=A=B",
             "--dpi",
             "--no-bell",

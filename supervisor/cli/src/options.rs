@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::error::{Error, Result};
+use crate::tls::Mode;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
@@ -65,6 +66,8 @@ pub enum Command {
     Stop(TargetArgs),
     /// End a session's server; the next start of that display takes its applications over
     Exit(TargetArgs),
+    /// Make a certificate for --bind-ssl, with its key
+    SetupSsl(SetupSslArgs),
     /// Compare every process of a session with its policy, as the kernel enforces it
     Audit(AuditArgs),
     /// Say in words what the processes of a role may do
@@ -139,6 +142,9 @@ pub struct StartArgs {
     /// TCP socket: [HOST]:PORT, then ,auth=MODULE… and ,OPTION=VALUE… (may be repeated)
     #[arg(long, value_name = "HOST:PORT", help_heading = LISTEN)]
     pub bind_tcp: Vec<String>,
+    /// The same with TLS, for clients with ssl://HOST:PORT (may be repeated)
+    #[arg(long, value_name = "HOST:PORT", help_heading = LISTEN)]
+    pub bind_ssl: Vec<String>,
     /// Lowest port that may be used [default: 1024]
     #[arg(long, value_name = "PORT", help_heading = LISTEN, value_parser = port)]
     pub min_port: Option<u16>,
@@ -159,6 +165,20 @@ pub struct StartArgs {
     /// Authentication of TCP sockets without their own auth= (repeat for a chain)
     #[arg(long, value_name = "MODULE", help_heading = AUTH)]
     pub tcp_auth: Vec<String>,
+    /// Authentication of --bind-ssl without its own auth= (repeat for a chain)
+    #[arg(long, value_name = "MODULE", help_heading = AUTH)]
+    pub ssl_auth: Vec<String>,
+    /// TLS on TCP sockets without their own ssl=, beside clients in clear: on, auto: if there is
+    /// --ssl-cert, tcp: the same as on, or off [default: off]
+    #[arg(long, value_name = "MODE", help_heading = AUTH, value_parser = ssl, num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    pub ssl: Option<Mode>,
+    /// Certificate for TLS on sockets without their own ssl-cert=, with those it is signed with
+    /// (PEM) [default: that of `bulkhead setup-ssl`]
+    #[arg(long, value_name = "FILE", help_heading = AUTH, value_hint = ValueHint::FilePath)]
+    pub ssl_cert: Option<PathBuf>,
+    /// Its key (PEM) [default: in the file of the certificate]
+    #[arg(long, value_name = "FILE", help_heading = AUTH, value_hint = ValueHint::FilePath)]
+    pub ssl_key: Option<PathBuf>,
     /// Encryption of TCP sockets without their own encryption=: AES (the same as AES-CBC), AES-CTR,
     /// AES-CFB, or AES-GCM, which also notices changes
     #[arg(long, alias = "encryption", value_name = "AES[-MODE]", help_heading = AUTH)]
@@ -293,6 +313,18 @@ pub struct ScreenshotArgs {
     pub target: TargetArgs,
 }
 
+/// Options of `bulkhead setup-ssl`.
+#[derive(Clone, Debug, Args)]
+pub struct SetupSslArgs {
+    /// What clients call this machine: names and addresses [default: its name, localhost, 127.0.0.1
+    /// and ::1]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Where to put the files [default: ~/.config/bulkhead/ssl, where --bind-ssl looks]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+}
+
 /// Options of `bulkhead audit`.
 #[derive(Clone, Debug, Args)]
 pub struct AuditArgs {
@@ -360,7 +392,7 @@ pub enum Generate {
 }
 
 /// Options of `bulkhead seamless` that are booleans, for `--no-X`.
-pub const BOOLEANS: [&str; 9] = [
+pub const BOOLEANS: [&str; 10] = [
     "exit-with-children",
     "exit-with-client",
     "exit-with-windows",
@@ -370,6 +402,7 @@ pub const BOOLEANS: [&str; 9] = [
     "sharing",
     "resize-display",
     "debug",
+    "ssl",
 ];
 
 /// Reads a boolean as Xpra writes them.
@@ -407,6 +440,10 @@ fn sharing(text: &str) -> std::result::Result<Sharing, Error> {
     boolean(text)
         .map(|yes| if yes { Sharing::Yes } else { Sharing::No })
         .map_err(|_| Error::usage(format!("`{text}` is neither yes, no nor auto")))
+}
+
+fn ssl(text: &str) -> std::result::Result<Mode, Error> {
+    Mode::parse(text)
 }
 
 fn resize(text: &str) -> std::result::Result<bool, Error> {

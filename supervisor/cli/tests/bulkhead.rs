@@ -141,7 +141,7 @@ fn mistakes_on_the_command_line_are_one_line() {
         (&["stop"], "there is no session"),
         (&["info", "tcp://127.0.0.1:1"], "connection refused"),
         (&["audit", ":59999"], "there is no session :59999"),
-        (&["info", "--ssl=on"], "--ssl: this option of Xpra's"),
+        (&["info", "--html=on"], "--html: this option of Xpra's"),
         (&["screenshot", ":7"], "`:7` is a session and no file"),
     ] {
         place.refused(args, wanted);

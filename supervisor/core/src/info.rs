@@ -3,7 +3,7 @@
 use crate::client::{DESCRIBE, Who, Work};
 use crate::session::Session;
 use ipc::display::{SupervisorToDisplay, WindowDescription};
-use ipc::keys::AesMode;
+use ipc::keys::Encryption;
 use ipc::network::{InfoValue, SupervisorToNetwork};
 use ipc::{ConnectionId, Size};
 use policy::Role;
@@ -195,7 +195,7 @@ impl Session {
                 facts.text(key("user"), &verdict.username);
                 facts.text(key("authentication"), &verdict.module);
             }
-            let encryption = self.encryption(connection.listener).map(AesMode::name);
+            let encryption = self.encryption(connection.listener).map(Encryption::name);
             facts.text(key("encryption"), encryption.unwrap_or("none"));
         }
     }

@@ -6,7 +6,7 @@ use crate::restarts::Verdict;
 use crate::session::{Phase, Session};
 use crate::worker::{Death, PER_TURN};
 use ipc::display::{DisplayToSupervisor, SupervisorToDisplay};
-use ipc::keys::{AesMode, KeysToSupervisor};
+use ipc::keys::{Encryption, KeysToSupervisor};
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
 use ipc::verdict::Peer;
 use ipc::{ChannelError, ListenerId};
@@ -141,9 +141,9 @@ impl Session {
     }
 
     /// What a listener demands of its clients.
-    pub fn encryption(&self, listener: ListenerId) -> Option<AesMode> {
+    pub fn encryption(&self, listener: ListenerId) -> Option<&Encryption> {
         let listener = self.spec.listeners.get(usize::from(listener.0));
-        listener.and_then(|listener| listener.encryption)
+        listener.and_then(|listener| listener.encryption.as_ref())
     }
 
     /// Asks for an X connection for the next `display`.

@@ -1,11 +1,15 @@
 //! Where a server is, and the socket to it.
 
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a server is.
@@ -17,9 +21,18 @@ pub enum Address {
     Unix(PathBuf),
     /// Abstract name of a socket.
     Abstract(String),
+    /// Host and port, with TLS, and the certificate of the authority that the server's is signed
+    /// with.
+    Tls(String, CertificateDer<'static>),
 }
 
 impl Address {
+    /// Host and port, with TLS, and the authority's certificate as DER.
+    #[must_use]
+    pub fn tls(name: String, authority: &[u8]) -> Self {
+        Self::Tls(name, CertificateDer::from(authority.to_vec()))
+    }
+
     /// `tcp://HOST:PORT`, `HOST:PORT`, `socket:///PATH`, `unix:///PATH`, `/PATH` or `@NAME`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -44,23 +57,21 @@ impl Address {
 pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Socket {
     pub fn connect(address: &Address, timeout: Duration) -> io::Result<Self> {
         match address {
-            Address::Tcp(name) => {
-                let mut last = io::Error::new(ErrorKind::NotFound, "no such host");
-                for address in name.to_socket_addrs()? {
-                    match TcpStream::connect_timeout(&address, timeout) {
-                        Ok(stream) => {
-                            stream.set_nodelay(true)?;
-                            return Ok(Self::Tcp(stream));
-                        }
-                        Err(error) => last = error,
-                    }
+            Address::Tcp(name) => Ok(Self::Tcp(tcp(name, timeout)?)),
+            Address::Tls(name, authority) => {
+                let mut socket = tcp(name, timeout)?;
+                socket.set_read_timeout(Some(timeout))?;
+                let mut tls = tls(name, authority).map_err(io::Error::other)?;
+                while tls.is_handshaking() {
+                    tls.complete_io(&mut socket)?;
                 }
-                Err(last)
+                Ok(Self::Tls(Box::new(StreamOwned::new(tls, socket))))
             }
             Address::Unix(path) => Ok(Self::Unix(UnixStream::connect(path)?)),
             Address::Abstract(name) => {
@@ -79,6 +90,10 @@ impl Socket {
                 stream.set_read_timeout(timeout)?;
                 stream.read(buffer)
             }
+            Self::Tls(stream) => {
+                stream.sock.set_read_timeout(timeout)?;
+                stream.read(buffer)
+            }
             Self::Unix(stream) => {
                 stream.set_read_timeout(timeout)?;
                 stream.read(buffer)
@@ -87,6 +102,7 @@ impl Socket {
         match result {
             Ok(length) => Ok(Some(length)),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(Some(0)),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(Some(0)),
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Ok(None),
                 _ => Err(error),
@@ -97,6 +113,7 @@ impl Socket {
     pub fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.write_all(bytes),
+            Self::Tls(stream) => stream.write_all(bytes),
             Self::Unix(stream) => stream.write_all(bytes),
         }
     }
@@ -106,9 +123,41 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Tcp(stream) => stream.as_fd(),
+            Self::Tls(stream) => stream.sock.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
         }
     }
+}
+
+fn tcp(name: &str, timeout: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(ErrorKind::NotFound, "no such host");
+    for address in name.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// TLS with a server that this authority vouches for.
+fn tls(
+    name: &str,
+    authority: &CertificateDer<'static>,
+) -> Result<ClientConnection, Box<dyn std::error::Error + Send + Sync>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.clone())?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let host = name.rsplit_once(':').map_or(name, |(host, _)| host);
+    let host = ServerName::try_from(host.to_owned())?;
+    Ok(ClientConnection::new(Arc::new(config), host)?)
 }
 
 #[cfg(test)]

@@ -1,15 +1,23 @@
-//! What the operator gave as key data: one descriptor per listener, read for each derivation.
+//! What the operator gave for each listener: key data, of which the descriptor is read for each
+//! derivation, or the private key of a certificate, read once.
 
+use crate::private_key::{KeyError, PrivateKey};
 use ipc::ListenerId;
-use ipc::spec::{KeyData, KeysSpec};
+use ipc::spec::{KeyData, KeysSpec, ListenerKey};
 use runtime::secret::{Buffer, SecretError, SecretFile};
 use std::fs::File;
 
-/// The key data of every encrypted listener.
+/// The key of every encrypted listener.
 #[derive(Debug)]
 pub struct Listeners {
-    data: Vec<Option<KeyData>>,
+    keys: Vec<Option<Key>>,
     secrets: Vec<SecretFile>,
+}
+
+#[derive(Debug)]
+enum Key {
+    Aes(KeyData),
+    Tls(PrivateKey),
 }
 
 /// Why the session must not start.
@@ -26,10 +34,19 @@ pub enum StartError {
         /// What is wrong with it.
         error: SecretError,
     },
+    /// The private key is of no use.
+    #[error("the TLS key {name} {error}")]
+    Key {
+        /// Its file.
+        name: String,
+        /// What is wrong with it.
+        error: KeyError,
+    },
 }
 
 impl Listeners {
-    /// Checks that the key data of every encrypted listener is there and can be read.
+    /// Checks that the key data of every encrypted listener is there and can be read, and reads the
+    /// private keys.
     ///
     /// # Errors
     /// [`StartError`].
@@ -38,24 +55,35 @@ impl Listeners {
         files: Vec<File>,
         buffer: &mut Buffer,
     ) -> Result<Listeners, StartError> {
-        let listeners = Listeners {
-            data: spec.listeners,
-            secrets: files.into_iter().map(SecretFile::new).collect(),
-        };
-        for (listener, data) in listeners.data.iter().enumerate() {
-            let Some(data) = data else { continue };
-            let secret = listeners
-                .secret(data)
-                .ok_or(StartError::Missing(listener))?;
-            if let Err(error) = read(data, secret, buffer, |_| ()) {
-                return Err(StartError::Secret { listener, error });
-            }
+        let secrets: Vec<_> = files.into_iter().map(SecretFile::new).collect();
+        let mut keys = Vec::with_capacity(spec.listeners.len());
+        for (listener, key) in spec.listeners.into_iter().enumerate() {
+            let secret = |index: u16| {
+                let secret = secrets.get(usize::from(index));
+                secret.ok_or(StartError::Missing(listener))
+            };
+            let unreadable = |error| StartError::Secret { listener, error };
+            keys.push(match key {
+                None => None,
+                Some(ListenerKey::Aes(data)) => {
+                    let secret = secret(data.secret)?;
+                    read(&data, secret, buffer, |_| ()).map_err(unreadable)?;
+                    Some(Key::Aes(data))
+                }
+                Some(ListenerKey::Tls(wanted)) => {
+                    let pem = secret(wanted.secret)?.read(buffer).map_err(unreadable)?;
+                    let name = wanted.name;
+                    let key = PrivateKey::read(wanted.kind, pem.bytes(), &wanted.public)
+                        .map_err(|error| StartError::Key { name, error })?;
+                    Some(Key::Tls(key))
+                }
+            });
         }
-        Ok(listeners)
+        Ok(Listeners { keys, secrets })
     }
 
     /// What `with` makes of the key data of a listener; it is wiped afterwards. `None`: the
-    /// listener is not encrypted.
+    /// listener has none.
     ///
     /// # Errors
     /// [`SecretError`]: it cannot be read any more.
@@ -75,8 +103,24 @@ impl Listeners {
         Some(self.data(listener)?.key_size)
     }
 
+    /// What signs the handshakes of a listener, if they are signed.
+    #[must_use]
+    pub fn private_key(&self, listener: ListenerId) -> Option<&PrivateKey> {
+        match self.key(listener)? {
+            Key::Tls(key) => Some(key),
+            Key::Aes(_) => None,
+        }
+    }
+
     fn data(&self, listener: ListenerId) -> Option<&KeyData> {
-        self.data.get(usize::from(listener.0))?.as_ref()
+        match self.key(listener)? {
+            Key::Aes(data) => Some(data),
+            Key::Tls(_) => None,
+        }
+    }
+
+    fn key(&self, listener: ListenerId) -> Option<&Key> {
+        self.keys.get(usize::from(listener.0))?.as_ref()
     }
 
     fn secret(&self, data: &KeyData) -> Option<&SecretFile> {
@@ -121,7 +165,7 @@ mod tests {
             in_place: false,
             key_size: 32,
         };
-        let listeners = vec![None, Some(data)];
+        let listeners = vec![None, Some(ListenerKey::Aes(data))];
         let mut buffer = Buffer::new().unwrap();
         Listeners::new(KeysSpec { listeners }, vec![file], &mut buffer)
     }
@@ -152,7 +196,7 @@ mod tests {
             key_size: 32,
         };
         let spec = KeysSpec {
-            listeners: vec![Some(data)],
+            listeners: vec![Some(ListenerKey::Aes(data))],
         };
         let files = vec![tempfile::tempfile().unwrap()];
         let mut buffer = Buffer::new().unwrap();
@@ -173,7 +217,7 @@ mod tests {
                 key_size: 32,
             };
             let spec = KeysSpec {
-                listeners: vec![Some(data)],
+                listeners: vec![Some(ListenerKey::Aes(data))],
             };
             let copy = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(copy.path(), "key").unwrap();

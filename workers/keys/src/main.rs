@@ -1,7 +1,7 @@
-//! The worker that knows the AES key data.
+//! The worker that knows the AES key data and the private keys of TLS.
 #![forbid(unsafe_code)]
 
-use bulkhead_keys::key_data::Listeners;
+use bulkhead_keys::key_data::{Listeners, StartError};
 use bulkhead_keys::salts::UsedSalts;
 use bulkhead_keys::service::{self, Supervisor};
 use ipc::Channel;
@@ -11,7 +11,7 @@ use runtime::secret::Buffer;
 use std::fs::File;
 use std::process::ExitCode;
 
-/// The spec in the descriptor table; the key data follows.
+/// The spec in the descriptor table; key data and private keys follow.
 const SPEC: i32 = 5;
 
 fn main() -> ExitCode {
@@ -26,25 +26,26 @@ fn main() -> ExitCode {
                 .into_iter()
                 .map(File::from)
                 .collect();
-            let buffer = Buffer::new().map_err(|error| error.to_string())?;
+            let mut buffer = Buffer::new().map_err(|error| error.to_string())?;
             // Never given back: no filter allows that, and the process ends with it.
             let used = Box::leak(Box::new(UsedSalts::default()));
-            Ok::<_, String>((spec, files, used, buffer))
+            // Nothing of a peer's: what the operator gave is read here.
+            let listeners = Listeners::new(spec, files, &mut buffer);
+            Ok::<_, String>((listeners, used, buffer))
         },
-        |mut seat, (spec, files, used, buffer)| {
-            work(Channel::new(seat.supervisor()), spec, files, used, buffer)
+        |mut seat, (listeners, used, buffer)| {
+            work(Channel::new(seat.supervisor()), listeners, used, buffer)
         },
     )
 }
 
 fn work(
     mut supervisor: Supervisor,
-    spec: KeysSpec,
-    files: Vec<File>,
+    listeners: Result<Listeners, StartError>,
     used: &mut UsedSalts,
-    mut buffer: Buffer,
+    buffer: Buffer,
 ) -> ExitCode {
-    let listeners = match Listeners::new(spec, files, &mut buffer) {
+    let listeners = match listeners {
         Ok(listeners) => listeners,
         Err(error) => {
             let failed = KeysToSupervisor::Failed {

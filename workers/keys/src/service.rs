@@ -1,13 +1,14 @@
 //! The process: one channel to the supervisor, one to each encrypted connection's `network`.
 //!
-//! A derivation takes milliseconds, and a client asks for it before it has proved anything. So
-//! one is done at a time, the one that is due first, and what others say is heard between any two.
+//! A derivation and a signature take milliseconds, and a client asks for them before it has proved
+//! anything. So one is done at a time, the one that is due first, and what others say is heard between any two.
 //! A question is due when so much work has been done since it came as its own answer takes: cheap
 //! ones come first, and an expensive one waits for no more than twice its own time's worth.
 
-use crate::derivation::{MAX_PER_CONNECTION, Randomness, Request};
+use crate::derivation::{self, Randomness};
 use crate::key_data::Listeners;
 use crate::salts::{Mark, UsedSalts};
+use crate::signing;
 use ipc::keys::{KeysToNetwork, KeysToSupervisor, NetworkToKeys, SupervisorToKeys};
 use ipc::verdict::{Peer, Violation};
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId};
@@ -27,11 +28,28 @@ pub type Supervisor = Channel<KeysToSupervisor, SupervisorToKeys>;
 struct Connection {
     channel: Channel<KeysToNetwork, NetworkToKeys>,
     listener: ListenerId,
-    asked: u32,
+    derivations: u32,
+    signatures: u32,
     /// Waits for its turn, and when it is due, in hashes of work done.
     request: Option<(u64, Request)>,
     /// The salts of its keys.
     salts: Vec<Mark>,
+}
+
+/// A question, checked.
+enum Request {
+    Derive(derivation::Request),
+    Sign(signing::Request),
+}
+
+impl Request {
+    /// How long the answer takes, in hashes.
+    fn cost(&self) -> u64 {
+        match self {
+            Self::Derive(request) => request.cost(),
+            Self::Sign(request) => request.cost(),
+        }
+    }
 }
 
 /// Answers until the supervisor has gone.
@@ -75,13 +93,22 @@ struct Deriver<'l> {
 }
 
 impl Deriver<'_> {
-    fn derive(
+    fn answer(
         &mut self,
         listener: ListenerId,
         request: Request,
         salts: &mut Vec<Mark>,
-    ) -> Result<KeysToNetwork, DeriveError> {
-        let size = self.listeners.key_size(listener).ok_or(DeriveError::Open)?;
+    ) -> Result<KeysToNetwork, AnswerError> {
+        let request = match request {
+            Request::Derive(request) => request,
+            Request::Sign(signing::Request { scheme, text }) => {
+                let key = self.listeners.private_key(listener);
+                let key = key.ok_or(AnswerError::Open)?;
+                let signature = key.sign(scheme, &text).ok_or(AnswerError::Sign)?;
+                return Ok(KeysToNetwork::Signed { signature });
+            }
+        };
+        let size = self.listeners.key_size(listener).ok_or(AnswerError::Open)?;
         if request.size() != usize::from(size) {
             return Ok(KeysToNetwork::Refused {
                 text: format!("encryption: this socket wants keys of {size} bytes"),
@@ -92,7 +119,7 @@ impl Deriver<'_> {
         let answer = self.listeners.read(listener, buffer, |key_data| {
             request.answer(key_data, used, salts, random)
         });
-        Ok(answer.ok_or(DeriveError::Open)??)
+        Ok(answer.ok_or(AnswerError::Open)??)
     }
 }
 
@@ -106,8 +133,9 @@ impl Service<'_> {
             }
             for id in ready {
                 let done = self.done;
+                let listeners = self.deriver.listeners;
                 let heard = match self.connections.get_mut(&id) {
-                    Some(connection) => connection.hear(done),
+                    Some(connection) => connection.hear(done, listeners),
                     None => continue,
                 };
                 self.settle(id, heard, supervisor)?;
@@ -181,7 +209,8 @@ impl Service<'_> {
                 entry.insert(Connection {
                     channel: Channel::new(fd),
                     listener,
-                    asked: 0,
+                    derivations: 0,
+                    signatures: 0,
                     request: None,
                     salts: Vec::new(),
                 });
@@ -207,7 +236,7 @@ impl Service<'_> {
         let id = *id;
         let answer = self
             .deriver
-            .derive(connection.listener, request, &mut connection.salts)
+            .answer(connection.listener, request, &mut connection.salts)
             .unwrap_or_else(|error| {
                 tracing::error!(connection = id.0, "{error}");
                 KeysToNetwork::Refused {
@@ -243,11 +272,13 @@ impl Service<'_> {
     }
 }
 
-/// Why there are no keys, though the client did nothing wrong.
+/// Why there is no answer, though the client did nothing wrong.
 #[derive(Debug, thiserror::Error)]
-enum DeriveError {
-    #[error("the listener is not encrypted")]
+enum AnswerError {
+    #[error("the listener has no such key")]
     Open,
+    #[error("the private key does not sign")]
+    Sign,
     #[error("the key data {0}")]
     Secret(#[from] SecretError),
     #[error("no random bytes: {0}")]
@@ -272,19 +303,40 @@ impl From<ChannelError> for Lost {
 
 impl Connection {
     /// Takes one question, if none waits.
-    fn hear(&mut self, done: u64) -> Result<(), Lost> {
+    fn hear(&mut self, done: u64, listeners: &Listeners) -> Result<(), Lost> {
         self.channel.flush()?;
-        let Some((NetworkToKeys::Derive { theirs }, _)) = self.channel.receive()? else {
+        let Some((question, _)) = self.channel.receive()? else {
             return Ok(());
         };
+        let broken = |what: &str| Err(Lost::Broken(what.to_owned()));
         if self.request.is_some() {
-            return Err(Lost::Broken("asked again before the answer".to_owned()));
+            return broken("asked again before the answer");
         }
-        self.asked += 1;
-        if self.asked > MAX_PER_CONNECTION {
-            return Err(Lost::Broken("too many derivations".to_owned()));
-        }
-        let request = Request::new(theirs).map_err(|error| Lost::Broken(error.to_string()))?;
+        let request = match question {
+            NetworkToKeys::Derive { theirs } => {
+                self.derivations += 1;
+                if self.derivations > derivation::MAX_PER_CONNECTION {
+                    return broken("too many derivations");
+                }
+                let request = derivation::Request::new(theirs);
+                Request::Derive(request.map_err(|error| Lost::Broken(error.to_string()))?)
+            }
+            NetworkToKeys::Sign { scheme, transcript } => {
+                self.signatures += 1;
+                if self.signatures > signing::MAX_PER_CONNECTION {
+                    return broken("a second handshake");
+                }
+                match listeners.private_key(self.listener) {
+                    None => return broken("a signature on a socket without TLS"),
+                    Some(key) if !key.kind().schemes().contains(&scheme) => {
+                        return broken("a signature that its key cannot make");
+                    }
+                    Some(_) => {}
+                }
+                let request = signing::Request::new(scheme, &transcript);
+                Request::Sign(request.map_err(|error| Lost::Broken(error.to_string()))?)
+            }
+        };
         self.request = Some((done.saturating_add(request.cost()), request));
         Ok(())
     }

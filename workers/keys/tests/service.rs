@@ -1,5 +1,6 @@
 //! The process of `keys` with fake neighbours: order, bounds, fairness.
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use bulkhead_keys::derivation::MAX_PER_CONNECTION;
 use bulkhead_keys::key_data::Listeners;
 use bulkhead_keys::salts::UsedSalts;
@@ -8,7 +9,8 @@ use ipc::channel::socketpair;
 use ipc::keys::{
     Derivation, KeyHash, KeysToNetwork, KeysToSupervisor, NetworkToKeys, SupervisorToKeys,
 };
-use ipc::spec::{KeyData, KeysSpec};
+use ipc::spec::{KeyData, KeysSpec, ListenerKey, PrivateKey};
+use ipc::tls::{KeyKind, Scheme};
 use ipc::verdict::Peer;
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId, Message};
 use runtime::secret::Buffer;
@@ -34,9 +36,15 @@ fn next<Tx: Message, Rx: Message>(channel: &mut Channel<Tx, Rx>) -> Result<Rx, C
     panic!("no message");
 }
 
-/// Runs the service with one listener in clear and one that is encrypted.
+/// Runs the service with one listener in clear, one that is encrypted with AES, and one with TLS.
 fn with_service(test: impl FnOnce(&mut Supervisor)) {
+    with_key(&p256(), test);
+}
+
+/// The same with this private key.
+fn with_key(pair: &rcgen::KeyPair, test: impl FnOnce(&mut Supervisor)) {
     let (ours, theirs) = socketpair().unwrap();
+    let (pem, public) = (pair.serialize_pem(), pair.public_key_raw().to_vec());
     let service = std::thread::spawn(move || {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"key data\n").unwrap();
@@ -46,11 +54,24 @@ fn with_service(test: impl FnOnce(&mut Supervisor)) {
             in_place: false,
             key_size: 32,
         };
+        let mut key_file = tempfile::tempfile().unwrap();
+        key_file.write_all(pem.as_bytes()).unwrap();
+        let key = PrivateKey {
+            name: "key.pem".into(),
+            secret: 1,
+            kind: KeyKind::EcdsaP256,
+            public,
+        };
+        let keys = [
+            None,
+            Some(ListenerKey::Aes(data)),
+            Some(ListenerKey::Tls(key)),
+        ];
         let spec = KeysSpec {
-            listeners: vec![None, Some(data)],
+            listeners: keys.to_vec(),
         };
         let mut buffer = Buffer::new().unwrap();
-        let listeners = Listeners::new(spec, vec![file], &mut buffer).unwrap();
+        let listeners = Listeners::new(spec, vec![file, key_file], &mut buffer).unwrap();
         let mut used = UsedSalts::default();
         service::serve(Channel::new(theirs), &listeners, &mut used, buffer)
     });
@@ -59,6 +80,10 @@ fn with_service(test: impl FnOnce(&mut Supervisor)) {
     test(&mut supervisor);
     drop(supervisor);
     service.join().unwrap().unwrap();
+}
+
+fn p256() -> rcgen::KeyPair {
+    rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap()
 }
 
 fn connect(supervisor: &mut Supervisor, id: u64, listener: u16) -> Network {
@@ -88,7 +113,7 @@ fn ask(network: &mut Network, theirs: Derivation) {
 fn refusal(network: &mut Network) -> String {
     match next(network).unwrap() {
         KeysToNetwork::Refused { text } => text,
-        derived => panic!("{derived:?}"),
+        granted => panic!("{granted:?}"),
     }
 }
 
@@ -115,7 +140,7 @@ fn each_connection_gets_its_own_keys() {
                 );
                 match next(&mut network).unwrap() {
                     KeysToNetwork::Derived { send, receive, .. } => keys.extend([send, receive]),
-                    refused @ KeysToNetwork::Refused { .. } => panic!("{refused:?}"),
+                    other => panic!("{other:?}"),
                 }
             }
         }
@@ -153,7 +178,7 @@ fn other_sizes_and_other_listeners() {
             },
         );
         assert!(refusal(&mut network).contains("keys of 32 bytes"));
-        for (id, listener) in [(2, 0), (3, 2)] {
+        for (id, listener) in [(2, 0), (3, 2), (4, 3)] {
             let mut network = connect(supervisor, id, listener);
             ask(&mut network, question(2));
             assert!(refusal(&mut network).contains("not possible"));
@@ -194,6 +219,102 @@ fn what_breaks_the_rules_is_reported_and_dropped() {
         // Whether the second came while the first was waiting or after its answer is chance.
         let answered = matches!(next(&mut network), Ok(KeysToNetwork::Derived { .. }));
         assert!(answered || violation(supervisor, 3).contains("asked again"));
+    });
+}
+
+fn sign(network: &mut Network, scheme: Scheme, transcript: &[u8]) {
+    let transcript = transcript.to_vec();
+    let question = NetworkToKeys::Sign { scheme, transcript };
+    network.send(&question, Vec::new()).unwrap();
+}
+
+#[test]
+fn a_handshake_is_signed_and_nothing_else() {
+    let pair = p256();
+    with_key(&pair, |supervisor| {
+        for (id, len) in [(1, 32), (2, 48)] {
+            let mut network = connect(supervisor, id, 2);
+            // What an attacker would like to have signed instead is only what is hashed here.
+            let hash = vec![7; len];
+            sign(&mut network, Scheme::EcdsaP256Sha256, &hash);
+            let KeysToNetwork::Signed { signature } = next(&mut network).unwrap() else {
+                panic!("it is not signed");
+            };
+            // RFC 8446, section 4.4.3.
+            let mut text = vec![0x20; 64];
+            text.extend(b"TLS 1.3, server CertificateVerify");
+            text.push(0);
+            text.extend(&hash);
+            let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, pair.public_key_raw());
+            key.verify(&text, &signature).unwrap();
+            key.verify(&hash, &signature).unwrap_err();
+            // One connection, one handshake.
+            sign(&mut network, Scheme::EcdsaP256Sha256, &hash);
+            assert_eq!(violation(supervisor, id), "a second handshake");
+            assert!(matches!(next(&mut network), Err(ChannelError::Closed)));
+        }
+    });
+}
+
+#[test]
+fn what_is_no_handshake_of_the_listener_is_reported_and_not_signed() {
+    with_service(|supervisor| {
+        let p256 = Scheme::EcdsaP256Sha256;
+        let questions = [
+            // On a socket in clear, with AES, and on none.
+            (0, p256, 32, "a signature on a socket without TLS"),
+            (1, p256, 32, "a signature on a socket without TLS"),
+            (9, p256, 32, "a signature on a socket without TLS"),
+            (2, p256, 0, "a transcript hash of 0 bytes"),
+            (2, p256, 20, "a transcript hash of 20 bytes"),
+            (2, p256, 33, "a transcript hash of 33 bytes"),
+            (2, p256, 64, "a transcript hash of 64 bytes"),
+            (2, p256, 4000, "a transcript hash of 4000 bytes"),
+            (
+                2,
+                Scheme::Ed25519,
+                32,
+                "a signature that its key cannot make",
+            ),
+            (
+                2,
+                Scheme::RsaPssSha256,
+                32,
+                "a signature that its key cannot make",
+            ),
+            (
+                2,
+                Scheme::EcdsaP384Sha384,
+                48,
+                "a signature that its key cannot make",
+            ),
+        ];
+        for (id, (listener, scheme, len, what)) in (0..).zip(questions) {
+            let mut network = connect(supervisor, id, listener);
+            sign(&mut network, scheme, &vec![1; len]);
+            assert_eq!(violation(supervisor, id), what);
+            assert!(matches!(next(&mut network), Err(ChannelError::Closed)));
+        }
+    });
+}
+
+#[test]
+fn after_the_login_nothing_is_signed() {
+    with_service(|supervisor| {
+        let mut network = connect(supervisor, 1, 2);
+        let admitted = SupervisorToKeys::Admitted(ConnectionId(1));
+        supervisor.send(&admitted, Vec::new()).unwrap();
+        supervisor
+            .send(&SupervisorToKeys::Ping, Vec::new())
+            .unwrap();
+        assert_eq!(next(supervisor).unwrap(), KeysToSupervisor::Pong);
+        let question = NetworkToKeys::Sign {
+            scheme: Scheme::EcdsaP256Sha256,
+            transcript: vec![1; 32],
+        };
+        // Whether the question still goes out is chance; there is no answer.
+        let _ = network.send(&question, Vec::new());
+        assert!(matches!(next(&mut network), Err(ChannelError::Closed)));
     });
 }
 

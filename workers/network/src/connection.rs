@@ -10,6 +10,7 @@ use crate::attached::Attached;
 use crate::encryption;
 use crate::outbox::{Outbox, Release};
 use crate::pre_auth::PreAuth;
+use crate::tls::TlsError;
 use ipc::ConnectionId;
 use ipc::auth::{AuthToNetwork, NetworkToAuth};
 use ipc::display::{DisplayToNetwork, NetworkToDisplay};
@@ -437,6 +438,12 @@ impl Connection {
             }
             Phase::Closing { .. } | Phase::Closed => {}
         }
+        self.phase = Phase::Closed;
+    }
+
+    /// What carries the client's bytes is of no more use.
+    pub fn transport_failed(&mut self, error: &TlsError) {
+        tracing::warn!(%error, "the connection ends");
         self.phase = Phase::Closed;
     }
 

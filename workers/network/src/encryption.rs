@@ -25,7 +25,9 @@ pub fn demanded(
     let offer = match (mode, &hello.network.encryption) {
         (None, Ok(None)) => return Ok(None),
         (None, _) => {
-            return Err("this socket is not encrypted: attach without --encryption".to_owned());
+            return Err(
+                "this socket is not encrypted with AES: attach without --encryption".to_owned(),
+            );
         }
         (Some(mode), Ok(None)) => {
             return Err(format!(
@@ -112,6 +114,9 @@ pub enum NoKeys {
 pub fn renew(theirs: &CipherOffer, answer: KeysToNetwork) -> Result<Renewed, NoKeys> {
     let (send, receive, ours, iv, seed) = match answer {
         KeysToNetwork::Refused { text } => return Err(NoKeys::Refused(text)),
+        KeysToNetwork::Signed { .. } => {
+            return Err(NoKeys::Nonsense("a signature that nobody asked for"));
+        }
         KeysToNetwork::Derived {
             send,
             receive,

@@ -6,6 +6,7 @@
 //! * [`translate`]: between packets of the wire and messages to our own processes.
 //! * [`pictures`]: the encoder's buffers and what the client has acknowledged.
 //! * [`outbox`]: what waits to be written to the client.
+//! * [`transport`]: what carries the bytes: the socket, or [`tls`] on it.
 //! * [`worker`]: the process around it all.
 #![forbid(unsafe_code)]
 
@@ -16,7 +17,9 @@ mod encryption;
 pub mod outbox;
 pub mod pictures;
 pub mod pre_auth;
+pub mod tls;
 pub mod translate;
+pub mod transport;
 pub mod worker;
 
 /// The version that we tell clients, that of the protocol's reference: one that every client can

@@ -3,16 +3,18 @@
 
 use crate::connection::{Connection, Effect, Rule};
 use crate::outbox::MAX_SLICES;
+use crate::tls::{Tls, TlsError};
+use crate::transport::Transport;
 use ipc::auth::{AuthToNetwork, NetworkToAuth};
 use ipc::display::{DisplayToNetwork, NetworkToDisplay};
 use ipc::frames::{EncoderToNetwork, NetworkToEncoder};
-use ipc::keys::{KeysToNetwork, NetworkToKeys};
+use ipc::keys::{Encryption, KeysToNetwork, NetworkToKeys};
 use ipc::network::{NetworkToSupervisor, SupervisorToNetwork};
 use ipc::{Channel, ChannelError, Message};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, sendmsg};
 use runtime::{Interest, PollSet, Ready};
-use std::io::IoSlice;
+use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Instant;
 
@@ -33,11 +35,15 @@ pub enum WorkerError {
     /// The supervisor did not begin as it must.
     #[error("the supervisor's first message is not Start")]
     NoStart,
+    /// The certificate is of no use.
+    #[error("{0}")]
+    Tls(#[from] TlsError),
 }
 
 /// Everything that the process holds.
 pub struct Worker {
     client: OwnedFd,
+    transport: Transport,
     supervisor: Channel<NetworkToSupervisor, SupervisorToNetwork>,
     auth: Option<Channel<NetworkToAuth, AuthToNetwork>>,
     keys: Option<Channel<NetworkToKeys, KeysToNetwork>>,
@@ -66,6 +72,7 @@ impl Worker {
     pub fn new(client: OwnedFd, supervisor: OwnedFd, buffer: Vec<u8>) -> Self {
         Self {
             client,
+            transport: Transport::Plain,
             supervisor: Channel::new(supervisor),
             auth: None,
             keys: None,
@@ -105,6 +112,11 @@ impl Worker {
             self.full &= !woken.client.writable;
             self.write(&mut connection, now)?;
         }
+        if let Transport::Tls(tls, _) = &mut self.transport {
+            tls.close();
+            // Nobody is waited for.
+            while tls.wants_write() && tls.write_to(&mut Socket(&self.client)).is_ok() {}
+        }
         self.supervisor.flush()?;
         Ok(())
     }
@@ -124,9 +136,22 @@ impl Worker {
                 };
                 let mut fds = fds.into_iter();
                 self.auth = fds.next().map(Channel::new);
-                self.keys = fds.next().map(Channel::new);
+                let mode = match (encryption, fds.next().map(Channel::new)) {
+                    (None, None) => None,
+                    (Some(Encryption::Aes(mode)), Some(keys)) => {
+                        self.keys = Some(keys);
+                        Some(mode)
+                    }
+                    (Some(Encryption::Tls(certificate)), Some(keys)) => {
+                        let optional = certificate.optional;
+                        self.transport = Transport::tls(Tls::new(certificate, keys)?, optional);
+                        None
+                    }
+                    // The channel has counted them.
+                    (Some(_), None) | (None, Some(_)) => return Err(WorkerError::NoStart),
+                };
                 let now = Instant::now();
-                return Ok(Connection::new(now, id, login_timeout, encryption));
+                return Ok(Connection::new(now, id, login_timeout, mode));
             }
             let mut set = PollSet::new();
             set.add(
@@ -368,7 +393,20 @@ impl Worker {
         ) {
             Ok(0) => connection.client_closed(),
             Ok(count) => {
-                connection.client_says(now, self.buffer.get(..count).unwrap_or_default());
+                let bytes = self.buffer.get(..count).unwrap_or_default();
+                let heard = self
+                    .transport
+                    .hear(bytes, |bytes| connection.client_says(now, bytes));
+                if let Transport::Tls(tls, _) = &mut self.transport
+                    && let Some(what) = tls.take_broken()
+                {
+                    connection.channel_broken(Rule::Keys, &what);
+                }
+                match heard {
+                    Ok(true) => {}
+                    Ok(false) => connection.client_closed(),
+                    Err(error) => connection.transport_failed(&error),
+                }
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(error) => {
@@ -381,34 +419,82 @@ impl Worker {
 
     fn write(&mut self, connection: &mut Connection, now: Instant) -> Result<(), WorkerError> {
         for _ in 0..BURST {
-            if self.full || connection.outbox().is_empty() {
+            if self.full || !self.has_to_write(connection) {
                 break;
             }
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let filled = match connection.outbox().slices(&mut slices) {
-                Ok(filled) => filled,
-                Err(error) => {
-                    tracing::error!(%error, "what the client is sent");
-                    connection.client_closed();
-                    break;
+            let wrote = match &mut self.transport {
+                Transport::Plain | Transport::Either(_) => fill(connection, |slices| {
+                    Socket(&self.client).write_vectored(slices)
+                }),
+                Transport::Tls(tls, _) => {
+                    let taken = match tls.is_open() {
+                        true => fill(connection, |slices| Ok(tls.send(slices))),
+                        false => Ok(0),
+                    };
+                    taken.and_then(|taken| {
+                        connection.written(now, taken);
+                        // What is written now was counted when it was taken.
+                        tls.write_to(&mut Socket(&self.client)).map(|_| 0)
+                    })
                 }
             };
-            let slices = slices.get(..filled).unwrap_or_default();
-            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-            match sendmsg::<()>(self.client.as_raw_fd(), slices, &[], flags, None) {
+            match wrote {
                 Ok(count) => connection.written(now, count),
-                Err(Errno::EAGAIN) => self.full = true,
-                Err(Errno::EINTR) => {}
-                Err(error) => {
-                    tracing::info!(%error, "writing to the client");
-                    connection.client_closed();
-                    break;
-                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => self.full = true,
+                    io::ErrorKind::Interrupted => {}
+                    _ => {
+                        tracing::info!(%error, "writing to the client");
+                        connection.client_closed();
+                        break;
+                    }
+                },
             }
             self.apply(connection)?;
         }
         // What is left after a burst goes out as soon as the socket is asked again.
-        self.full |= !connection.outbox().is_empty();
+        self.full |= self.has_to_write(connection);
+        Ok(())
+    }
+
+    /// Is there something for the client that can be written to its socket?
+    fn has_to_write(&self, connection: &mut Connection) -> bool {
+        let waits = !connection.outbox().is_empty();
+        match &self.transport {
+            Transport::Plain => waits,
+            Transport::Either(_) => false,
+            Transport::Tls(tls, _) => tls.wants_write() || (tls.is_open() && waits),
+        }
+    }
+}
+
+/// Gives what waits for the client to `take`, which says how much it has taken.
+fn fill(
+    connection: &mut Connection,
+    take: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+    let filled = connection
+        .outbox()
+        .slices(&mut slices)
+        .map_err(io::Error::other)?;
+    take(slices.get(..filled).unwrap_or_default())
+}
+
+/// The client's socket.
+struct Socket<'s>(&'s OwnedFd);
+
+impl Write for Socket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        Ok(sendmsg::<()>(self.0.as_raw_fd(), slices, &[], flags, None)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -179,7 +179,7 @@ mod tests {
             said: "--bind".into(),
             socket: Socket::Unix(UnixAddress::Auto),
             refused_requests: Vec::new(),
-            encryption: None,
+            protection: None,
             chain: auth::chain(&raw, &[]).unwrap(),
         }
     }

@@ -1,52 +1,97 @@
-//! The key data of all sockets, and what `keys` is told about it.
+//! The keys of all sockets, and what `keys` is told about them.
 
-use super::wanted::Wanted;
+use super::wanted::{Protection, Wanted};
 use crate::auth::{Module, What};
+use crate::certificate;
 use crate::encryption::{self, Encryption, Source, VARIABLE};
 use crate::error::{Error, Result};
 use crate::secrets::{self, Secret};
 use crate::session::Owner;
-use ipc::spec::KeyData;
+use crate::tls::Tls;
+use ipc::keys::Encryption as Demand;
+use ipc::spec::{KeyData, ListenerKey, PrivateKey};
+use ipc::tls::Certificate;
 use std::os::fd::OwnedFd;
 
-/// The key data, and what `keys` is told about it: for each socket that is wanted.
+/// The key of a socket, as `keys` is told of it, and what its clients have to do.
+#[derive(Clone)]
+pub struct Key {
+    pub held: ListenerKey,
+    pub demand: Demand,
+}
+
+/// The keys, and what `keys` is told about them: for each socket that is wanted.
 #[derive(Default)]
 pub struct Keys {
-    pub listeners: Vec<Option<KeyData>>,
+    pub listeners: Vec<Option<Key>>,
     pub fds: Vec<OwnedFd>,
     pub warnings: Vec<String>,
 }
 
-/// Opens and checks the key data of all sockets.
+/// Opens and checks the keys of all sockets, and reads their certificates.
 ///
 /// # Errors
 /// What is wrong with one.
 pub fn open_keys(wanted: &[Wanted], owner: &Owner) -> Result<Keys> {
     let mut keys = Keys::default();
     for one in wanted {
-        let data = match &one.encryption {
+        let key = match &one.protection {
             None => None,
-            Some(wanted) => {
-                let (secret, trim) = open(wanted, &one.chain, owner)?;
-                let index = u16::try_from(keys.fds.len())
-                    .map_err(|_| Error::usage("too many encrypted sockets"))?;
-                keys.warnings.extend(short(&secret.fd));
-                keys.warnings.extend(secret.warnings);
-                keys.warnings.extend(encryption::warning(wanted));
-                keys.fds.push(secret.fd);
-                Some(KeyData {
-                    secret: index,
-                    trim,
-                    in_place: secret.in_place,
-                    key_size: wanted.key_size,
-                })
+            Some(Protection::Aes(wanted)) => Some(keys.aes(wanted, &one.chain, owner)?),
+            Some(Protection::Tls(wanted)) => {
+                let key = keys.tls(wanted, owner);
+                Some(key.map_err(|error| error.at(&one.said))?)
             }
         };
-        keys.listeners.push(data);
+        keys.listeners.push(key);
     }
     keys.warnings.sort();
     keys.warnings.dedup();
     Ok(keys)
+}
+
+impl Keys {
+    fn add(&mut self, secret: Secret) -> Result<u16> {
+        let index = u16::try_from(self.fds.len())
+            .map_err(|_| Error::usage("too many encrypted sockets"))?;
+        self.warnings.extend(secret.warnings);
+        self.fds.push(secret.fd);
+        Ok(index)
+    }
+
+    fn aes(&mut self, wanted: &Encryption, chain: &[Module], owner: &Owner) -> Result<Key> {
+        let (secret, trim) = open(wanted, chain, owner)?;
+        self.warnings.extend(short(&secret.fd));
+        self.warnings.extend(encryption::warning(wanted));
+        Ok(Key {
+            held: ListenerKey::Aes(KeyData {
+                trim,
+                in_place: secret.in_place,
+                key_size: wanted.key_size,
+                secret: self.add(secret)?,
+            }),
+            demand: Demand::Aes(wanted.mode),
+        })
+    }
+
+    fn tls(&mut self, wanted: &Tls, owner: &Owner) -> Result<Key> {
+        let files = wanted.pair()?;
+        let chain = certificate::read(&files.certificate, owner.ids())?;
+        let secret = secrets::key_file(&files.key, owner.ids())?;
+        Ok(Key {
+            held: ListenerKey::Tls(PrivateKey {
+                name: files.key.display().to_string(),
+                secret: self.add(secret)?,
+                kind: chain.kind,
+                public: chain.public,
+            }),
+            demand: Demand::Tls(Certificate {
+                chain: chain.certificates,
+                key: chain.kind,
+                optional: wanted.optional,
+            }),
+        })
+    }
 }
 
 /// A key that can be guessed. How long it is, is all that is looked at.

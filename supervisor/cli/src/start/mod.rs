@@ -208,7 +208,7 @@ fn hand_over(
             kind: socket.kind,
             name: socket.name,
             fd: table.add(socket.fd)?,
-            encryption: socket.encryption.map(|encryption| encryption.mode),
+            encryption: socket.demand,
             refused_requests: socket.refused_requests,
         });
     }
@@ -227,7 +227,7 @@ fn hand_over(
     let mut keys_fds = Vec::new();
     if !plan.keys.fds.is_empty() {
         let spec = KeysSpec {
-            listeners: plan.keys.listeners,
+            listeners: plan.key_spec,
         };
         keys_fds.push(table.add(encoded(&spec)?)?);
     }

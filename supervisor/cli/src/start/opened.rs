@@ -1,16 +1,18 @@
 //! Opens the sockets of a session.
 
 use super::plan::Plan;
-use super::wanted::Socket;
+use super::wanted::{Protection, Socket};
 use crate::auth::{Module, What};
 use crate::bind::UnixAddress;
 use crate::claim::{self, Claim, abstract_name};
-use crate::encryption::{Encryption, Source};
+use crate::encryption::Source;
 use crate::error::{Error, Result};
 use crate::places::{self, Places, SOCKET};
+use crate::tls;
 use crate::undo::Undo;
 use crate::{exposure, listen};
 use files::Spot;
+use ipc::keys::Encryption as Demand;
 use ipc::spec::{AuthModule, ListenerKind};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -21,7 +23,9 @@ pub struct Opened {
     pub kind: ListenerKind,
     pub name: String,
     pub refused_requests: Vec<String>,
-    pub encryption: Option<Encryption>,
+    /// What its clients have to do.
+    pub demand: Option<Demand>,
+    pub protection: Option<Protection>,
     pub chain: Vec<Module>,
 }
 
@@ -35,6 +39,7 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
     let mut key_data = Vec::new();
     let sockets = plan.wanted.drain(..).zip(plan.secrets.listeners.drain(..));
     for ((wanted, auth), key) in sockets.zip(keys) {
+        let (key, demand) = key.map(|key| (key.held, key.demand)).unzip();
         let mut paths: Vec<PathBuf> = Vec::new();
         let mut abstract_names: Vec<String> = Vec::new();
         // What the session makes by itself was not asked for.
@@ -52,7 +57,8 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
                     kind: ListenerKind::Tcp,
                     name: local.to_string(),
                     refused_requests: wanted.refused_requests,
-                    encryption: wanted.encryption,
+                    demand,
+                    protection: wanted.protection,
                     chain: wanted.chain,
                 });
                 continue;
@@ -97,7 +103,8 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
                 kind: ListenerKind::Unix,
                 name: path.display().to_string(),
                 refused_requests: wanted.refused_requests.clone(),
-                encryption: wanted.encryption.clone(),
+                demand: demand.clone(),
+                protection: wanted.protection.clone(),
                 chain: wanted.chain.clone(),
             });
         }
@@ -129,13 +136,14 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
                 kind: ListenerKind::Unix,
                 name: format!("@{abstract_name}"),
                 refused_requests: wanted.refused_requests.clone(),
-                encryption: wanted.encryption.clone(),
+                demand: demand.clone(),
+                protection: wanted.protection.clone(),
                 chain: wanted.chain.clone(),
             });
         }
     }
     plan.secrets.listeners = listeners;
-    plan.keys.listeners = key_data;
+    plan.key_spec = key_data;
     Ok(opened)
 }
 
@@ -163,14 +171,31 @@ pub fn attach_hint(claim: &Claim, places: &Places, opened: &[Opened]) -> String 
         _ => None,
     });
     let absolute = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
-    let mut attach = format!("xpra attach tcp://{host}/");
-    if let Some(encryption) = &tcp.encryption {
-        // Not in the address: the stock client with windows looks for it here only.
-        attach += &format!(" --encryption={}", encryption.mode.name());
-        if let Source::File(file) = &encryption.source {
-            let file = exposure::quoted(&absolute(file).to_string_lossy());
-            attach += &format!(" --encryption-keyfile={file}");
+    let scheme = match &tcp.protection {
+        Some(Protection::Tls(_)) => "ssl",
+        Some(Protection::Aes(_)) | None => "tcp",
+    };
+    let mut attach = format!("xpra attach {scheme}://{host}/");
+    match &tcp.protection {
+        Some(Protection::Aes(encryption)) => {
+            // Not in the address: the stock client with windows looks for it here only.
+            attach += &format!(" --encryption={}", encryption.mode.name());
+            if let Source::File(file) = &encryption.source {
+                let file = exposure::quoted(&absolute(file).to_string_lossy());
+                attach += &format!(" --encryption-keyfile={file}");
+            }
         }
+        Some(Protection::Tls(wanted)) => {
+            // As `bulkhead setup-ssl` leaves it.
+            let authority = wanted
+                .pair()
+                .map(|files| files.certificate.with_file_name(tls::AUTHORITY));
+            if let Some(file) = authority.ok().filter(|file| file.exists()) {
+                let file = exposure::quoted(&absolute(&file).to_string_lossy());
+                attach += &format!(" --ssl-ca-certs={file}");
+            }
+        }
+        None => {}
     }
     match (files.next(), files.next()) {
         (Some(file), None) => {

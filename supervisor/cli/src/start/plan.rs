@@ -12,7 +12,7 @@ use crate::options::{Places as PlaceArgs, StartArgs};
 use crate::places::{self, Places};
 use crate::secrets;
 use crate::session::{self, Owner};
-use ipc::spec::LauncherSpec;
+use ipc::spec::{LauncherSpec, ListenerKey};
 use policy::Role;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +27,8 @@ pub struct Plan {
     pub wanted: Vec<Wanted>,
     pub secrets: Secrets,
     pub keys: Keys,
+    /// What `keys` is told, for each socket that is open.
+    pub key_spec: Vec<Option<ListenerKey>>,
     pub launcher: LauncherSpec,
     pub executables: Vec<(Role, PathBuf)>,
     pub service: Vec<(String, String)>,
@@ -136,6 +138,7 @@ impl Plan {
             wanted,
             secrets,
             keys,
+            key_spec: Vec::new(),
             launcher,
             executables,
             service,

@@ -4,9 +4,10 @@ use crate::auth::{self, Asks, Module, Sockets, What};
 use crate::bind::{Host, SocketOptions, TcpBind, UnixAddress, UnixBind, masked};
 use crate::encryption::{Encryption, Source, Written};
 use crate::error::{Error, Result};
-use crate::exposure::{self, TcpSocket, Typed};
+use crate::exposure::{self, NetworkSocket, Traffic, Typed};
 use crate::options::StartArgs;
 use crate::syntax::RawModule;
+use crate::tls::{self, Said, Tls};
 use crate::users;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -16,7 +17,7 @@ pub struct Wanted {
     pub said: String,
     pub socket: Socket,
     pub refused_requests: Vec<String>,
-    pub encryption: Option<Encryption>,
+    pub protection: Option<Protection>,
     pub chain: Vec<Module>,
 }
 
@@ -25,7 +26,7 @@ impl Wanted {
     /// the password itself.
     pub fn is_confidential(&self) -> bool {
         let local = !matches!(self.socket, Socket::Tcp { .. });
-        local || self.encryption.is_some()
+        local || self.protection.as_ref().is_some_and(Protection::is_always)
     }
 
     /// Nobody is asked for what others could read, or for an address that there is not.
@@ -42,7 +43,7 @@ impl Wanted {
         let asks = |module: &&Module| module.kind.asks == Asks::Password;
         match self.chain.iter().find(asks) {
             Some(module) if !self.is_confidential() => Err(Error::usage(format!(
-                "{}: auth={} is sent the password itself, which others could read on the way: add encryption=AES,keyfile=FILE (a new one: head -c 32 /dev/urandom | base64 > FILE), or use a unix socket (--bind=) and ssh",
+                "{}: auth={} is sent the password itself, which others could read on the way: use --bind-ssl, add encryption=AES,keyfile=FILE (a new one: head -c 32 /dev/urandom | base64 > FILE), or use a unix socket (--bind=) and ssh",
                 self.said,
                 module.name()
             ))),
@@ -63,6 +64,23 @@ fn check_servers(said: &str, chain: &[Module]) -> Result<()> {
             ldap.host
         ))),
         None => Ok(()),
+    }
+}
+
+/// How what is sent is protected on the way.
+#[derive(Clone)]
+pub enum Protection {
+    Aes(Encryption),
+    Tls(Tls),
+}
+
+impl Protection {
+    /// Is nothing ever sent in clear?
+    fn is_always(&self) -> bool {
+        match self {
+            Self::Aes(_) => true,
+            Self::Tls(tls) => !tls.optional,
+        }
     }
 }
 
@@ -124,8 +142,16 @@ fn unix_wanted(args: &StartArgs, mode: u32) -> Result<Vec<Wanted>> {
         let SocketOptions {
             auth,
             encryption,
+            tls,
             refused_requests,
         } = bind.options;
+        if !matches!(tls.mode, None | Some(tls::Mode::Off)) || tls.certificate.or(tls.key).is_some()
+        {
+            return Err(Error::usage(format!(
+                "--bind={}: TLS is for network sockets",
+                masked(text)
+            )));
+        }
         let chain = auth.or_else(|| default.clone()).unwrap_or_else(owner_only);
         if bind.address == UnixAddress::None {
             continue;
@@ -141,7 +167,7 @@ fn unix_wanted(args: &StartArgs, mode: u32) -> Result<Vec<Wanted>> {
             said: format!("--bind={}", masked(text)),
             socket: Socket::Unix(bind.address),
             refused_requests,
-            encryption,
+            protection: encryption.map(Protection::Aes),
             chain,
         });
     }
@@ -154,7 +180,7 @@ fn unix_wanted(args: &StartArgs, mode: u32) -> Result<Vec<Wanted>> {
             said: "--auth".into(),
             socket: Socket::Own,
             refused_requests: Vec::new(),
-            encryption: None,
+            protection: None,
             chain: default.unwrap_or_else(owner_only),
         });
     }
@@ -182,22 +208,77 @@ fn default_encryption(args: &StartArgs) -> Result<Option<Encryption>> {
         .map_err(|error| error.at("--tcp-encryption"))
 }
 
-fn tcp_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
-    let default = modules("tcp-auth", &args.tcp_auth)?;
-    let default_encryption = default_encryption(args)?;
-    let min_port = args.min_port.unwrap_or(1024);
-    let mut binds = Vec::new();
-    for text in &args.bind_tcp {
-        let at = |error: Error| error.at(format!("--bind-tcp={}", masked(text)));
-        let bind = TcpBind::parse(text, min_port).map_err(at)?;
+/// The options that make network sockets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Tcp,
+    Ssl,
+}
+
+impl Kind {
+    fn option(self) -> &'static str {
+        match self {
+            Self::Tcp => "--bind-tcp",
+            Self::Ssl => "--bind-ssl",
+        }
+    }
+}
+
+/// A network socket, as far as its own option and those for all say.
+struct Bind<'a> {
+    kind: Kind,
+    text: &'a str,
+    bind: TcpBind,
+    ip: IpAddr,
+    chain: Option<Vec<Module>>,
+    protection: Option<Protection>,
+}
+
+/// What the options for all network sockets say.
+struct Defaults {
+    tcp_chain: Option<Vec<Module>>,
+    ssl_chain: Option<Vec<Module>>,
+    encryption: Option<Encryption>,
+    tls: Said,
+}
+
+impl Defaults {
+    fn read(args: &StartArgs) -> Result<Self> {
+        Ok(Self {
+            tcp_chain: modules("tcp-auth", &args.tcp_auth)?,
+            ssl_chain: modules("ssl-auth", &args.ssl_auth)?,
+            encryption: default_encryption(args)?,
+            tls: Said {
+                mode: args.ssl,
+                certificate: args.ssl_cert.clone(),
+                key: args.ssl_key.clone(),
+            },
+        })
+    }
+
+    fn bind<'a>(&self, kind: Kind, text: &'a str, min_port: u16) -> Result<Bind<'a>> {
+        let bind = TcpBind::parse(text, min_port)?;
         let ip = match &bind.address.host {
             Host::Default => IpAddr::from([127, 0, 0, 1]),
             Host::Any => IpAddr::from(Ipv6Addr::UNSPECIFIED),
-            Host::Name(name) => users::address(name).map_err(at)?,
+            Host::Name(name) => users::address(name)?,
         };
-        let chain = bind.options.auth.clone().or_else(|| default.clone());
-        let own = bind.options.encryption.clone();
-        let encryption = match (own, &default_encryption) {
+        let (chain, protection) = match kind {
+            Kind::Tcp => (&self.tcp_chain, self.tcp(&bind.options)?),
+            Kind::Ssl => (&self.ssl_chain, Some(self.ssl(&bind.options)?)),
+        };
+        Ok(Bind {
+            kind,
+            text,
+            chain: bind.options.auth.clone().or_else(|| chain.clone()),
+            bind,
+            ip,
+            protection,
+        })
+    }
+
+    fn tcp(&self, options: &SocketOptions) -> Result<Option<Protection>> {
+        let encryption = match (options.encryption.clone(), &self.encryption) {
             // The socket says the mode, and the switch where the key is.
             (Some(own), Some(default)) if own.source == Source::Default => Some(Encryption {
                 source: default.source.clone(),
@@ -205,56 +286,112 @@ fn tcp_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
             }),
             (own, default) => own.or_else(|| default.clone()),
         };
-        binds.push((text, bind, ip, chain, encryption));
+        match (encryption, options.tls.optional(&self.tls)?) {
+            (Some(_), Some(_)) => Err(both()),
+            (Some(encryption), None) => Ok(Some(Protection::Aes(encryption))),
+            (None, tls) => Ok(tls.map(Protection::Tls)),
+        }
     }
+
+    fn ssl(&self, options: &SocketOptions) -> Result<Protection> {
+        match &options.encryption {
+            Some(_) => Err(both()),
+            None => options.tls.required(&self.tls).map(Protection::Tls),
+        }
+    }
+}
+
+fn both() -> Error {
+    Error::usage("encryption= and TLS: one is enough, and both are not built")
+}
+
+fn network_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
+    let defaults = Defaults::read(args)?;
+    let min_port = args.min_port.unwrap_or(1024);
+    let tcp = args.bind_tcp.iter().map(|text| (Kind::Tcp, text));
+    let ssl = args.bind_ssl.iter().map(|text| (Kind::Ssl, text));
+    let binds = tcp
+        .chain(ssl)
+        .map(|(kind, text)| {
+            let bind = defaults.bind(kind, text, min_port);
+            bind.map_err(|error| error.at(format!("{}={}", kind.option(), masked(text))))
+        })
+        .collect::<Result<Vec<_>>>()?;
     let sockets: Vec<_> = binds
         .iter()
-        .map(|(text, _, address, chain, encryption)| TcpSocket {
-            text,
-            address: *address,
-            chain: chain.as_deref(),
-            encrypted: encryption.is_some(),
+        .map(|bind| NetworkSocket {
+            option: bind.kind.option(),
+            text: bind.text,
+            address: bind.ip,
+            chain: bind.chain.as_deref(),
+            traffic: match &bind.protection {
+                None => Traffic::Clear,
+                Some(protection) if protection.is_always() => Traffic::Encrypted,
+                Some(_) => Traffic::Either,
+            },
         })
         .collect();
     if args.insecure != Some(true) {
         // First: no other line would do.
-        for (text, _, _, chain, _) in &binds {
-            let said = format!("--bind-tcp={}", masked(text));
-            check_servers(&said, chain.as_deref().unwrap_or_default())?;
+        for bind in &binds {
+            let said = format!("{}={}", bind.kind.option(), masked(bind.text));
+            check_servers(&said, bind.chain.as_deref().unwrap_or_default())?;
         }
     }
-    exposure::tcp(&sockets, args.insecure == Some(true), typed)?;
-    let wanted: Vec<_> = binds
-        .into_iter()
-        .map(|(text, bind, ip, chain, encryption)| Wanted {
-            said: format!("--bind-tcp={}", masked(text)),
-            socket: Socket::Tcp {
-                any: bind.address.host == Host::Any,
-                address: SocketAddr::new(ip, bind.address.port),
-            },
-            refused_requests: bind.options.refused_requests,
-            encryption,
-            chain: chain.unwrap_or_default(),
-        })
-        .collect();
-    if wanted.is_empty() && default_encryption.is_some() {
-        return Err(Error::usage(
+    exposure::network(&sockets, args.insecure == Some(true), typed)?;
+    let has = |kind| binds.iter().any(|bind| bind.kind == kind);
+    let tls = |bind: &Bind<'_>| matches!(bind.protection, Some(Protection::Tls(_)));
+    for (given, effect, text) in [
+        (
+            defaults.encryption.is_some(),
+            has(Kind::Tcp),
             "--tcp-encryption without --bind-tcp encrypts nothing",
-        ));
-    }
-    if wanted.is_empty() && !args.tcp_auth.is_empty() {
-        return Err(Error::usage(
+        ),
+        (
+            defaults.tcp_chain.is_some(),
+            has(Kind::Tcp),
             "--tcp-auth without --bind-tcp protects nothing",
-        ));
+        ),
+        (
+            defaults.ssl_chain.is_some(),
+            has(Kind::Ssl),
+            "--ssl-auth without --bind-ssl protects nothing",
+        ),
+        (
+            defaults.tls.mode == Some(tls::Mode::On),
+            has(Kind::Tcp),
+            "--ssl=on without --bind-tcp encrypts nothing: it is for TCP sockets, and --bind-ssl has TLS anyway",
+        ),
+        (
+            defaults.tls.certificate.is_some() || defaults.tls.key.is_some(),
+            binds.iter().any(tls),
+            "--ssl-cert and --ssl-key without --bind-ssl or --ssl=on encrypt nothing",
+        ),
+    ] {
+        if given && !effect {
+            return Err(Error::usage(text));
+        }
     }
-    Ok(wanted)
+    Ok(binds
+        .into_iter()
+        .map(|bind| Wanted {
+            said: format!("{}={}", bind.kind.option(), masked(bind.text)),
+            socket: Socket::Tcp {
+                any: bind.bind.address.host == Host::Any,
+                address: SocketAddr::new(bind.ip, bind.bind.address.port),
+            },
+            refused_requests: bind.bind.options.refused_requests,
+            protection: bind.protection,
+            chain: bind.chain.unwrap_or_default(),
+        })
+        .collect())
 }
 
 /// The mode of unix sockets, and all sockets, as far as the command line alone decides.
 pub fn wanted(args: &StartArgs, typed: &Typed) -> Result<(u32, Vec<Wanted>)> {
     let mode = socket_mode(args)?;
     let mut wanted = unix_wanted(args, mode)?;
-    wanted.extend(tcp_wanted(args, typed)?);
+    wanted.extend(network_wanted(args, typed)?);
     wanted.iter().try_for_each(Wanted::check)?;
     if args.insecure != Some(true) {
         let check = |one: &Wanted| check_servers(&one.said, &one.chain);
@@ -267,7 +404,7 @@ pub fn wanted(args: &StartArgs, typed: &Typed) -> Result<(u32, Vec<Wanted>)> {
                 ..
             },
         ] => Err(Error::usage(
-            "--bind=none without --bind-tcp: nobody could ever connect but through the session directory; say --bind=noabstract",
+            "--bind=none without --bind-tcp or --bind-ssl: nobody could ever connect but through the session directory; say --bind=noabstract",
         )),
         _ => Ok((mode, wanted)),
     }

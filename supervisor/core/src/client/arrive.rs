@@ -195,9 +195,9 @@ impl Session {
             source,
             ..
         } = waiting;
-        let encryption = self.encryption(listener);
+        let encryption = self.encryption(listener).cloned();
         let started = socketpair().and_then(|pair| {
-            let keys_pair = encryption.map(|_| socketpair()).transpose()?;
+            let keys_pair = encryption.as_ref().map(|_| socketpair()).transpose()?;
             let network = self
                 .nursery
                 .start::<SupervisorToNetwork, NetworkToSupervisor>(

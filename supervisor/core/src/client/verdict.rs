@@ -38,7 +38,10 @@ impl Session {
                 let admitted = self.connections.values().filter(|one| !one.is_stranger());
                 let full = admitted.count() >= MAX_ADMITTED;
                 let listener = self.connections.get(&id).map(|one| one.listener);
-                let encryption = listener.and_then(|listener| self.encryption(listener));
+                let encryption = listener
+                    .and_then(|listener| self.encryption(listener))
+                    .map(|encryption| format!(", encrypted with {}", encryption.name()))
+                    .unwrap_or_default();
                 // The connection may have gone; then the verdict is void.
                 let Some(connection) = self.connections.get_mut(&id) else {
                     return;
@@ -53,9 +56,6 @@ impl Session {
                     return self.farewell(id, &["server error", &text], now);
                 }
                 self.counters.authenticated += 1;
-                let encryption = encryption
-                    .map(|mode| format!(", encrypted with {}", mode.name()))
-                    .unwrap_or_default();
                 let text = format!(
                     "{} is let in as {} by {module}{encryption}",
                     Who(&connection.peer),

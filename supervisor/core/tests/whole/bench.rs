@@ -1,7 +1,7 @@
 //! The bench on which a supervisor is tested: its command line, its launcher, its clients.
 
 use ipc::Channel;
-use ipc::keys::AesMode;
+use ipc::keys::{AesMode, Encryption};
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
 use ipc::spec::{self, ListenerKind, ListenerSpec, SandboxMode, SupervisorSpec};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -257,7 +257,7 @@ impl Bench {
 
     /// One whose TCP socket is encrypted.
     pub fn encrypted() -> Self {
-        Self::new(|spec| spec.listeners[1].encryption = Some(AesMode::Gcm))
+        Self::new(|spec| spec.listeners[1].encryption = Some(Encryption::Aes(AesMode::Gcm)))
     }
 
     pub fn unix(&self) -> Client {

@@ -454,7 +454,7 @@ fn keys() {
                     let text = "no keys".to_owned();
                     network.send(&KeysToNetwork::Refused { text }, vec![]).ok();
                 }
-                Ok(None) => {}
+                Ok(Some((NetworkToKeys::Sign { .. }, _)) | None) => {}
                 Err(_) => drop(networks.remove(id)),
             }
         }

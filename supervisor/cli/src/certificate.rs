@@ -1,0 +1,429 @@
+//! Certificates: found in PEM, and read as far as it takes to tell the operator what is wrong with
+//! one before any client does. Whether it is to be trusted is the client's business.
+
+use crate::error::{Error, Result, reason};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use files::{Ids, Spot};
+use ipc::tls::{KeyKind, MAX_CHAIN};
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+use zeroize::Zeroizing;
+
+/// Longest file of certificates, in bytes: a key may be in it too, and comments.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// A certificate with those that it is signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// Each as DER, the first is the server's own.
+    pub certificates: Vec<Vec<u8>>,
+    /// What the first says of its key.
+    pub kind: KeyKind,
+    /// Its public key: what is in its `subjectPublicKey`.
+    pub public: Vec<u8>,
+}
+
+/// Reads the certificates in a file. `user` is the session's in a start as root.
+///
+/// # Errors
+/// It cannot be read, others may write it, there is none in it, or the first is of no use now.
+pub fn read(path: &Path, user: Option<Ids>) -> Result<Chain> {
+    let spot = Spot::new(path, user);
+    let shown = path.display();
+    let fail = |why: String| Error::new(format!("certificate {shown}: {why}{}", spot.rights()));
+    let file = spot
+        .act(|path| {
+            File::options()
+                .read(true)
+                .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
+                .open(path)
+        })
+        .map_err(|error| fail(reason(&error)))?;
+    let meta = file.metadata().map_err(|error| fail(reason(&error)))?;
+    if !meta.is_file() {
+        return Err(fail("is no ordinary file".into()));
+    }
+    if meta.mode() & 0o022 != 0 {
+        return Err(fail(format!(
+            "others may write it (mode {:o}): chmod go-w {shown}",
+            meta.mode() & 0o777
+        )));
+    }
+    if meta.len() > MAX_FILE {
+        return Err(fail(format!("is longer than {MAX_FILE} bytes")));
+    }
+    // The key may be in the same file; it is not looked at, and wiped with the rest.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(
+        usize::try_from(MAX_FILE).unwrap_or_default() + 1,
+    ));
+    file.take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| fail(reason(&error)))?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    chain(&bytes, now).map_err(|why| fail(why.to_string()))
+}
+
+/// What is wrong with a file of certificates.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Wrong {
+    /// There is none.
+    #[error("holds no certificate in PEM (-----BEGIN CERTIFICATE-----)")]
+    None,
+    /// It is not what it says that it is.
+    #[error("is damaged: it is no certificate in PEM from begin to end")]
+    Damaged,
+    /// More than [`MAX_CHAIN`].
+    #[error(
+        "holds certificates of more than {MAX_CHAIN} bytes: leave out what clients have anyway"
+    )]
+    TooLong,
+    /// Its time is over.
+    #[error("expired on {0}: get a new one, or make one with `bulkhead setup-ssl`")]
+    Expired(Date),
+    /// Its time has not come.
+    #[error("is not valid before {0}: is the clock right?")]
+    Early(Date),
+    /// Not one that TLS 1.3 signs with.
+    #[error(
+        "has a key that cannot be used here: RSA, ECDSA on P-256, P-384 or P-521, and Ed25519 can"
+    )]
+    Kind,
+}
+
+/// A day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Date {
+    /// The year.
+    pub year: i32,
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+}
+
+impl Date {
+    /// The day of a time, in seconds since 1970 (H. Hinnant's "civil from days").
+    #[must_use]
+    pub fn of(time: i64) -> Self {
+        let days = time.div_euclid(86_400) + 719_468;
+        let era = days.div_euclid(146_097);
+        let of_era = days.rem_euclid(146_097);
+        let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * month + 2) / 5 + 1;
+        let month = if month < 10 { month + 3 } else { month - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        Self {
+            year: i32::try_from(year).unwrap_or(i32::MAX),
+            month: u8::try_from(month).unwrap_or(1),
+            day: u8::try_from(day).unwrap_or(1),
+        }
+    }
+
+    /// The time at which it begins, in seconds since 1970.
+    fn begins(self) -> i64 {
+        let month = i64::from(self.month);
+        let year = i64::from(self.year) - i64::from(month <= 2);
+        let era = year.div_euclid(400);
+        let year_of_era = year.rem_euclid(400);
+        let of_year =
+            (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + i64::from(self.day) - 1;
+        let of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year;
+        (era * 146_097 + of_era - 719_468) * 86_400
+    }
+}
+
+/// Reads the certificates in a file's text, at this time (seconds since 1970).
+///
+/// # Errors
+/// [`Wrong`].
+pub fn chain(pem: &[u8], now: i64) -> std::result::Result<Chain, Wrong> {
+    let certificates = certificates(pem)?;
+    let own = certificates.first().ok_or(Wrong::None)?;
+    if certificates.iter().map(Vec::len).sum::<usize>() > MAX_CHAIN {
+        return Err(Wrong::TooLong);
+    }
+    let own = Own::parse(own).ok_or(Wrong::Damaged)?;
+    let kind = own.kind().ok_or(Wrong::Kind)?;
+    if now > own.ends {
+        return Err(Wrong::Expired(Date::of(own.ends)));
+    }
+    if now < own.begins {
+        return Err(Wrong::Early(Date::of(own.begins)));
+    }
+    let public = own.public.to_vec();
+    Ok(Chain {
+        certificates,
+        kind,
+        public,
+    })
+}
+
+/// The certificates of a PEM file, and nothing else that is in it.
+fn certificates(pem: &[u8]) -> std::result::Result<Vec<Vec<u8>>, Wrong> {
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    const END: &[u8] = b"-----END CERTIFICATE-----";
+    let mut found = Vec::new();
+    let mut inside: Option<Vec<u8>> = None;
+    for line in pem.split(|byte| *byte == b'\n') {
+        let line = line.trim_ascii();
+        match &mut inside {
+            None if line == BEGIN => inside = Some(Vec::new()),
+            None => {}
+            Some(text) if line == END => {
+                found.push(STANDARD.decode(&*text).map_err(|_| Wrong::Damaged)?);
+                inside = None;
+            }
+            Some(text) => text.extend_from_slice(line),
+        }
+    }
+    match inside {
+        Some(_) => Err(Wrong::Damaged),
+        None => Ok(found),
+    }
+}
+
+/// What is read of the server's own certificate (RFC 5280, section 4.1).
+struct Own<'c> {
+    begins: i64,
+    ends: i64,
+    /// Object identifiers of the key's algorithm, and of its curve.
+    algorithm: &'c [u8],
+    curve: Option<&'c [u8]>,
+    public: &'c [u8],
+}
+
+impl<'c> Own<'c> {
+    fn parse(der: &'c [u8]) -> Option<Self> {
+        let mut outer = Der(der);
+        let mut certificate = outer.take(Der::SEQUENCE)?;
+        if !outer.0.is_empty() {
+            return None;
+        }
+        let mut body = certificate.take(Der::SEQUENCE)?;
+        // The version, which the oldest do not have.
+        let _ = body.take(0xa0);
+        body.take(Der::INTEGER)?;
+        body.take(Der::SEQUENCE)?;
+        body.take(Der::SEQUENCE)?;
+        let mut validity = body.take(Der::SEQUENCE)?;
+        body.take(Der::SEQUENCE)?;
+        let mut key = body.take(Der::SEQUENCE)?;
+        let mut algorithm = key.take(Der::SEQUENCE)?;
+        // A string of bits begins with how many of the last byte do not count.
+        let public = key.take(Der::BITS)?.0.strip_prefix(&[0])?;
+        Some(Self {
+            begins: validity.time()?,
+            ends: validity.time()?,
+            algorithm: algorithm.take(Der::OBJECT)?.0,
+            curve: algorithm.take(Der::OBJECT).map(|curve| curve.0),
+            public,
+        })
+    }
+
+    fn kind(&self) -> Option<KeyKind> {
+        const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+        const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+        const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+        const P384: &[u8] = &[0x2b, 0x81, 4, 0, 34];
+        const P521: &[u8] = &[0x2b, 0x81, 4, 0, 35];
+        const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
+        Some(match (self.algorithm, self.curve) {
+            (RSA, _) => KeyKind::Rsa,
+            (ED25519, _) => KeyKind::Ed25519,
+            (EC, Some(P256)) => KeyKind::EcdsaP256,
+            (EC, Some(P384)) => KeyKind::EcdsaP384,
+            (EC, Some(P521)) => KeyKind::EcdsaP521,
+            _ => return None,
+        })
+    }
+}
+
+/// Elements of DER, one after the other.
+struct Der<'d>(&'d [u8]);
+
+impl<'d> Der<'d> {
+    const INTEGER: u8 = 0x02;
+    const BITS: u8 = 0x03;
+    const OBJECT: u8 = 0x06;
+    const UTC_TIME: u8 = 0x17;
+    const GENERALIZED_TIME: u8 = 0x18;
+    const SEQUENCE: u8 = 0x30;
+
+    /// What is in the next element, if it is of this kind.
+    fn take(&mut self, tag: u8) -> Option<Der<'d>> {
+        let rest = self.0.strip_prefix(&[tag])?;
+        let (len, rest) = match rest.split_first()? {
+            (len @ 0..=0x7f, rest) => (usize::from(*len), rest),
+            (count @ 0x81..=0x83, rest) => {
+                let (bytes, rest) = rest.split_at_checked(usize::from(count & 0x7f))?;
+                let len = bytes
+                    .iter()
+                    .fold(0, |len, byte| len << 8 | usize::from(*byte));
+                (len, rest)
+            }
+            _ => return None,
+        };
+        let (content, rest) = rest.split_at_checked(len)?;
+        self.0 = rest;
+        Some(Der(content))
+    }
+
+    /// A time, in seconds since 1970.
+    fn time(&mut self) -> Option<i64> {
+        let (text, long) = match self.take(Self::UTC_TIME) {
+            Some(text) => (text.0, false),
+            None => (self.take(Self::GENERALIZED_TIME)?.0, true),
+        };
+        let digits = text.strip_suffix(b"Z")?;
+        let wanted = if long { 14 } else { 12 };
+        if digits.len() != wanted || !digits.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let mut pairs = digits.chunks_exact(2).map(|pair| {
+            pair.iter()
+                .fold(0_u8, |sum, digit| sum * 10 + (digit - b'0'))
+        });
+        let mut next = || pairs.next();
+        let year = match long {
+            true => i32::from(next()?) * 100 + i32::from(next()?),
+            // RFC 5280, section 4.1.2.5.1.
+            false => match i32::from(next()?) {
+                year @ 50.. => 1900 + year,
+                year => 2000 + year,
+            },
+        };
+        let (month, day) = (next()?, next()?);
+        if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+            return None;
+        }
+        let clock = [next()?, next()?, next()?];
+        let seconds = clock
+            .iter()
+            .fold(0, |sum, part| sum * 60 + i64::from(*part));
+        Some(Date { year, month, day }.begins() + seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    /// From one day to another, and what it is called in PEM.
+    fn pem(key: &KeyPair, from: (i32, u8, u8), until: (i32, u8, u8)) -> String {
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(from.0, from.1, from.2);
+        params.not_after = date_time_ymd(until.0, until.1, until.2);
+        params.self_signed(key).unwrap().pem()
+    }
+
+    fn at(year: i32, month: u8, day: u8) -> i64 {
+        Date { year, month, day }.begins()
+    }
+
+    #[test]
+    fn days_are_counted_as_the_calendar_has_them() {
+        assert_eq!(at(1970, 1, 1), 0);
+        assert_eq!(at(2000, 3, 1) - at(2000, 2, 28), 2 * 86_400);
+        assert_eq!(at(2026, 11, 21), 1_795_219_200);
+        for days in (-800_000..800_000).step_by(97) {
+            let date = Date::of(days * 86_400 + 3);
+            assert_eq!(date.begins(), days * 86_400, "{date}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_key_is_known() {
+        for (algorithm, kind) in [
+            (&rcgen::PKCS_ECDSA_P256_SHA256, KeyKind::EcdsaP256),
+            (&rcgen::PKCS_ECDSA_P384_SHA384, KeyKind::EcdsaP384),
+            (&rcgen::PKCS_ECDSA_P521_SHA512, KeyKind::EcdsaP521),
+            (&rcgen::PKCS_ED25519, KeyKind::Ed25519),
+            (&rcgen::PKCS_RSA_SHA256, KeyKind::Rsa),
+        ] {
+            let key = KeyPair::generate_for(algorithm).unwrap();
+            let pem = pem(&key, (2020, 1, 1), (2060, 1, 1));
+            let chain = chain(pem.as_bytes(), at(2026, 1, 1)).unwrap();
+            assert_eq!(chain.kind, kind);
+            assert_eq!(chain.public, key.public_key_raw());
+        }
+    }
+
+    #[test]
+    fn what_is_in_a_file_and_when_it_is_good() {
+        let key = KeyPair::generate().unwrap();
+        let (first, second) = (
+            pem(&key, (2020, 2, 3), (2030, 4, 5)),
+            pem(&key, (1999, 1, 1), (2050, 1, 1)),
+        );
+        let now = at(2026, 1, 1);
+        let both = format!(
+            "text\r\n{}{}{second}",
+            key.serialize_pem(),
+            first.replace('\n', "\r\n")
+        );
+        let found = chain(both.as_bytes(), now).unwrap();
+        assert_eq!(found.certificates.len(), 1 + 1);
+        let error = |text: &str, now| chain(text.as_bytes(), now).unwrap_err().to_string();
+        assert!(error(&first, at(2031, 1, 1)).contains("expired on 2030-04-05"));
+        assert!(error(&first, at(2019, 1, 1)).contains("not valid before 2020-02-03"));
+        assert!(error(&second, at(2050, 1, 2)).contains("expired on 2050-01-01"));
+        // Only the first is the server's.
+        chain(format!("{first}{second}").as_bytes(), at(2021, 1, 1)).unwrap();
+        for none in [
+            "",
+            "-----BEGIN CERTIFICATE REQUEST-----",
+            &key.serialize_pem(),
+        ] {
+            assert_eq!(chain(none.as_bytes(), now), Err(Wrong::None));
+        }
+        let cut = &first[..first.len() - 30];
+        let other = first.replacen("MII", "MIJ", 1).replacen("MIIB", "MIIC", 1);
+        for damaged in [
+            cut,
+            "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
+            &other,
+        ] {
+            assert_eq!(
+                chain(damaged.as_bytes(), now),
+                Err(Wrong::Damaged),
+                "{damaged}"
+            );
+        }
+        let long = first.repeat(MAX_CHAIN / 300 + 1);
+        assert_eq!(chain(long.as_bytes(), now), Err(Wrong::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = (chain(&bytes, 0), Own::parse(&bytes).map(|own| own.kind()));
+        }
+
+        #[test]
+        fn a_changed_certificate_panics_nobody(at in 0..400_usize, to in any::<u8>()) {
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+            let mut der = params.self_signed(&key).unwrap().der().to_vec();
+            let at = at % der.len();
+            der[at] = to;
+            let _ = Own::parse(&der).map(|own| own.kind());
+            let _ = Own::parse(&der[..at]).map(|own| own.kind());
+        }
+    }
+}

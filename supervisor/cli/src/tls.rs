@@ -1,0 +1,276 @@
+//! `--bind-ssl`, `ssl=`, `ssl-cert=` and `ssl-key=`: which sockets have TLS, and with what.
+
+use crate::config;
+use crate::error::{Error, Result};
+use crate::options::boolean;
+use std::path::PathBuf;
+
+/// The certificate in a directory of [`directories`].
+pub const CERTIFICATE: &str = "cert.pem";
+/// Its key.
+pub const KEY: &str = "key.pem";
+/// What it is signed with: clients are given it.
+pub const AUTHORITY: &str = "ca-cert.pem";
+
+/// `ssl=` of a TCP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// No TLS.
+    Off,
+    /// For the clients that begin with it.
+    On,
+    /// The same, if there is a certificate.
+    Auto,
+}
+
+impl Mode {
+    /// Reads the value of `ssl=`.
+    ///
+    /// # Errors
+    /// There is no such value.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            // What is in it: the protocol itself.
+            "tcp" => Ok(Self::On),
+            "www" => Err(Error::usage("`www`: web pages are not built yet")),
+            _ => match boolean(text) {
+                Ok(true) => Ok(Self::On),
+                Ok(false) => Ok(Self::Off),
+                Err(_) => Err(Error::usage(format!(
+                    "`{text}` is neither on, auto, tcp nor off"
+                ))),
+            },
+        }
+    }
+}
+
+/// What is said about TLS, for one socket or for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// `ssl=`.
+    pub mode: Option<Mode>,
+    /// `ssl-cert=`.
+    pub certificate: Option<PathBuf>,
+    /// `ssl-key=`.
+    pub key: Option<PathBuf>,
+}
+
+/// What a socket's TLS is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Clients in clear are served too.
+    pub optional: bool,
+    /// The certificate and the key; `None`: where `bulkhead setup-ssl` puts them.
+    pub files: Option<Pair>,
+}
+
+/// A certificate and its key, which may be in the same file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The file with the certificate.
+    pub certificate: PathBuf,
+    /// The file with the key.
+    pub key: PathBuf,
+}
+
+impl Tls {
+    /// The certificate and the key: what was said, else what `bulkhead setup-ssl` made.
+    ///
+    /// # Errors
+    /// Nothing was said, and there is none.
+    pub fn pair(&self) -> Result<Pair> {
+        if let Some(pair) = &self.files {
+            return Ok(pair.clone());
+        }
+        let known = directories();
+        let found = known.iter().find(|dir| dir.join(CERTIFICATE).exists());
+        let dir = found.ok_or_else(|| {
+            Error::usage(
+                "TLS needs a certificate: add ssl-cert=FILE,ssl-key=FILE, or make one with `bulkhead setup-ssl`",
+            )
+        })?;
+        Ok(Pair {
+            certificate: dir.join(CERTIFICATE),
+            key: dir.join(KEY),
+        })
+    }
+}
+
+/// Where certificates are looked for when none is named: beside the configuration files.
+#[must_use]
+pub fn directories() -> Vec<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let files = config::files(home.as_deref());
+    files
+        .iter()
+        .map(|file| file.with_file_name("ssl"))
+        .collect()
+}
+
+impl Said {
+    /// Takes an option of a socket, if it is one of these.
+    ///
+    /// # Errors
+    /// Its value is wrong.
+    pub fn take(&mut self, key: &str, value: &str) -> Result<bool> {
+        let file = match key {
+            "ssl" => {
+                self.mode = Some(Mode::parse(value).map_err(|error| error.at(key))?);
+                return Ok(true);
+            }
+            "ssl-cert" => &mut self.certificate,
+            "ssl-key" => &mut self.key,
+            _ => return Ok(false),
+        };
+        if value.is_empty() {
+            return Err(Error::usage(format!("`{key}=` is empty")));
+        }
+        *file = Some(PathBuf::from(value));
+        Ok(true)
+    }
+
+    /// Was nothing said?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The certificate and the key: a socket's own, else those of all sockets. A certificate that
+    /// comes with no key has it in its own file.
+    fn files(&self, all: &Said) -> Result<Option<Pair>> {
+        let said = match self.certificate {
+            Some(_) => self,
+            None => all,
+        };
+        let key = self.key.as_ref().or(said.key.as_ref());
+        match (&said.certificate, key) {
+            (Some(certificate), key) => Ok(Some(Pair {
+                certificate: certificate.clone(),
+                key: key.unwrap_or(certificate).clone(),
+            })),
+            (None, Some(_)) => Err(Error::usage(
+                "a TLS key without its certificate: add ssl-cert=FILE",
+            )),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// What `--bind-ssl` is to be.
+    ///
+    /// # Errors
+    /// What is said does not fit together.
+    pub fn required(&self, all: &Said) -> Result<Tls> {
+        if self.mode == Some(Mode::Off) {
+            return Err(Error::usage("`ssl=off`: use --bind-tcp"));
+        }
+        Ok(Tls {
+            optional: false,
+            files: self.files(all)?,
+        })
+    }
+
+    /// What a TCP socket is to have, if anything.
+    ///
+    /// # Errors
+    /// What is said does not fit together.
+    pub fn optional(&self, all: &Said) -> Result<Option<Tls>> {
+        let mode = self.mode.or(all.mode).unwrap_or(Mode::Off);
+        let files = self.files(all)?;
+        match mode {
+            Mode::Off if self.certificate.is_some() || self.key.is_some() => Err(Error::usage(
+                "a certificate or key without TLS: use --bind-ssl, or add ssl=on to serve clients in clear too",
+            )),
+            Mode::Off => Ok(None),
+            Mode::Auto if files.is_none() => Ok(None),
+            Mode::On | Mode::Auto => Ok(Some(Tls {
+                optional: true,
+                files,
+            })),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(options: &[(&str, &str)]) -> Result<Said> {
+        let mut said = Said::default();
+        for (key, value) in options {
+            assert!(said.take(key, value)?, "{key}");
+        }
+        Ok(said)
+    }
+
+    fn pair(certificate: &str, key: &str) -> Option<Pair> {
+        Some(Pair {
+            certificate: certificate.into(),
+            key: key.into(),
+        })
+    }
+
+    #[test]
+    fn a_socket_says_more_than_the_options_for_all() {
+        let all = said(&[
+            ("ssl", "on"),
+            ("ssl-cert", "all.pem"),
+            ("ssl-key", "all.key"),
+        ])
+        .unwrap();
+        for (own, optional) in [
+            (&[][..], pair("all.pem", "all.key")),
+            (&[("ssl", "tcp")], pair("all.pem", "all.key")),
+            // The key of all sockets is not that of this certificate.
+            (&[("ssl-cert", "own.pem")], pair("own.pem", "own.pem")),
+            (
+                &[("ssl-cert", "own.pem"), ("ssl-key", "k")],
+                pair("own.pem", "k"),
+            ),
+            (&[("ssl-key", "k")], pair("all.pem", "k")),
+        ] {
+            let own = said(own).unwrap();
+            let tls = own.optional(&all).unwrap().unwrap();
+            assert_eq!((tls.optional, &tls.files), (true, &optional));
+            let tls = own.required(&all).unwrap();
+            assert_eq!((tls.optional, &tls.files), (false, &optional));
+        }
+        let off = said(&[("ssl", "off")]).unwrap();
+        assert_eq!(off.optional(&all), Ok(None));
+        assert!(off.required(&all).is_err());
+    }
+
+    #[test]
+    fn what_would_encrypt_nothing_is_refused() {
+        let none = Said::default();
+        assert_eq!(none.optional(&none), Ok(None));
+        assert_eq!(said(&[("ssl", "auto")]).unwrap().optional(&none), Ok(None));
+        let auto = said(&[("ssl", "auto"), ("ssl-cert", "c")]).unwrap();
+        assert_eq!(auto.optional(&none).unwrap().unwrap().files, pair("c", "c"));
+        // It is looked for.
+        assert_eq!(none.required(&none).unwrap().files, None);
+        for (options, part) in [
+            (&[("ssl-cert", "c")][..], "use --bind-ssl"),
+            (&[("ssl", "off"), ("ssl-cert", "c")], "use --bind-ssl"),
+            (
+                &[("ssl", "on"), ("ssl-key", "k")],
+                "without its certificate",
+            ),
+        ] {
+            let error = said(options)
+                .unwrap()
+                .optional(&none)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(part), "{options:?}: {error}");
+        }
+        for (options, part) in [
+            (("ssl", "www"), "not built yet"),
+            (("ssl", "2"), "neither on, auto, tcp nor off"),
+            (("ssl-cert", ""), "is empty"),
+        ] {
+            let error = said(&[options]).unwrap_err().to_string();
+            assert!(error.contains(part), "{options:?}: {error}");
+        }
+    }
+}
