@@ -58,7 +58,9 @@ impl Encryption {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Aes(mode) => mode.name(),
-            Self::Tls(Certificate { optional: true, .. }) => "TLS 1.3 or nothing",
+            Self::Tls(Certificate { optional: true, .. }) => {
+                "TLS 1.3, or not: the socket takes both"
+            }
             Self::Tls(Certificate {
                 optional: false, ..
             }) => "TLS 1.3",

@@ -62,7 +62,13 @@ pub fn run(args: &SetupSslArgs) -> Result<()> {
         .mode(0o700)
         .create(&directory)
         .map_err(|error| Error::new(format!("{}: {}", directory.display(), reason(&error))))?;
-    // The key first: where there is one, nothing is changed.
+    // Where there is one of them, nothing is changed.
+    for name in [KEY, CERTIFICATE, AUTHORITY] {
+        let path = directory.join(name);
+        if path.symlink_metadata().is_ok() {
+            return Err(is_there(&path));
+        }
+    }
     let key = write(&directory, KEY, 0o600, &made.key)?;
     let certificate = write(&directory, CERTIFICATE, 0o644, &made.certificate)?;
     let authority = write(&directory, AUTHORITY, 0o644, &made.authority)?;
@@ -96,6 +102,13 @@ pub fn run(args: &SetupSslArgs) -> Result<()> {
     ))
 }
 
+fn is_there(path: &Path) -> Error {
+    Error::new(format!(
+        "{} is there already: remove it, or use --dir=DIR",
+        path.display()
+    ))
+}
+
 fn write(directory: &Path, name: &str, mode: u32, text: &str) -> Result<PathBuf> {
     let path = directory.join(name);
     let made = File::options()
@@ -106,12 +119,7 @@ fn write(directory: &Path, name: &str, mode: u32, text: &str) -> Result<PathBuf>
         .and_then(|mut file| file.write_all(text.as_bytes()));
     match made {
         Ok(()) => Ok(path),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(Error::new(format!(
-                "{} is there already: remove it, or use --dir=DIR",
-                path.display()
-            )))
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(is_there(&path)),
         Err(error) => Err(Error::new(format!(
             "{}: {}",
             path.display(),

@@ -108,6 +108,12 @@ pub fn directories() -> Vec<PathBuf> {
         .collect()
 }
 
+/// Has `setup-ssl` made one?
+fn is_set_up() -> bool {
+    let made = |directory: PathBuf| directory.join(CERTIFICATE).exists();
+    directories().into_iter().any(made)
+}
+
 impl Said {
     /// Takes an option of a socket, if it is one of these.
     ///
@@ -182,7 +188,7 @@ impl Said {
                 "a certificate or key without TLS: use --bind-ssl, or add ssl=on to serve clients in clear too",
             )),
             Mode::Off => Ok(None),
-            Mode::Auto if files.is_none() => Ok(None),
+            Mode::Auto if files.is_none() && !is_set_up() => Ok(None),
             Mode::On | Mode::Auto => Ok(Some(Tls {
                 optional: true,
                 files,
