@@ -2,18 +2,20 @@
 //! `keys` is asked to sign the handshake, once, and for no more than a few seconds. Whoever asks
 //! here is the only one who waits: a process has one connection.
 
+mod warm_up;
+
+pub use warm_up::warm_up;
+
 use ipc::keys::{KeysToNetwork, NetworkToKeys};
 use ipc::tls::{Certificate, KeyKind, Scheme};
 use ipc::{Channel, ChannelError};
 use runtime::{Interest, PollSet};
-use rustls::crypto::cipher::{AeadKey, Iv, OutboundPlainMessage};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, ServerConfig, ServerConnection};
 use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
-use rustls::{ContentType, PeerIncompatible, ProtocolVersion, SignatureAlgorithm, SignatureScheme};
+use rustls::{PeerIncompatible, SignatureAlgorithm, SignatureScheme};
 use std::fmt;
-use std::hash::RandomState;
 use std::io::{self, BufRead, IoSlice, Write};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,8 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The first byte of what a client of TLS sends: a handshake record.
 pub const HANDSHAKE: u8 = 0x16;
 
-/// Bytes of the keys of records.
-const AEAD_KEY: usize = 32;
 /// What comes before the hash of what a server signs (RFC 8446, section 4.4.3), after 64 spaces.
 const CONTEXT: &[u8] = b"TLS 1.3, server CertificateVerify\0";
 
@@ -203,50 +203,19 @@ impl Tls {
 /// TLS 1.3, with a key exchange that withstands quantum computers first. [`warm_up`] tries out all
 /// that is here: what it does not try, a filter might not allow.
 fn provider() -> CryptoProvider {
-    use aws_lc_rs::cipher_suite::{TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256};
+    use aws_lc_rs::cipher_suite::{
+        TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+    };
     use aws_lc_rs::kx_group::{SECP256R1, X25519, X25519MLKEM768};
     CryptoProvider {
-        cipher_suites: vec![TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256],
+        cipher_suites: vec![
+            TLS13_AES_256_GCM_SHA384,
+            TLS13_CHACHA20_POLY1305_SHA256,
+            TLS13_AES_128_GCM_SHA256,
+        ],
         kx_groups: vec![X25519MLKEM768, X25519, SECP256R1],
         ..aws_lc_rs::default_provider()
     }
-}
-
-/// Does each thing of which a handshake is made, so that the library has asked the kernel for all
-/// that it asks once in a process, which no filter allows.
-///
-/// # Errors
-/// The library does not work.
-pub fn warm_up() -> Result<(), rustls::Error> {
-    let provider = provider();
-    provider
-        .secure_random
-        .fill(&mut [0; 32])
-        .map_err(|_| rustls::Error::FailedToGetRandomBytes)?;
-    for group in &provider.kx_groups {
-        let client = group.start()?;
-        group.start_and_complete(client.pub_key())?;
-    }
-    for suite in &provider.cipher_suites {
-        let Some(suite) = suite.tls13() else { continue };
-        let mut transcript = suite.common.hash_provider.start();
-        transcript.update(b"warm-up");
-        transcript.finish();
-        let secrets = suite.hkdf_provider.extract_from_zero_ikm(None);
-        let block = secrets.expand_block(&[b"warm-up"]);
-        suite.hkdf_provider.hmac_sign(&block, b"warm-up");
-        let aead = suite.aead_alg;
-        let (key, iv) = (AeadKey::from([0; AEAD_KEY]), Iv::from([0; 12]));
-        let message = OutboundPlainMessage {
-            typ: ContentType::ApplicationData,
-            version: ProtocolVersion::TLSv1_3,
-            payload: b"warm-up".as_slice().into(),
-        };
-        aead.encrypter(key, iv).encrypt(message, 0)?;
-    }
-    // A configuration has a table of hashes.
-    let _ = RandomState::new();
-    Ok(())
 }
 
 /// What rustls takes for the private key.
