@@ -483,7 +483,7 @@ fn what_is_wrong_with_the_files_is_said() {
             "encrypted.pem",
             "the TLS key encrypted.pem is encrypted: write it without",
         ),
-        ("small.crt", "small.pem", "2048 to 8192 bits"),
+        ("small.crt", "small.pem", "2048 to 4096 bits"),
         ("old.crt", "small.pem", "certificate old.crt: expired on "),
     ] {
         let output = start(directory, certificate, key);

@@ -1,5 +1,6 @@
 //! The private key of a certificate: read once, when the session starts.
 
+use aws_lc_rs::error::KeyRejected;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
 use aws_lc_rs::signature::{
@@ -11,6 +12,10 @@ use ipc::tls::{KeyKind, Scheme};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 use std::fmt;
+
+/// Most bytes of an RSA modulus. With twice as many a signature takes eight times as long, and
+/// strangers ask for it.
+const MAX_RSA: usize = 4096 / 8;
 
 /// A private key. Never shown.
 pub struct PrivateKey {
@@ -40,7 +45,7 @@ pub enum KeyError {
     #[error("holds no private key in PEM (-----BEGIN PRIVATE KEY-----)")]
     None,
     /// The library does not take it.
-    #[error("is no {} key that can be used, as its certificate wants it (RSA: 2048 to 8192 bits)", .0.name())]
+    #[error("is no {} key that can be used, as its certificate wants it (RSA: 2048 to 4096 bits)", .0.name())]
     Unusable(KeyKind),
     /// It is for another certificate.
     #[error("is not the key of the certificate: name the two that were made together")]
@@ -123,12 +128,10 @@ impl Pair {
         };
         match (kind, der) {
             (KeyKind::Rsa, PrivateKeyDer::Pkcs8(der)) => {
-                let key = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der());
-                key.ok().map(Self::Rsa)
+                Self::rsa(RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()))
             }
             (KeyKind::Rsa, PrivateKeyDer::Pkcs1(der)) => {
-                let key = RsaKeyPair::from_der(der.secret_pkcs1_der());
-                key.ok().map(Self::Rsa)
+                Self::rsa(RsaKeyPair::from_der(der.secret_pkcs1_der()))
             }
             (KeyKind::EcdsaP256, _) => {
                 ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING, Scheme::EcdsaP256Sha256)
@@ -145,6 +148,11 @@ impl Pair {
             }
             (KeyKind::Rsa | KeyKind::Ed25519, _) => None,
         }
+    }
+
+    fn rsa(key: Result<RsaKeyPair, KeyRejected>) -> Option<Self> {
+        let key = key.ok()?;
+        (key.public_modulus_len() <= MAX_RSA).then_some(Self::Rsa(key))
     }
 
     /// As a certificate has it in its `subjectPublicKey`.
@@ -204,6 +212,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_rsa_key_is_not_larger_than_what_a_signature_is_billed_for() {
+        let rsa = KeyKind::Rsa;
+        let fits = Made::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_4096).unwrap();
+        assert!(read(rsa, &fits).is_ok());
+        // Made for this test: `openssl genrsa 8192` takes too long.
+        let large = include_bytes!("../tests/data/rsa-8192.pem");
+        assert!(PrivateKeyDer::from_pem_slice(large).is_ok());
+        let read = PrivateKey::read(rsa, large, fits.public_key_raw());
+        assert_eq!(read.unwrap_err(), KeyError::Unusable(rsa));
     }
 
     #[test]
