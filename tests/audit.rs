@@ -109,7 +109,9 @@ fn is_as_the_policies_say(report: &Value, session: &Session, mode: StartMode) {
             assert_eq!(role, Role::Launcher);
             continue;
         }
-        let own = if role.is_worker() { 2 } else { 1 };
+        let filters = |role| 1 + policy::of(role).refusals.len() as u64;
+        let inherited = role.is_worker().then(|| filters(Role::Supervisor));
+        let own = filters(role) + inherited.unwrap_or(0);
         assert_eq!(entry["seccomp"], "filter", "{role}");
         assert_eq!(entry["seccomp_filters"], outside + own, "{role}");
         assert_eq!(entry["no_new_privs"], true, "{role}");

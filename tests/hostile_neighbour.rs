@@ -206,6 +206,14 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
     // No answer is no.
     drop(asked);
     login.join().unwrap();
+    // Its `network` has a second to say goodbye.
+    let top = scene.session.process().id();
+    eventually("the refused login has left nothing", LONG, || {
+        let left = processes::workers(top);
+        let gone = |one: &Worker| [Role::AuthLdap, Role::Ctl].contains(&role_of(one));
+        let networks = left.iter().filter(|one| role_of(one) == Role::Network);
+        (networks.count() == scene.clients.len() && !left.iter().any(gone)).then_some(())
+    });
     // The control: every one of the attempts reaches another application.
     for (attempt, outcome) in scene.attacker.attack(scene.other.pid) {
         assert_eq!(outcome, "done", "{} on another application", attempt.name);
