@@ -74,6 +74,12 @@ const NOT_USED: &[(Role, &str, &[&str], &str)] = &[
          workers/runtime/tests/start.rs lets the memory run out",
     ),
     (
+        Role::Network,
+        "futex",
+        &["operation == FUTEX_WAKE|FUTEX_PRIVATE_FLAG"],
+        "a client with an odd key share: tests/stock_tls.rs sends it",
+    ),
+    (
         Role::Display,
         "mremap",
         &["flags == MREMAP_MAYMOVE"],

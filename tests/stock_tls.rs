@@ -351,8 +351,73 @@ fn rubbish_ends_its_own_connection() {
             "{shown:?}: {said:?}"
         );
     }
+    for share in odd_shares() {
+        // Some are a point of the curve as well; then the handshake goes on, until we go.
+        answer(port, &client_hello(&share));
+    }
     Client::connect(&address(port), &options(), LONG).unwrap();
-    drop(session);
+    // No filter had to end what no sound process does.
+    let lines = session.process().lines();
+    let killed = lines.iter().find(|line| line.contains("by its sandbox"));
+    assert_eq!(killed, None);
+}
+
+/// 32 bytes that are a share of X25519 by their length, and a SubjectPublicKeyInfo by their form: the
+/// library tries that first, and looks through all its curves for the one that is named.
+fn odd_shares() -> impl Iterator<Item = Vec<u8>> {
+    const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+    const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+    const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
+    let element = |tag: u8, content: &[u8]| {
+        let len = u8::try_from(content.len()).unwrap();
+        [&[tag, len], content].concat()
+    };
+    let oid = |oid: &[u8]| element(6, oid);
+    let sequence = |parts: &[Vec<u8>]| element(0x30, &parts.concat());
+    let share = move |algorithm: Vec<u8>| {
+        let room = 32 - 2 - algorithm.len() - 2;
+        sequence(&[algorithm, element(3, &vec![0; room])])
+    };
+    let null = vec![5, 0];
+    [
+        sequence(&[oid(EC), oid(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7])]),
+        sequence(&[oid(EC), oid(&[0x2b, 0x81, 4, 0, 0x21])]),
+        sequence(&[oid(EC), oid(&[0x2b, 0x81, 4, 0, 0x0a])]),
+        sequence(&[oid(EC), oid(&[0x2a, 3])]),
+        sequence(&[oid(RSA), null.clone()]),
+        sequence(&[oid(ED25519)]),
+        sequence(&[oid(&[0x2b, 0x65, 0x6e]), null]),
+    ]
+    .into_iter()
+    .map(share)
+}
+
+/// A ClientHello of TLS 1.3 (RFC 8446, section 4.1.2) with this share of X25519.
+fn client_hello(share: &[u8]) -> Vec<u8> {
+    assert_eq!(share.len(), 32);
+    let long = |bytes: &[u8]| {
+        let len = u16::try_from(bytes.len()).unwrap();
+        [&len.to_be_bytes(), bytes].concat()
+    };
+    let extension = |kind: u16, bytes: &[u8]| [&kind.to_be_bytes()[..], &long(bytes)].concat();
+    let shares = long(&[&[0, 0x1d][..], &long(share)].concat());
+    let extensions = [
+        extension(43, &[2, 3, 4]),
+        extension(10, &long(&[0, 0x1d])),
+        extension(13, &long(&[8, 4, 4, 3, 8, 7])),
+        extension(51, &shares),
+    ];
+    let body = [
+        &[3, 3][..],
+        &[7; 32],
+        &[0],
+        &long(&[0x13, 1]),
+        &[1, 0],
+        &long(&extensions.concat()),
+    ]
+    .concat();
+    let handshake = [&[1, 0][..], &long(&body)].concat();
+    [&[0x16, 3, 1][..], &long(&handshake)].concat()
 }
 
 #[test]

@@ -347,9 +347,11 @@ fn rule(entry: &Call) -> Result<Vec<Rule>, String> {
 }
 
 fn refused(name: &str) -> Result<Refused, String> {
-    let errno = bits(name)?.try_into().ok();
+    // 0 would be a call that says that it was performed; above is no errno (seccomp(2)).
+    let errno: Option<u16> = bits(name)?.try_into().ok();
+    let is_name = name.starts_with('E') && !name.contains('|');
     errno
-        .filter(|_| name.starts_with('E'))
+        .filter(|errno| is_name && (1..=4095).contains(errno))
         .map(|errno| Refused {
             name: keep(name),
             errno,

@@ -47,7 +47,8 @@ pub struct RolePolicy {
     /// The compiled filter. Empty only for an unconfined role.
     pub filter: &'static [sock_filter],
     /// Filters that answer with an error what [`Rule::refused`] says, one for each error; all else
-    /// passes them. With several filters the strictest answer wins, so these only ever take away.
+    /// passes them. The role's filter allows these calls, and of several filters the strictest answer
+    /// wins: both are installed, or the process ends.
     pub refusals: &'static [&'static [sock_filter]],
 }
 

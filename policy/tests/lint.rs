@@ -223,6 +223,14 @@ fn refusals_are_judged() {
         ("call = 'ptrace'\nwhy = 'x'", "`with` names the error"),
         ("call = 'ptrace'\nwhy = 'x'\nwith = 'EWHAT'", "EWHAT"),
         ("call = 'ptrace'\nwhy = 'x'\nwith = '1'", "is no error"),
+        (
+            "call = 'ptrace'\nwhy = 'x'\nwith = 'ENOENT|1'",
+            "is no error",
+        ),
+        (
+            "call = 'ptrace'\nwhy = 'x'\nwith = 'PROT_READ'",
+            "is no error",
+        ),
         ("call = 'ptrace'\nwith = 'ENOENT'", "missing field `why`"),
         (
             "call = 'exit_group'\nwhy = 'x'\nwith = 'ENOENT'",

@@ -70,8 +70,9 @@ pub fn run(args: &SetupSslArgs) -> Result<()> {
         }
     }
     let key = write(&directory, KEY, 0o600, &made.key)?;
-    let certificate = write(&directory, CERTIFICATE, 0o644, &made.certificate)?;
     let authority = write(&directory, AUTHORITY, 0o644, &made.authority)?;
+    // By this one a start knows that all of them are there.
+    let certificate = write(&directory, CERTIFICATE, 0o644, &made.certificate)?;
     let named = match &args.dir {
         None => String::new(),
         Some(_) => format!(
@@ -120,11 +121,15 @@ fn write(directory: &Path, name: &str, mode: u32, text: &str) -> Result<PathBuf>
     match made {
         Ok(()) => Ok(path),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(is_there(&path)),
-        Err(error) => Err(Error::new(format!(
-            "{}: {}",
-            path.display(),
-            reason(&error)
-        ))),
+        Err(error) => {
+            // Half a file would keep the next attempt from being made.
+            let _ = std::fs::remove_file(&path);
+            Err(Error::new(format!(
+                "{}: {}",
+                path.display(),
+                reason(&error)
+            )))
+        }
     }
 }
 

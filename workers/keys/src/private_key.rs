@@ -12,6 +12,7 @@ use ipc::tls::{KeyKind, Scheme};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// Most bytes of an RSA modulus. With twice as many a signature takes eight times as long, and
 /// strangers ask for it.
@@ -60,7 +61,8 @@ impl PrivateKey {
     /// # Errors
     /// [`KeyError`].
     pub fn read(kind: KeyKind, pem: &[u8], public: &[u8]) -> Result<PrivateKey, KeyError> {
-        let der = PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
+        let der = PrivateKeyDer::from_pem_slice(pem).map(Zeroizing::new);
+        let der = der.map_err(|_| {
             let encrypted = b"ENCRYPTED";
             match pem.windows(encrypted.len()).any(|part| part == encrypted) {
                 true => KeyError::Encrypted,

@@ -314,6 +314,9 @@ impl Connection {
         }
         let request = match question {
             NetworkToKeys::Derive { theirs } => {
+                if listeners.key_size(self.listener).is_none() {
+                    return broken("a derivation on a socket without AES");
+                }
                 self.derivations += 1;
                 if self.derivations > derivation::MAX_PER_CONNECTION {
                     return broken("too many derivations");
