@@ -364,7 +364,7 @@ fn rubbish_ends_its_own_connection() {
 
 /// 32 bytes that are a share of X25519 by their length, and a SubjectPublicKeyInfo by their form: the
 /// library tries that first, and looks through all its curves for the one that is named.
-fn odd_shares() -> impl Iterator<Item = Vec<u8>> {
+fn odd_shares() -> Vec<Vec<u8>> {
     const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
     const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
     const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
@@ -374,7 +374,7 @@ fn odd_shares() -> impl Iterator<Item = Vec<u8>> {
     };
     let oid = |oid: &[u8]| element(6, oid);
     let sequence = |parts: &[Vec<u8>]| element(0x30, &parts.concat());
-    let share = move |algorithm: Vec<u8>| {
+    let share = |algorithm: Vec<u8>| {
         let room = 32 - 2 - algorithm.len() - 2;
         sequence(&[algorithm, element(3, &vec![0; room])])
     };
@@ -388,8 +388,8 @@ fn odd_shares() -> impl Iterator<Item = Vec<u8>> {
         sequence(&[oid(ED25519)]),
         sequence(&[oid(&[0x2b, 0x65, 0x6e]), null]),
     ]
-    .into_iter()
     .map(share)
+    .to_vec()
 }
 
 /// A ClientHello of TLS 1.3 (RFC 8446, section 4.1.2) with this share of X25519.
