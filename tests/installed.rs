@@ -9,7 +9,7 @@ const SHELLS: [(&str, &str); 3] = [
     ("zsh", "usr/share/zsh/site-functions/_bulkhead"),
     ("fish", "usr/share/fish/vendor_completions.d/bulkhead.fish"),
 ];
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "seamless",
     "list",
     "info",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 12] = [
     "audit",
     "policy",
     "otp-key",
+    "auth-test",
 ];
 
 /// Runs a target of the Makefile without building anything.

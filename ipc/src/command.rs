@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use zeroize::Zeroize;
 
 /// Exit code of `bulkhead-ctl` for [`CommandSpec::can_ask`]; nothing is printed then.
 pub const EXIT_PASSWORD: u8 = 3;
@@ -40,6 +41,15 @@ pub struct CommandSpec {
     pub can_ask: bool,
     /// User name for the hello.
     pub username: String,
+    /// The server is the invoker's own, started for this: it may be sent the password itself.
+    pub plain: bool,
+}
+
+impl CommandSpec {
+    /// Wipes the password.
+    pub fn wipe(&mut self) {
+        self.password.zeroize();
+    }
 }
 
 impl fmt::Debug for CommandSpec {

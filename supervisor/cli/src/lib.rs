@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod auth;
+pub mod auth_test;
 pub mod bind;
 pub mod certificate;
 pub mod checks;
@@ -109,6 +110,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Result<ExitCode> {
             None => Err(Error::usage(format!("there is no role `{}`", args.role))),
         },
         Command::OtpKey(args) => otp_key::run(args).map(success),
+        Command::AuthTest(args) => auth_test::run(args),
     }
 }
 

@@ -5,7 +5,7 @@
 use crate::ended::{self, Remains, Running};
 use crate::error::{Error, Result, reason};
 use crate::find::{Target, only_display, session_dir};
-use crate::options::{Login, Sandbox, TargetArgs, display};
+use crate::options::{Sandbox, TargetArgs, display};
 use crate::places::{PID_FILE, Places};
 use crate::process::Program;
 use crate::prompt;
@@ -26,8 +26,11 @@ use zeroize::Zeroizing;
 type Password = Zeroizing<Vec<u8>>;
 
 /// The password, from the file or the environment.
-fn password(login: &Login) -> Result<Option<Password>> {
-    let fd = match &login.password_file {
+///
+/// # Errors
+/// It cannot be read.
+pub fn password(file: Option<&Path>) -> Result<Option<Password>> {
+    let fd = match file {
         Some(path) => {
             let secret = secrets::answer(path)?;
             for warning in secret.warnings {
@@ -63,13 +66,44 @@ fn local(target: &Target, places: &Places) -> Option<(u32, PathBuf)> {
     }
 }
 
+/// What `bulkhead-ctl` is to do.
+pub struct Ask<'a> {
+    /// The question.
+    pub spec: &'a CommandSpec,
+    /// Connected to the server.
+    pub socket: OwnedFd,
+    /// Memory for a screenshot.
+    pub picture: Option<OwnedFd>,
+    /// What it does where the kernel lacks something.
+    pub sandbox: Option<Sandbox>,
+    /// Only its exit code counts.
+    pub silent: bool,
+}
+
 /// Runs `bulkhead-ctl` and gives its exit code.
-fn ask(
-    spec: &CommandSpec,
-    socket: OwnedFd,
-    picture: Option<OwnedFd>,
-    (mode, sandbox): (StartMode, SandboxMode),
-) -> Result<u8> {
+///
+/// # Errors
+/// It cannot be run, or did not end by itself.
+pub fn ask(ask: Ask<'_>) -> Result<u8> {
+    let Ask {
+        spec,
+        socket,
+        picture,
+        sandbox,
+        silent,
+    } = ask;
+    let mode = match nix::unistd::geteuid().is_root() {
+        true => StartMode::Root,
+        false => StartMode::User,
+    };
+    let sandbox = match sandbox {
+        Some(Sandbox::BestEffort) => SandboxMode::BestEffort,
+        Some(Sandbox::Enforce) | None => SandboxMode::Enforce,
+    };
+    let output = silent.then(|| File::options().write(true).open("/dev/null"));
+    let output = output
+        .transpose()
+        .map_err(|error| Error::new(reason(&error)))?;
     let bytes =
         Zeroizing::new(ipc::spec::encode(spec).map_err(|error| Error::new(error.to_string()))?);
     let mut table = vec![
@@ -86,7 +120,7 @@ fn ask(
         &["bulkhead-ctl", &mode, &sandbox],
         &[],
         table,
-        None,
+        output.map(OwnedFd::from),
     )?;
     match waitpid(ctl.spawn()?, None) {
         Ok(WaitStatus::Exited(_, code)) => Ok(u8::try_from(code).unwrap_or(1)),
@@ -137,21 +171,12 @@ pub fn run(command: Command, args: &TargetArgs, file: Option<&Path>) -> Result<E
         Some(text) => Target::parse(text)?,
         None => Target::Display(only_display(&places)?),
     };
-    let mut password = password(&args.login)?;
+    let mut password = password(args.login.password_file.as_deref())?;
     let local = local(&target, &places);
     let can_ask = password.is_none() && io::stdin().is_terminal();
     let uid = nix::unistd::geteuid();
     let username =
         crate::users::user(&uid.to_string()).map_or_else(|_| uid.to_string(), |user| user.name);
-    let mode = if uid.is_root() {
-        StartMode::Root
-    } else {
-        StartMode::User
-    };
-    let sandbox = match args.sandbox {
-        Some(Sandbox::BestEffort) => SandboxMode::BestEffort,
-        Some(Sandbox::Enforce) | None => SandboxMode::Enforce,
-    };
     loop {
         let socket = match target.connect(&places) {
             Ok(socket) => socket,
@@ -163,14 +188,22 @@ pub fn run(command: Command, args: &TargetArgs, file: Option<&Path>) -> Result<E
         let picture = file.map(|_| memory()).transpose()?;
         let shared = picture.as_ref().map(File::try_clone).transpose();
         let shared = shared.map_err(|error| Error::new(reason(&error)))?;
-        let spec = CommandSpec {
+        let mut spec = CommandSpec {
             command,
             password: password.as_ref().map(|bytes| bytes.to_vec()),
             can_ask: can_ask && password.is_none(),
             username: username.clone(),
+            plain: false,
         };
-        let code = ask(&spec, socket, shared.map(OwnedFd::from), (mode, sandbox))?;
-        drop(spec.password.map(Zeroizing::new));
+        let code = ask(Ask {
+            spec: &spec,
+            socket,
+            picture: shared.map(OwnedFd::from),
+            sandbox: args.sandbox,
+            silent: false,
+        });
+        spec.wipe();
+        let code = code?;
         if code == EXIT_PASSWORD && can_ask && password.is_none() {
             password = Some(prompt::password(io::stdin().as_fd(), "Password: ")?);
             continue;

@@ -74,6 +74,8 @@ pub enum Command {
     Policy(PolicyArgs),
     /// Make a key of one-time codes for auth=otp, and show it as a QR code
     OtpKey(OtpKeyArgs),
+    /// Try an authentication module as a session would: status 0 when it lets in, 1 when not
+    AuthTest(AuthTestArgs),
 }
 
 const LISTEN: &str = "Where it listens";
@@ -359,6 +361,26 @@ pub struct OtpKeyArgs {
     /// What the device calls whatever is logged in to
     #[arg(long, value_name = "NAME", default_value = "Xpra")]
     pub issuer_name: String,
+}
+
+/// Arguments of `auth-test`.
+#[derive(Clone, Debug, Args)]
+pub struct AuthTestArgs {
+    /// The module with its options, e.g. multifile(filename=users.txt)
+    #[arg(value_name = "MODULE")]
+    pub module: String,
+    /// Who the client says it is [default: the user who asks]
+    #[arg(long, value_name = "NAME")]
+    pub username: Option<String>,
+    /// File with the password; else the variable XPRA_PASSWORD is used, else it is asked for
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub password_file: Option<PathBuf>,
+    /// For whose session, as root
+    #[arg(long, value_name = "USER")]
+    pub uid: Option<String>,
+    /// What is done where the kernel lacks something: enforce or best-effort [default: enforce]
+    #[arg(long, value_name = "MODE")]
+    pub sandbox: Option<Sandbox>,
 }
 
 /// Writes man pages and shell completions, as `make install` does.

@@ -177,6 +177,28 @@ pub enum Background {
     Child(OwnedFd),
 }
 
+/// Forks: the child does `work` and ends with what that gives, unless it becomes another program.
+/// What it, or that, prints comes from the descriptor; when this process dies, it is to end.
+///
+/// # Errors
+/// What the kernel says.
+pub fn child(work: impl FnOnce() -> u8) -> Result<(Pid, std::fs::File)> {
+    let fail = |error: Errno| Error::new(format!("cannot fork: {}", reason(&error.into())));
+    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(fail)?;
+    // SAFETY: this process has one thread, so the child may do what any process may.
+    match unsafe { fork() }.map_err(fail)? {
+        ForkResult::Parent { child } => Ok((child, read.into())),
+        ForkResult::Child => {
+            let ready = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)
+                .map_err(fail)
+                .and_then(|()| leave_terminal(&write));
+            drop((read, write));
+            let code = ready.map_or(1, |()| work());
+            std::process::exit(code.into())
+        }
+    }
+}
+
 /// Leaves the terminal: forks twice with a new session in between.
 ///
 /// # Errors

@@ -131,6 +131,7 @@ impl Conversation {
             Command::Exit => Request::Exit,
         };
         let mut hello = ClientHello::command_line(identity, Some(request));
+        hello.auth.digests = Digest::offered(self.spec.plain);
         (hello.auth.response, hello.auth.client_salt) = response.unzip();
         let mut map = hello.into_map();
         if self.spec.command == Command::Version {
@@ -223,7 +224,11 @@ impl Conversation {
             Some(digest @ Digest::Hmac(_)) => Ok(digest),
             _ => Err(Failure::Digest(name.chars().take(40).collect())),
         };
-        let (digest, salt_digest) = (hash(&challenge.digest)?, hash(&challenge.salt_digest)?);
+        let digest = match Digest::parse(&challenge.digest) {
+            Some(Digest::Xor) if self.spec.plain => Digest::Xor,
+            _ => hash(&challenge.digest)?,
+        };
+        let salt_digest = hash(&challenge.salt_digest)?;
         let combined = challenge::combined_salt(salt_digest, &challenge.salt, &salt)?;
         let response = challenge::response(digest, password, &combined);
         self.hello(Some((response, salt.to_vec())))
@@ -267,6 +272,7 @@ mod tests {
             password,
             can_ask: false,
             username: "me".into(),
+            plain: false,
         }
     }
 

@@ -88,6 +88,7 @@ fn spec(command: Command, password: Option<&str>) -> CommandSpec {
         password: password.map(|word| word.as_bytes().to_vec()),
         can_ask: false,
         username: "me".into(),
+        plain: false,
     }
 }
 
