@@ -9,7 +9,7 @@ const SHELLS: [(&str, &str); 3] = [
     ("zsh", "usr/share/zsh/site-functions/_bulkhead"),
     ("fish", "usr/share/fish/vendor_completions.d/bulkhead.fish"),
 ];
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "seamless",
     "list",
     "info",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 13] = [
     "policy",
     "otp-key",
     "auth-test",
+    "setup-ssl",
 ];
 
 /// Runs a target of the Makefile without building anything.
