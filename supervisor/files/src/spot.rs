@@ -293,6 +293,8 @@ mod tests {
         chown(&program, Some(SOMEBODY.uid.into()), None).unwrap();
         assert_eq!(check(&program, SOMEBODY.uid), "");
         assert!(check(&program, OTHER).contains("program belongs to"));
+        chmod(&mine, 0o755);
+        assert!(check(&program, OTHER).contains("program belongs to"));
     }
 
     #[test]
