@@ -27,10 +27,11 @@ run: ## Start a session with an xterm on 127.0.0.1, with a new password; prints 
 
 build: ## Build everything, optimised.
 	cargo build --locked --release $(PRODUCT)
+	cargo dynamic --release
 
 lint: ## Formatting, warnings, licences and banned crates.
 	cargo fmt --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features bulkhead-auth-pam/libpam -- -D warnings
 	tests/tools/check-dependencies
 
 test: ## Install what the tests need and run all of them; says at the end which could not run here.
@@ -38,6 +39,7 @@ test: ## Install what the tests need and run all of them; says at the end which 
 	tests/tools/install-stock-client >/dev/null
 	$(MAKE) lint
 	cargo build --locked --workspace --bins
+	cargo dynamic
 	rm -f $(BULKHEAD_NOT_RUN)
 	cargo test --locked --workspace --no-fail-fast
 	tests/tools/fuzz 10
@@ -47,6 +49,7 @@ bench: ## Measure side by side with the stock server; writes docs/performance.md
 	tests/tools/install-packages test
 	tests/tools/install-stock-client >/dev/null
 	cargo build --locked --release --workspace --bins
+	cargo dynamic --release
 	tests/tools/bench $(RELEASE)
 
 fuzz: ## Fuzz every decoder, FUZZ_SECONDS each (default 300).
@@ -59,7 +62,7 @@ vm: ## Sessions on Debian 12's own kernel, with SELinux and systemd, in a virtua
 install: build ## Install under PREFIX (default /usr/local), with man pages and completions.
 	install -d $(BIN) $(LIBEXEC) $(MAN) $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(FISH_COMPLETIONS)
 	install -m 0755 $(RELEASE)/bulkhead $(BIN)/bulkhead
-	for role in supervisor launcher network auth auth-ldap keys display encoder ctl; do \
+	for role in supervisor launcher network auth auth-ldap auth-pam keys display encoder ctl; do \
 	  install -m 0711 $(RELEASE)/bulkhead-$$role $(LIBEXEC)/ || exit 1; done
 	umask 022 && $(RELEASE)/bulkhead generate man $(MAN)
 	umask 022 && $(RELEASE)/bulkhead generate completions bash > $(BASH_COMPLETIONS)/bulkhead

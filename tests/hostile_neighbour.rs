@@ -4,6 +4,7 @@
 use bulkhead_tests::commands::{bin_dir, chmod, test_user};
 use bulkhead_tests::eventually;
 use bulkhead_tests::neighbour::{Check, Door, Neighbour};
+use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::processes::{self, Worker};
 use bulkhead_tests::session::{KEY, Session, Start, encrypted_socket};
 use bulkhead_tests::twins::{options, two_clients};
@@ -42,7 +43,8 @@ fn design(role: Role, check: Check, mode: StartMode) -> Answer {
         | Role::Display
         | Role::Encoder
         | Role::Ctl
-        | Role::AuthLdap => match (check, mode) {
+        | Role::AuthLdap
+        | Role::AuthPam => match (check, mode) {
             (Check::Attach, _) => Refused,
             (Check::SameUser, StartMode::User) => Allowed,
             (Check::SameUser, StartMode::Root) => Refused,
@@ -61,6 +63,8 @@ struct Scene {
     strict: PathBuf,
     /// A port whose logins this server decides about.
     ldap: (u16, TcpListener),
+    /// A port whose logins PAM decides about, and a service that makes who asks wait.
+    pam: (u16, PasswordFile),
     _directory: tempfile::TempDir,
 }
 
@@ -80,10 +84,14 @@ fn scene(start: Start) -> Scene {
         "ldap(host=127.0.0.1,port={},timeout=50,username_format=uid=%username)",
         server.local_addr().unwrap().port()
     ));
+    let service = PasswordFile::new("somebody", "else");
+    service.hang();
+    let (pam_port, pam) = encrypted_socket(&service.module());
     let session = Session::start_as(
         start,
         &[
             &bind,
+            &pam,
             "--sharing=yes",
             "--start=xterm",
             &format!("--start={}", app(path("attacker"))),
@@ -118,6 +126,7 @@ fn scene(start: Start) -> Scene {
         other,
         strict,
         ldap: (port, server),
+        pam: (pam_port, service),
         _directory,
     }
 }
@@ -143,17 +152,24 @@ fn audited(session: &Session) -> BTreeMap<u32, Option<bool>> {
         .collect()
 }
 
-/// Somebody whose login an `auth-ldap` is asking about, until what is returned is dropped.
-fn login(scene: &Scene) -> (TcpStream, JoinHandle<()>) {
-    let (port, server) = &scene.ldap;
+/// Somebody who logs in at this port in vain.
+fn login(port: u16, name: u8) -> JoinHandle<()> {
     let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
-    let options = options(3).encrypted(Mode::Gcm, KEY.as_bytes()).xor();
-    let login = std::thread::spawn(move || {
+    let options = options(name).encrypted(Mode::Gcm, KEY.as_bytes()).xor();
+    std::thread::spawn(move || {
         assert!(Client::connect(&address, &options, 3 * LONG).is_err());
-    });
+    })
+}
+
+/// One whose login an `auth-ldap` is asking about, until what is returned is dropped; and one whose
+/// login an `auth-pam` is asking about, until the service is released.
+fn logins(scene: &Scene) -> (TcpStream, [JoinHandle<()>; 2]) {
+    let ((port, server), (pam_port, service)) = (&scene.ldap, &scene.pam);
+    let logins = [login(*port, 3), login(*pam_port, 4)];
     let (mut asked, _) = server.accept().unwrap();
     asked.read_exact(&mut [0]).unwrap();
-    (asked, login)
+    service.is_asked(&scene.session);
+    (asked, logins)
 }
 
 fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
@@ -165,12 +181,12 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
         let ctl = processes::workers(command.id()).pop()?;
         (processes::status(ctl.pid, "Seccomp")? == "2").then_some(ctl)
     });
-    let (asked, login) = login(scene);
+    let (asked, logins) = logins(scene);
     let mut targets = processes::workers(scene.session.process().id());
     assert_eq!(
         targets.len(),
-        11,
-        "three of network, two of encoder: {targets:?}"
+        13,
+        "four of network, two of encoder: {targets:?}"
     );
     targets.push(ctl);
     let roles: BTreeSet<Role> = targets.iter().map(role_of).collect();
@@ -205,12 +221,16 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
     }
     // No answer is no.
     drop(asked);
-    login.join().unwrap();
-    // Its `network` has a second to say goodbye.
+    scene.pam.1.release();
+    for login in logins {
+        login.join().unwrap();
+    }
+    // Their `network` has a second to say goodbye.
     let top = scene.session.process().id();
-    eventually("the refused login has left nothing", LONG, || {
+    eventually("the refused logins have left nothing", LONG, || {
         let left = processes::workers(top);
-        let gone = |one: &Worker| [Role::AuthLdap, Role::Ctl].contains(&role_of(one));
+        let gone =
+            |one: &Worker| [Role::AuthLdap, Role::AuthPam, Role::Ctl].contains(&role_of(one));
         let networks = left.iter().filter(|one| role_of(one) == Role::Network);
         (networks.count() == scene.clients.len() && !left.iter().any(gone)).then_some(())
     });

@@ -6,6 +6,7 @@
 //! kernel without Landlock.
 
 use bulkhead_tests::commands::{OTP_KEY, bin_dir, oathtool};
+use bulkhead_tests::pam::{PasswordFile, Services, SystemUser, UNIX, unchanged_users};
 use bulkhead_tests::processes;
 use bulkhead_tests::screen::Screen;
 use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket};
@@ -260,7 +261,16 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         slapd.port
     ));
     let (tls_port, tls_bind) = tls_socket(&format!("password(value={PASSWORD})"));
-    let words = [
+    let service = PasswordFile::new("ann", PASSWORD);
+    let (pam_port, pam) = encrypted_socket(&service.module());
+    // Only a session that root starts may ask about the system's users.
+    let user = (start == Start::Root).then(|| SystemUser::new(PASSWORD));
+    let unix = Services::new(&[("x", UNIX)]);
+    let (unix_port, unix) = encrypted_socket(&format!(
+        "pam(service-dir={},service=x,open-session=yes)",
+        unix.path().display()
+    ));
+    let mut words = vec![
         "--sharing=yes",
         "--debug=yes",
         xterm,
@@ -268,7 +278,9 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         &codes,
         &ldap,
         &tls_bind,
+        &pam,
     ];
+    words.extend(user.is_some().then_some(unix.as_str()));
     let mut session = Session::start_under(wrapper, start, &[&words, more].concat());
     let mut first = attach(&session, 1);
     let window = shown(&mut first, "wanted");
@@ -298,6 +310,18 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
     }
     let mut tls = Client::connect(&tls::address(tls_port), &options(7), LONG).unwrap();
     tls.wait_for(|state| state.draws > 0, LONG).unwrap();
+    let by_pam = |port: u16, username: &str, password: &str| {
+        let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
+        let options = options(6).encrypted(Mode::Gcm, KEY.as_bytes()).xor();
+        let options = options.username(username).password(password);
+        Client::connect(&address, &options, LONG).is_ok()
+    };
+    assert!(by_pam(pam_port, "ann", PASSWORD) && !by_pam(pam_port, "ann", "wrong"));
+    if let Some(user) = &user {
+        let _unchanged = unchanged_users();
+        assert!(by_pam(unix_port, user.name(), PASSWORD));
+        assert!(!by_pam(unix_port, user.name(), "wrong"));
+    }
     for role in ["display", "encoder", "auth", "keys"] {
         processes::replace(session.process().id(), role, Signal::SIGKILL);
         let draws = first.state().draws;

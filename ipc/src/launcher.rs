@@ -6,6 +6,7 @@ use crate::check::CheckId;
 use crate::display::Signal;
 use crate::ids::ConnectionId;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// Index into [`LauncherSpec::commands`](crate::spec::LauncherSpec).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -26,6 +27,18 @@ pub enum CheckOutcome {
     BadName,
     /// There is no such command, or too many run.
     Refused,
+}
+
+/// How the process of a check has ended. None of it is yes: what it has found out it tells `auth`
+/// itself, and one that is over must never be taken for the command that comes after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProcessEnd {
+    /// Exit code, or 128 + signal.
+    Status(i32),
+    /// It was still running when its time was over.
+    Late,
+    /// There is none: no such check, too many run, or it cannot be executed.
+    NotStarted,
 }
 
 /// The supervisor tells `launcher`.
@@ -73,14 +86,29 @@ pub enum SupervisorToLauncher {
         /// Who connects, as the kernel says, for people: at most 256 bytes.
         peer: String,
     },
-    /// The connection has gone: its command is ended.
+    /// Start the process of a check, in the check's own time; answered by
+    /// [`LauncherToSupervisor::CheckStarted`], and by [`LauncherToSupervisor::CheckEnded`] when it has
+    /// ended. Descriptors: the pipe that is its log; its end of the channel to `auth`.
+    StartCheck {
+        /// For the login on this connection.
+        connection: ConnectionId,
+        /// Which.
+        check: CheckId,
+        /// Where the client is, if it has an address.
+        host: Option<IpAddr>,
+    },
+    /// The connection has gone: its command or process is ended.
     EndCheck(ConnectionId),
 }
 
 impl Message for SupervisorToLauncher {
     const NAME: &'static str = "supervisor>launcher";
     fn descriptors(&self) -> usize {
-        usize::from(matches!(self, Self::Checks))
+        match self {
+            Self::Checks => 1,
+            Self::StartCheck { .. } => 2,
+            _ => 0,
+        }
     }
 }
 
@@ -136,6 +164,21 @@ pub enum LauncherToSupervisor {
         connection: ConnectionId,
         /// How many, at most 4.
         sockets: u8,
+    },
+    /// The process of a check runs, or could not be started: what [`Self::CheckEnded`] says of this
+    /// connection from now on is about this one.
+    CheckStarted {
+        /// For the login on this connection.
+        connection: ConnectionId,
+        /// Its process id; `None`: there is none.
+        pid: Option<u32>,
+    },
+    /// The process of a check has ended, or could not be started.
+    CheckEnded {
+        /// For the login on this connection.
+        connection: ConnectionId,
+        /// How.
+        end: ProcessEnd,
     },
     /// The command of a check has ended, or could not be started.
     Checked {

@@ -8,7 +8,7 @@ use crate::tls::KeyKind;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -128,6 +128,9 @@ pub enum CheckKind {
     Ldap(Vec<FdIndex>),
     /// By a command that the launcher starts.
     Command,
+    /// By a process of ours that the launcher starts, because it needs what the supervisor's sandbox,
+    /// which its own children inherit, has not.
+    Outside,
 }
 
 /// What the launcher does for checks of logins, by [`CheckId`]. It comes over the channel and not
@@ -160,6 +163,43 @@ pub enum OutsideCheck {
         /// Seconds that it may take.
         timeout: u16,
     },
+    /// Starts a process of ours.
+    Start {
+        /// Its executable.
+        program: PathBuf,
+        /// Its arguments, but those that differ each time (its parent, the connection).
+        arguments: Vec<String>,
+        /// Its user and group id, in a start as root.
+        id: Option<u32>,
+        /// Its supplementary groups, in a start as root.
+        groups: Vec<u32>,
+        /// What it is told of its module.
+        own: PamSpec,
+        /// Seconds that it may take.
+        timeout: u16,
+    },
+}
+
+/// For a process that the launcher starts for a check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartedSpec {
+    /// From [`OutsideCheck::Start`].
+    pub own: PamSpec,
+    /// Where the client is, if it has an address.
+    pub host: Option<IpAddr>,
+}
+
+/// For `auth-pam`: which service it asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PamSpec {
+    /// Name of the service.
+    pub service: String,
+    /// Where the files of services are, if not where the system has them.
+    pub directory: Option<PathBuf>,
+    /// Whether a session is opened and closed too.
+    pub session: bool,
+    /// Seconds for all of it.
+    pub timeout: u16,
 }
 
 /// For `auth-ldap`: how its server is asked. The password of who searches follows, if somebody

@@ -163,6 +163,7 @@ const HOLDABLE: &[&str] = &[
     "pixels",
     "private-keys",
     "server-socket",
+    "system-passwords",
     "user-environment",
     "x-cookie",
     "x11",

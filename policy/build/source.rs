@@ -19,6 +19,8 @@ struct File {
     count: String,
     unconfined: Option<String>,
     dies_with_parent: bool,
+    #[serde(default)]
+    reads_as_root: bool,
     channels: Vec<String>,
     #[serde(default)]
     descriptors: Vec<FileDescriptor>,
@@ -128,6 +130,7 @@ pub struct Source {
     pub count: String,
     pub unconfined: Option<String>,
     pub dies_with_parent: bool,
+    pub reads_as_root: bool,
     pub channels: Vec<Role>,
     pub descriptors: Vec<Descriptor>,
     pub received: Vec<Received>,
@@ -187,6 +190,7 @@ pub fn read(role: Role, text: &str) -> Result<Source, String> {
         count: file.count,
         unconfined: file.unconfined,
         dies_with_parent: file.dies_with_parent,
+        reads_as_root: file.reads_as_root,
         channels,
         descriptors: file
             .descriptors
@@ -287,6 +291,8 @@ fn landlock(file: Option<FileLandlock>) -> Result<Landlock, String> {
     for path in &file.paths {
         match path.as_str() {
             "worker-executables" => paths.push(LandlockPath::WorkerExecutables),
+            "named-files" => paths.push(LandlockPath::NamedFiles),
+            read if read.starts_with("read /") => paths.push(LandlockPath::Read(keep(&read[5..]))),
             _ => return Err(format!("landlock: no kind of path is called `{path}`")),
         }
     }

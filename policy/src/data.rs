@@ -33,6 +33,9 @@ pub struct RolePolicy {
     pub namespaces_root: &'static [Namespace],
     /// Namespaces it enters after exec in mode user.
     pub namespaces_user: &'static [Namespace],
+    /// In mode root its user id reads as 0 in its user namespace: for libraries that ask whether
+    /// they are root before they read what the kernel lets them read anyway. It gives no right.
+    pub reads_as_root: bool,
     /// Capabilities (`CAP_…`) it keeps in mode root.
     pub capabilities_root: &'static [&'static str],
     /// Capabilities it keeps in mode user.
@@ -450,7 +453,7 @@ impl Namespace {
 /// handled, so what is not named here is denied.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Landlock {
-    /// The files the process may use. The only kind there is: `worker-executables`.
+    /// The files the process may use.
     pub paths: &'static [LandlockPath],
     /// Whether binding and connecting TCP sockets is denied.
     pub deny_tcp: bool,
@@ -460,11 +463,17 @@ pub struct Landlock {
     pub scope_signal: bool,
 }
 
-/// Files that are handed to [`crate::install_landlock`] as descriptors.
+/// Files that a process may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LandlockPath {
-    /// The executables of the workers: may be read and executed.
+    /// `worker-executables`, handed to [`crate::install_landlock`] as descriptors: may be read and
+    /// executed.
     WorkerExecutables,
+    /// `named-files`, which the configuration names; handed to [`crate::install_landlock`] as
+    /// descriptors: may be read.
+    NamedFiles,
+    /// `read PATH`: this file may be read, if there is one.
+    Read(&'static str),
 }
 
 /// What happens when a process of the role dies.

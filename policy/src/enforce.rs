@@ -6,13 +6,13 @@
 use crate::{LandlockPath, Limit, Namespace, Resource, Role, RolePolicy, SandboxMode, StartMode};
 use caps::{CapSet, Capability, CapsHashSet};
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, PathBeneath,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd,
     Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
 };
 use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource as Rlimit, getrlimit, setrlimit};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Why a process could not be confined. It must end then.
 #[derive(Debug, thiserror::Error)]
@@ -117,14 +117,14 @@ pub fn install_seccomp(role: Role) -> Result<(), Error> {
 }
 
 /// Puts the role's Landlock rules in force, with every right that the running kernel knows. Sets
-/// `no_new_privs`. `executables` are the files that `paths = ["worker-executables"]` stands for;
-/// without such a line they are not used.
+/// `no_new_privs`. `passed` are the files that `worker-executables` or `named-files` among its
+/// paths stands for; without such a word they are not used.
 ///
 /// # Errors
 /// No Landlock in the kernel (unless `sandbox` is best-effort), or its refusal.
 pub fn install_landlock(
     role: Role,
-    executables: &[BorrowedFd<'_>],
+    passed: &[BorrowedFd<'_>],
     sandbox: SandboxMode,
 ) -> Result<LandlockReport, Error> {
     let rules = &confined(role)?.landlock;
@@ -142,15 +142,21 @@ pub fn install_landlock(
     }
     let mut created = ruleset.create()?;
     for path in rules.paths {
-        match path {
-            LandlockPath::WorkerExecutables => {
-                for file in executables {
-                    created = created.add_rule(PathBeneath::new(
-                        file,
-                        AccessFs::Execute | AccessFs::ReadFile,
-                    ))?;
-                }
-            }
+        let (rights, file) = match path {
+            LandlockPath::WorkerExecutables => (AccessFs::Execute | AccessFs::ReadFile, None),
+            LandlockPath::NamedFiles => (AccessFs::ReadFile.into(), None),
+            LandlockPath::Read(path) => match PathFd::new(path) {
+                Ok(file) => (AccessFs::ReadFile.into(), Some(file)),
+                // There is none, so there is nothing to be read.
+                Err(_) => continue,
+            },
+        };
+        let files = match &file {
+            Some(file) => &[file.as_fd()][..],
+            None => passed,
+        };
+        for file in files {
+            created = created.add_rule(PathBeneath::new(file, rights))?;
         }
     }
     let status = created.restrict_self()?;
@@ -235,7 +241,7 @@ pub fn check_no_new_privs() -> Result<(), Error> {
 }
 
 /// Enters the role's namespaces, all in one call, and without mapping a uid, so that inside
-/// every uid reads as the overflow uid. To be called after exec: a user namespace that was
+/// every uid reads as the overflow uid (but for [`RolePolicy::reads_as_root`]). To be called after exec: a user namespace that was
 /// entered before would make the process attachable by its uid's other processes. Returns the names of the
 /// namespaces that the kernel did not give (only in best-effort mode).
 ///
@@ -246,7 +252,8 @@ pub fn enter_namespaces(
     mode: StartMode,
     sandbox: SandboxMode,
 ) -> Result<Vec<&'static str>, Error> {
-    let wanted = confined(role)?.namespaces(mode);
+    let policy = confined(role)?;
+    let wanted = policy.namespaces(mode);
     let flags = wanted
         .iter()
         .map(|namespace| match namespace {
@@ -261,13 +268,36 @@ pub fn enter_namespaces(
     if flags.is_empty() {
         return Ok(Vec::new());
     }
+    // Only where it is wanted: the supervisor's filter, which workers inherit, has no such call.
+    let as_root = policy.reads_as_root && mode == StartMode::Root;
+    let uid = as_root.then(nix::unistd::geteuid);
     match nix::sched::unshare(flags) {
-        Ok(()) => Ok(Vec::new()),
+        Ok(()) => {
+            uid.map_or(Ok(()), read_as_root)
+                .map_err(Error::Namespaces)?;
+            Ok(Vec::new())
+        }
         Err(_) if sandbox == SandboxMode::BestEffort => {
             Ok(wanted.iter().map(|namespace| namespace.name()).collect())
         }
         Err(errno) => Err(Error::Namespaces(errno)),
     }
+}
+
+/// Makes this user id read as 0 in the user namespace that has just been entered. The kernel's
+/// checks go on with the id that it is outside.
+///
+/// The file with the map belongs to root while the process is not dumpable (proc(5)), so that is
+/// lifted meanwhile: only in mode root, where nobody else has the user id of a role.
+fn read_as_root(uid: nix::unistd::Uid) -> nix::Result<()> {
+    prctl::set_dumpable(true)?;
+    let written = std::fs::write("/proc/self/uid_map", format!("0 {uid} 1"));
+    prctl::set_dumpable(false)?;
+    written.map_err(|error| {
+        error
+            .raw_os_error()
+            .map_or(nix::Error::EIO, nix::Error::from_raw)
+    })
 }
 
 const fn rlimit(resource: Resource) -> Rlimit {

@@ -274,6 +274,12 @@ fn write_policy(out: &mut String, role: Role) -> std::fmt::Result {
             .collect();
         writeln!(out, "  {mode:<5} {}", list(&names))?;
     }
+    if policy.reads_as_root {
+        writeln!(
+            out,
+            "  root: its user id reads as 0 inside, which gives it no right"
+        )?;
+    }
     writeln!(out, "Limits:")?;
     for limit in policy.limits {
         let name = limit.resource.proc_name().trim_start_matches("Max ");
@@ -296,6 +302,10 @@ fn write_policy(out: &mut String, role: Role) -> std::fmt::Result {
                     "  reads and executes the workers' executables; nothing else"
                 )?;
             }
+            LandlockPath::NamedFiles => {
+                writeln!(out, "  reads the files that its configuration names")?;
+            }
+            LandlockPath::Read(path) => writeln!(out, "  reads {path}")?,
         }
     }
     if policy.landlock.deny_tcp {

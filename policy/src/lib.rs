@@ -53,6 +53,7 @@ pub fn of(role: Role) -> &'static RolePolicy {
         Role::Encoder => &compiled::ENCODER,
         Role::Ctl => &compiled::CTL,
         Role::AuthLdap => &compiled::AUTH_LDAP,
+        Role::AuthPam => &compiled::AUTH_PAM,
     }
 }
 

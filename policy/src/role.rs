@@ -24,11 +24,13 @@ pub enum Role {
     Ctl,
     /// One per login that an LDAP server decides about: asks it, once.
     AuthLdap,
+    /// One per login that PAM decides about: asks the modules of one service, once.
+    AuthPam,
 }
 
 impl Role {
     /// Every role, in the order of the policy files' table.
-    pub const ALL: [Role; 9] = [
+    pub const ALL: [Role; 10] = [
         Role::Supervisor,
         Role::Launcher,
         Role::Network,
@@ -38,6 +40,7 @@ impl Role {
         Role::Encoder,
         Role::Ctl,
         Role::AuthLdap,
+        Role::AuthPam,
     ];
 
     /// The roles that the supervisor starts and that end with it.
@@ -63,6 +66,7 @@ impl Role {
             Role::Encoder => "encoder",
             Role::Ctl => "ctl",
             Role::AuthLdap => "auth-ldap",
+            Role::AuthPam => "auth-pam",
         }
     }
 
@@ -79,7 +83,20 @@ impl Role {
             Role::Encoder => "bulkhead-encoder",
             Role::Ctl => "bulkhead-ctl",
             Role::AuthLdap => "bulkhead-auth-ldap",
+            Role::AuthPam => "bulkhead-auth-pam",
         }
+    }
+
+    /// Its user and group id in a start as root, where those of a session begin at `base`: its
+    /// place in the table of roles.
+    #[must_use]
+    pub fn id(self, base: u32) -> u32 {
+        let place = Role::ALL.iter().position(|other| *other == self);
+        base.saturating_add(
+            place
+                .and_then(|place| u32::try_from(place).ok())
+                .unwrap_or(u32::MAX),
+        )
     }
 
     /// The role with this name.

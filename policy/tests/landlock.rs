@@ -206,7 +206,7 @@ fn main() {
         }
         for role in Role::WORKERS
             .into_iter()
-            .chain([Role::Ctl, Role::Supervisor])
+            .chain([Role::Ctl, Role::Supervisor, Role::AuthPam])
         {
             fresh(&place);
             let got = in_child(|| {

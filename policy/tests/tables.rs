@@ -37,6 +37,16 @@ fn every_role_has_its_file_and_no_file_is_left_over() {
     }
 }
 
+#[test]
+fn every_role_has_its_own_id() {
+    let mut ids = Role::ALL.map(|role| role.id(60_000));
+    assert_eq!(ids[0], 60_000);
+    ids.sort_unstable();
+    assert!(ids.windows(2).all(|pair| pair[0] + 1 == pair[1]));
+    // What the command line keeps free for each session.
+    assert!(ids.len() <= 16);
+}
+
 /// Security goal G1. Tighten when a trace allows it, never widen without a reason in the log.
 #[test]
 fn system_call_budgets_hold() {
@@ -51,6 +61,7 @@ fn system_call_budgets_hold() {
             Role::Display => 28,
             Role::Encoder => 18,
             Role::AuthLdap => 12,
+            Role::AuthPam => 18,
         };
         let calls = of(role).calls();
         println!("{role}: {} of {budget}: {calls:?}", calls.len());
@@ -152,6 +163,7 @@ fn the_channels_are_the_declared_graph() {
             (Role::Network, Role::Display),
             (Role::Network, Role::Encoder),
             (Role::Auth, Role::AuthLdap),
+            (Role::Auth, Role::AuthPam),
             (Role::Display, Role::Encoder),
         ]
     );

@@ -8,13 +8,14 @@ use std::sync::OnceLock;
 /// The user that sessions run as when the tests run as root (made by `install-packages test`).
 pub const TEST_USER: &str = "bulkhead-test";
 
-const EXECUTABLES: [&str; 13] = [
+const EXECUTABLES: [&str; 14] = [
     "bulkhead",
     "bulkhead-supervisor",
     "bulkhead-launcher",
     "bulkhead-network",
     "bulkhead-auth",
     "bulkhead-auth-ldap",
+    "bulkhead-auth-pam",
     "bulkhead-keys",
     "bulkhead-display",
     "bulkhead-encoder",

@@ -5,6 +5,7 @@ pub mod application;
 pub mod commands;
 pub mod memory;
 pub mod neighbour;
+pub mod pam;
 pub mod process;
 pub mod processes;
 pub mod screen;

@@ -1,29 +1,64 @@
-//! A process that checks a login lives as long as that login: here its server never answers.
+//! A process that checks a login lives as long as that login: here nobody answers it.
 
 use crate::live::{Live, Who};
 use crate::{confinement, descriptors};
 use bulkhead_tests::eventually;
+use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::processes;
 use bulkhead_tests::session::{Session, Start, free_port};
 use bulkhead_tests::twins::options;
 use policy::{Role, StartMode};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use test_client::{Address, Client};
 
 const LONG: Duration = Duration::from_secs(20);
 
-fn check(start: Start, mode: StartMode) {
-    if !needs::root("read the descriptors of our processes") {
-        return;
-    }
-    let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free_port();
-    let module = format!(
-        "ldap(host=127.0.0.1,port={},timeout=50,username_format=uid=%username)",
-        server.local_addr().unwrap().port()
+/// Looks at the one process of a check, while a login waits for it.
+fn look(session: &Session, mode: StartMode, role: Role, channels: &[Role]) {
+    let workers = processes::workers(session.process().id());
+    let all: Vec<Live> = workers.into_iter().map(Live::from).collect();
+    let of = |role| {
+        all.iter()
+            .filter(|live| live.who.role == role)
+            .collect::<Vec<_>>()
+    };
+    let [check] = of(role)[..] else {
+        panic!("one check, and no more");
+    };
+    confinement::is_as_declared(session, &all, mode);
+    descriptors::of_one_are_as_declared(check);
+    // Who is at the other ends of its channels.
+    let who: BTreeMap<u32, Who> = all.iter().map(|live| (live.pid, live.who)).collect();
+    let peers = processes::socket_peers();
+    let ends: BTreeMap<u64, u32> = all
+        .iter()
+        .flat_map(|live| {
+            processes::sockets(live.pid)
+                .into_iter()
+                .map(|it| (it, live.pid))
+        })
+        .collect();
+    let mut others: Vec<Role> = processes::sockets(check.pid)
+        .iter()
+        .filter_map(|inode| Some(who[ends.get(peers.get(inode)?)?].role))
+        .collect();
+    others.sort();
+    assert_eq!(others, channels);
+    // The audit sees it, and nothing that is different.
+    let audit = session.bulkhead(&["audit", &format!(":{}", session.display)]);
+    let text = String::from_utf8_lossy(&audit.stdout);
+    assert!(
+        audit.status.success() && text.contains(role.name()),
+        "{text}"
     );
+}
+
+/// A session with one more socket, and somebody who logs in there with a wrong password.
+fn login(start: Start, module: &str) -> (Session, JoinHandle<bool>) {
+    let port = free_port();
     let bind =
         format!("--bind-tcp=127.0.0.1:{port},auth={module},encryption=AES-GCM,keyfile=key.txt");
     let session = Session::start_as(start, &[&bind]);
@@ -32,63 +67,63 @@ fn check(start: Start, mode: StartMode) {
     let options = options(1)
         .encrypted(test_client::wire::cipher::Mode::Gcm, key)
         .xor();
-    std::thread::scope(|scope| {
-        let login = scope.spawn(move || Client::connect(&address, &options, LONG).err());
-        // Once the server has been asked, nothing changes any more.
-        let (mut asked, _) = server.accept().unwrap();
-        std::io::Read::read_exact(&mut asked, &mut [0]).unwrap();
-        let workers = processes::workers(session.process().id());
-        let all: Vec<Live> = workers.into_iter().map(Live::from).collect();
-        let of = |role| {
-            all.iter()
-                .filter(|live| live.who.role == role)
-                .collect::<Vec<_>>()
-        };
-        let [check] = of(Role::AuthLdap)[..] else {
-            panic!("one check, and no more");
-        };
-        confinement::is_as_declared(&session, &all, mode);
-        descriptors::of_one_are_as_declared(check);
-        // One channel to the supervisor, one to `auth`, none to anybody else.
-        let who: BTreeMap<u32, Who> = all.iter().map(|live| (live.pid, live.who)).collect();
-        let peers = processes::socket_peers();
-        let ends: BTreeMap<u64, u32> = all
-            .iter()
-            .flat_map(|live| {
-                processes::sockets(live.pid)
-                    .into_iter()
-                    .map(|it| (it, live.pid))
-            })
-            .collect();
-        let mut others: Vec<Role> = processes::sockets(check.pid)
-            .iter()
-            .filter_map(|inode| Some(who[ends.get(peers.get(inode)?)?].role))
-            .collect();
-        others.sort();
-        assert_eq!(others, [Role::Supervisor, Role::Auth]);
-        // The audit sees it, and nothing that is different.
-        let audit = session.bulkhead(&["audit", &format!(":{}", session.display)]);
-        let text = String::from_utf8_lossy(&audit.stdout);
-        assert!(
-            audit.status.success() && text.contains("auth-ldap"),
-            "{text}"
-        );
-        // The server goes: that is no.
-        drop(asked);
-        assert!(login.join().unwrap().is_some());
-    });
+    let login = std::thread::spawn(move || Client::connect(&address, &options, LONG).is_ok());
+    (session, login)
+}
+
+fn is_gone(session: &Session, role: &str) {
     eventually("the end of the check", LONG, || {
-        let left = processes::of_role(session.process().id(), "auth-ldap");
+        let left = processes::of_role(session.process().id(), role);
         left.is_empty().then_some(())
     });
 }
 
+fn by_ldap(start: Start, mode: StartMode) {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let module = format!(
+        "ldap(host=127.0.0.1,port={},timeout=50,username_format=uid=%username)",
+        server.local_addr().unwrap().port()
+    );
+    let (session, login) = login(start, &module);
+    // Once the server has been asked, nothing changes any more.
+    let (mut asked, _) = server.accept().unwrap();
+    std::io::Read::read_exact(&mut asked, &mut [0]).unwrap();
+    look(
+        &session,
+        mode,
+        Role::AuthLdap,
+        &[Role::Supervisor, Role::Auth],
+    );
+    // The server goes: that is no.
+    drop(asked);
+    assert!(!login.join().unwrap());
+    is_gone(&session, "auth-ldap");
+}
+
+fn by_pam(start: Start, mode: StartMode) {
+    let service = PasswordFile::new("somebody", "else");
+    service.hang();
+    let (session, login) = login(start, &service.module());
+    service.is_asked(&session);
+    // The supervisor has its log, and no channel to it.
+    look(&session, mode, Role::AuthPam, &[Role::Auth]);
+    service.release();
+    assert!(!login.join().unwrap());
+    is_gone(&session, "auth-pam");
+}
+
 #[test]
 fn a_check_in_a_session_of_a_user_is_what_the_policy_declares() {
-    check(Start::User, StartMode::User);
+    if needs::root("read the descriptors of our processes") {
+        by_ldap(Start::User, StartMode::User);
+        by_pam(Start::User, StartMode::User);
+    }
 }
 
 #[test]
 fn a_check_in_a_session_started_by_root_is_what_the_policy_declares() {
-    check(Start::Root, StartMode::Root);
+    if needs::root("read the descriptors of our processes") {
+        by_ldap(Start::Root, StartMode::Root);
+        by_pam(Start::Root, StartMode::Root);
+    }
 }

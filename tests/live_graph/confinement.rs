@@ -25,15 +25,20 @@ pub fn is_as_declared(session: &Session, all: &[Live], mode: StartMode) {
         // No policy declares a security label: every process has the one it was started in.
         assert_eq!(label(live.pid), label(std::process::id()), "{:?}", live.who);
         let supervisor = session.process().id();
-        if live.who.role != Role::Supervisor {
-            assert_eq!(live.parent, supervisor, "{:?}", live.who);
+        match live.who.role {
+            Role::Supervisor => {}
+            Role::AuthPam => assert_eq!(live.parent, session.launcher(), "{:?}", live.who),
+            _ => assert_eq!(live.parent, supervisor, "{:?}", live.who),
         }
         let name = fs::read_link(format!("/proc/{}/exe", live.pid)).unwrap();
         assert_eq!(name.file_name().unwrap(), live.who.role.executable());
-        if live.who.role.is_worker() {
+        let by_launcher = live.who.role == Role::AuthPam;
+        if live.who.role.is_worker() || by_launcher {
             let text = format!("--mode={mode}");
             assert!(live.arguments.contains(&text), "{:?}", live.arguments);
             assert_eq!(live.file("environ"), "", "{:?}", live.who);
+        }
+        if live.who.role.is_worker() {
             let root = fs::read_dir(format!("/proc/{}/root", live.pid)).unwrap();
             assert_eq!(root.count(), 0, "{:?}: its root is empty", live.who);
         }
@@ -80,15 +85,19 @@ fn filters(live: &Live) {
         count.parse::<u32>().expect("a number")
     };
     let outside = std::process::id();
-    let (own, confined) = match live.who.role {
+    // Its own, and one for each error of what is only answered.
+    let installed = |role: Role| 1 + u32::try_from(policy::of(role).refusals.len()).unwrap();
+    let role = live.who.role;
+    let (own, confined) = match role {
         Role::Launcher => (0, false),
-        Role::Supervisor | Role::Ctl => (1, true),
+        // Not started by the supervisor.
+        Role::Supervisor | Role::Ctl | Role::AuthPam => (installed(role), true),
         Role::Network
         | Role::Auth
         | Role::Keys
         | Role::Display
         | Role::Encoder
-        | Role::AuthLdap => (2, true),
+        | Role::AuthLdap => (installed(role) + installed(Role::Supervisor), true),
     };
     assert_eq!(count(live.pid), count(outside) + own, "{:?}", live.who);
     let from_outside = |name| processes::status(outside, name).unwrap();
@@ -196,7 +205,15 @@ fn namespaces(all: &[Live], mode: StartMode) {
             }
         }
         if declared.contains("user") {
-            assert_eq!(live.file("uid_map"), "", "{:?}: nobody is mapped", live.who);
+            let ids = processes::status(live.pid, "Uid").unwrap();
+            let own = ids.split_whitespace().next().unwrap();
+            let mapped = match policy::of(live.who.role).reads_as_root && mode == StartMode::Root {
+                true => vec!["0", own, "1"],
+                false => vec![],
+            };
+            let map = live.file("uid_map");
+            let map: Vec<_> = map.split_whitespace().collect();
+            assert_eq!(map, mapped, "{:?}: nobody else is mapped", live.who);
             assert_eq!(
                 live.file("gid_map"),
                 "",

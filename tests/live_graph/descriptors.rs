@@ -95,6 +95,8 @@ fn expected(role: Role) -> Option<BTreeMap<Kind, usize>> {
         Role::Encoder => Some(worker(2)),
         // Its channels: to the supervisor and to `auth`.
         Role::AuthLdap => Some(with(worker(1), Kind::Stream, 1)),
+        // To `auth` only.
+        Role::AuthPam => Some(worker(0)),
         Role::Launcher | Role::Ctl => None,
     }
 }

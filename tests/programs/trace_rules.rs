@@ -1,6 +1,6 @@
 //! Runs a command and notes which rules of our policies the calls of our processes meet, with
 //! ptrace(2): `trace-rules [--no-vdso] PROGRAM ARGUMENTS…`. Everything that the command starts is
-//! followed, but for what has no filter (the launcher, the X server, the applications).
+//! followed, but for what has no filter (the X server, the applications).
 //!
 //! At the end it writes one line a rule to standard output: `RULE role index count bits…`, where
 //! the bits are what each condition of the kind "within" has seen set. Then `RULES end`. A call
@@ -11,7 +11,7 @@
 
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use policy::{Role, Test};
@@ -29,8 +29,10 @@ const AT_SYSINFO_EHDR: u64 = 33;
 struct Process {
     /// What it was executed as.
     role: Option<Role>,
-    /// It has installed its own filter.
+    /// It has installed its own filter, which is the last one of several.
     own: bool,
+    /// So many it has installed.
+    installed: usize,
     /// It has inherited the supervisor's.
     inherited: bool,
     /// It is inside of the call that installs its own.
@@ -43,6 +45,10 @@ impl Process {
         let own = self.role.filter(|_| self.own);
         own.into_iter()
             .chain(self.inherited.then_some(Role::Supervisor))
+    }
+
+    fn is_launcher(self) -> bool {
+        self.role == Some(Role::Launcher)
     }
 
     fn child(self) -> Self {
@@ -67,6 +73,8 @@ struct Tracer {
     processes: BTreeMap<Pid, Process>,
     /// Children that stopped before their parent's event was seen.
     early: BTreeSet<Pid>,
+    /// The process that was started first has ended.
+    leaving: bool,
     used: BTreeMap<(Role, usize), Used>,
 }
 
@@ -111,7 +119,13 @@ impl Tracer {
             libc::PTRACE_SYSCALL_INFO_EXIT => {
                 // SAFETY: as above.
                 let failed = unsafe { info.u.exit }.is_error != 0;
-                process.own |= std::mem::take(&mut process.installing) && !failed;
+                if std::mem::take(&mut process.installing) && !failed {
+                    process.installed += 1;
+                    let refusals = |role| policy::of(role).refusals.len();
+                    process.own |= process
+                        .role
+                        .is_some_and(|role| process.installed > refusals(role));
+                }
             }
             _ => {}
         }
@@ -127,12 +141,12 @@ impl Tracer {
         let name = name.rsplit('/').next().unwrap_or_default();
         let role = name.strip_prefix("bulkhead-").and_then(Role::from_name);
         let ours = role.is_some() || ["bulkhead", "lesser-kernel"].contains(&name);
-        if !ours || role == Some(Role::Launcher) {
+        if !ours {
             return Ok(false);
         }
         if let Some(process) = self.processes.get_mut(&pid) {
             process.role = role;
-            process.own = false;
+            (process.own, process.installed) = (false, 0);
         }
         if self.no_vdso {
             strike_out_vdso(pid)?;
@@ -160,6 +174,7 @@ impl Tracer {
                     self.processes.remove(&pid);
                     if pid == first {
                         code = status;
+                        self.leave_launchers();
                     }
                 }
                 Ok(WaitStatus::Signaled(pid, ..)) => drop(self.processes.remove(&pid)),
@@ -170,6 +185,15 @@ impl Tracer {
                 Err(Errno::EINTR) => {}
                 Err(_) => return code,
             }
+        }
+    }
+
+    /// Stops those who go on without the one that is waited for, so that they can be left.
+    fn leave_launchers(&mut self) {
+        self.leaving = true;
+        let launchers = self.processes.iter().filter(|(_, it)| it.is_launcher());
+        for (pid, _) in launchers {
+            let _ = kill(*pid, Signal::SIGSTOP);
         }
     }
 
@@ -193,7 +217,12 @@ impl Tracer {
                 ptrace::syscall(pid, None)
             }
             WaitStatus::Stopped(pid, Signal::SIGSTOP) => {
-                if self.processes.contains_key(&pid) {
+                let known = self.processes.get(&pid);
+                if self.leaving && known.is_some_and(|it| it.is_launcher()) {
+                    self.processes.remove(&pid);
+                    return ptrace::detach(pid, None);
+                }
+                if known.is_some() {
                     return ptrace::syscall(pid, None);
                 }
                 self.early.insert(pid);

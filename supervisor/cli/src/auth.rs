@@ -3,6 +3,7 @@
 use crate::checks::{self, Command, Ldap};
 use crate::error::{Error, Result};
 use crate::options::boolean;
+use crate::pam::{self, Pam};
 use crate::syntax::{Pair, RawModule};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -73,8 +74,18 @@ const PEERCRED: Kind = Kind {
     ..PLAIN
 };
 
+/// `sys` is what the system has: that is this one.
+const PAM: Kind = Kind {
+    name: "pam",
+    options: pam::OPTIONS,
+    asks: Asks::Password,
+    client_username: true,
+    read: |options| Ok(What::Pam(Pam::read(options)?)),
+    ..PLAIN
+};
+
 /// Every module that there is, those that a person looks for first.
-static KINDS: [Kind; 14] = [
+static KINDS: [Kind; 16] = [
     Kind {
         name: "file",
         options: &["filename"],
@@ -160,6 +171,8 @@ static KINDS: [Kind; 14] = [
         read: |options| Ok(What::Ldap(Ldap::read(options)?)),
         ..PLAIN
     },
+    PAM,
+    Kind { name: "sys", ..PAM },
     Kind {
         name: "none",
         authenticates: false,
@@ -194,12 +207,10 @@ pub fn kinds() -> &'static [Kind] {
 }
 
 /// Modules of Xpra's that do not exist here yet.
-const NOT_BUILT: [&str; 17] = [
+const NOT_BUILT: [&str; 15] = [
     "sqlite",
     "sql",
     "mysql",
-    "pam",
-    "sys",
     "capability",
     "http_header",
     "kerberos_password",
@@ -293,6 +304,8 @@ pub enum What {
     Exec(Command),
     /// An LDAP server decides.
     Ldap(Ldap),
+    /// PAM's modules decide.
+    Pam(Pam),
 }
 
 /// Where the key of one-time codes is.

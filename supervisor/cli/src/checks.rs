@@ -231,7 +231,11 @@ fn bare(text: &str) -> &str {
     inner.unwrap_or(text)
 }
 
-fn timeout(options: &mut Options<'_>) -> Result<u16> {
+/// The time limit of a check in seconds.
+///
+/// # Errors
+/// None that a login leaves time for.
+pub fn timeout(options: &mut Options<'_>) -> Result<u16> {
     let Some(text) = options.take("timeout") else {
         return Ok(TIMEOUT);
     };

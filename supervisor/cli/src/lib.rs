@@ -21,6 +21,7 @@ pub mod names;
 pub mod oneshot;
 pub mod options;
 pub mod otp_key;
+pub mod pam;
 pub mod places;
 pub mod proc;
 pub mod process;

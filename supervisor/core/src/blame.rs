@@ -88,8 +88,10 @@ impl Session {
             Peer::Check(id) => {
                 let connection = self.connections.get_mut(&id);
                 let check = connection.and_then(|one| one.check.as_mut());
-                let worker = check.and_then(Check::worker_mut);
-                worker.is_some_and(|it| it.condemn())
+                match check.and_then(Check::worker_mut) {
+                    Some(worker) => worker.condemn(),
+                    None => self.end_check(id, Instant::now()),
+                }
             }
             Peer::Encoder(id) => {
                 let connection = self.connections.get_mut(&id);

@@ -4,6 +4,7 @@ use crate::log::Level;
 use crate::session::{Phase, Session};
 use ipc::launcher::SupervisorToLauncher;
 use ipc::{ChannelError, ConnectionId};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// So long clients may take to leave.
@@ -192,10 +193,15 @@ impl Session {
 
     /// Asks the launcher for something.
     pub fn tell_launcher(&mut self, message: SupervisorToLauncher) {
+        self.tell_launcher_with(message, vec![]);
+    }
+
+    /// Tells the launcher something, with descriptors.
+    pub fn tell_launcher_with(&mut self, message: SupervisorToLauncher, fds: Vec<OwnedFd>) {
         let Some(channel) = &mut self.launcher else {
             return;
         };
-        match channel.send(&message, vec![]) {
+        match channel.send(&message, fds) {
             Ok(()) => {}
             Err(ChannelError::Closed) => self.launcher_done(),
             Err(error) => {

@@ -327,6 +327,12 @@ impl Session {
                 connection,
                 outcome,
             } => self.command_checked(connection, outcome, now),
+            LauncherToSupervisor::CheckStarted { connection, pid } => {
+                self.outside_started(connection, pid, now);
+            }
+            LauncherToSupervisor::CheckEnded { connection, end } => {
+                self.outside_ended(connection, end, now);
+            }
             LauncherToSupervisor::CommandStarted {
                 command,
                 program,

@@ -3,7 +3,7 @@
 use crate::admission::Admission;
 use crate::client::{Check, Connection, Waiting, Work};
 use crate::ending::Ending;
-use crate::log::{Level, Log};
+use crate::log::{Level, Log, Origin};
 use crate::place::Place;
 use crate::ready::Announcement;
 use crate::worker::{Death, Dismissed, Nursery, Part, Worker};
@@ -220,6 +220,10 @@ impl Session {
             }
             if let Some(check) = connection.check.as_ref().and_then(Check::worker) {
                 turn.add_worker(|part| Token::Check(*id, part), check);
+            }
+            let outside = connection.check.as_ref().and_then(Check::outside);
+            if let Some(pipe) = outside.and_then(|outside| outside.log.pipe()) {
+                turn.add(Token::Check(*id, Part::Log), pipe, PollFlags::POLLIN);
             }
         }
         for dismissed in &self.dismissed {
@@ -456,6 +460,18 @@ impl Session {
 
     /// Logs the end of a worker. That of one that was dismissed only matters if it is a fault.
     pub fn account(&mut self, process: &mut crate::worker::Process, death: Death, dismissed: bool) {
+        let panic = process.log.panic.take();
+        self.account_for(process.origin(), panic, death, dismissed);
+    }
+
+    /// The same of one that is not our child.
+    pub fn account_for(
+        &mut self,
+        origin: Origin,
+        panic: Option<String>,
+        death: Death,
+        dismissed: bool,
+    ) {
         if death.by_sandbox() {
             self.counters.sandbox += 1;
         }
@@ -466,14 +482,9 @@ impl Session {
             Death::Signal(libc::SIGKILL) => Level::Warn,
             _ => Level::Error,
         };
-        let panic = process
-            .log
-            .panic
-            .take()
-            .map(|panic| format!(": {panic}"))
-            .unwrap_or_default();
+        let panic = panic.map(|panic| format!(": {panic}")).unwrap_or_default();
         let text = format!("the process {death}{panic}");
-        self.log.record(level, process.origin(), text.as_bytes());
+        self.log.record(level, origin, text.as_bytes());
     }
 
     /// Every live process of ours, for `info`.

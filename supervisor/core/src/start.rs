@@ -6,7 +6,7 @@ use crate::place::Place;
 use crate::ready::Announcement;
 use crate::session::{Counters, Phase, Session};
 use crate::sys;
-use crate::worker::{Nursery, role_id};
+use crate::worker::Nursery;
 use ipc::Channel;
 use ipc::auth::SupervisorToAuth;
 use ipc::display::SupervisorToDisplay;
@@ -50,7 +50,7 @@ impl Passed {
 fn own_fds(check: &CheckSpec) -> &[FdIndex] {
     match &check.kind {
         CheckKind::Ldap(fds) => fds,
-        CheckKind::Command => &[],
+        CheckKind::Command | CheckKind::Outside => &[],
     }
 }
 
@@ -243,7 +243,7 @@ fn take_signals() -> nix::Result<SignalFd> {
 fn confine(nursery: &Nursery) -> Result<runtime::Enforced> {
     prctl::set_no_new_privs().map_err(failed("no_new_privs"))?;
     if let Some(base) = nursery.uid_base {
-        let id = role_id(base, Role::Supervisor);
+        let id = Role::Supervisor.id(base);
         let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
         // While we may still: what the supervisor does not keep leaves the bounding set too.
         policy::drop_capabilities(Role::Supervisor, nursery.mode)

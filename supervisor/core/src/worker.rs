@@ -46,16 +46,6 @@ pub struct Nursery {
     pub debug: bool,
 }
 
-/// The user and group id of a role in a start as root: its place in the table of roles.
-#[must_use]
-pub fn role_id(base: u32, role: Role) -> u32 {
-    let place = Role::ALL
-        .iter()
-        .position(|other| *other == role)
-        .unwrap_or(Role::ALL.len());
-    base.saturating_add(u32::try_from(place).unwrap_or(u32::MAX))
-}
-
 /// How a worker ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Death {
@@ -210,11 +200,12 @@ impl Nursery {
             .chain(options.to_args())
             .filter_map(|argument| CString::new(argument).ok())
             .collect();
-        let (pid, descriptor) = sys::start(&sys::Plan {
+        let (pid, descriptor) = spawn::start(&spawn::Plan {
             executable: executable.as_fd(),
             arguments: &arguments,
             table: &table,
-            id: self.uid_base.map(|base| role_id(base, role)),
+            id: self.uid_base.map(|base| role.id(base)),
+            groups: &[],
         })?;
         let origin = Origin {
             role: role.name(),
@@ -374,17 +365,6 @@ pub struct Dismissed {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_role_has_its_own_id() {
-        let mut ids: Vec<_> = Role::ALL
-            .iter()
-            .map(|role| role_id(60_000, *role))
-            .collect();
-        assert_eq!(ids[0], 60_000);
-        ids.dedup();
-        assert_eq!(ids.len(), Role::ALL.len());
-    }
 
     #[test]
     fn a_kernel_without_user_namespaces_is_named_with_what_to_do() {

@@ -1,40 +1,103 @@
-//! What logins need from outside of the sandbox: connections to a server that knows the users, and
-//! commands that decide. Which, is fixed before anybody can ask ([`ChecksSpec`]).
+//! What logins need from outside of the sandbox: connections to a server that knows the users,
+//! commands that decide, and processes of ours that need more than the supervisor's children may.
+//! Which, is fixed before anybody can ask ([`ChecksSpec`]).
 
 use ipc::ConnectionId;
 use ipc::check::CheckId;
-use ipc::launcher::CheckOutcome;
-use ipc::spec::{ChecksSpec, OutsideCheck};
+use ipc::launcher::{CheckOutcome, ProcessEnd};
+use ipc::spec::{self, ChecksSpec, OutsideCheck, StartedSpec};
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
+use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, connect, setsockopt, socket,
     sockopt::TcpNoDelay,
 };
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, getpid};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// Most commands at a time.
+/// Most commands and processes at a time.
 const MAX_RUNNING: usize = 16;
 /// Most addresses of one server.
 const MAX_ADDRESSES: usize = ipc::channel::MAX_FDS;
 /// Longest user name that a command is told.
 const MAX_NAME: usize = 256;
 
-/// A command that runs for a login.
+/// A command or process that runs for a login.
 struct Running {
     connection: ConnectionId,
     until: Instant,
+    kind: Kind,
 }
 
-/// The checks of this session, and the commands that run for them now, by process id.
+/// What runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A command: how it ends is the answer.
+    Command,
+    /// A process of ours, which answers by itself.
+    Process,
+}
+
+/// What has ended, or is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// A command.
+    Command(ConnectionId, CheckOutcome),
+    /// A process.
+    Process(ConnectionId, ProcessEnd),
+}
+
+impl Running {
+    /// With this status, or because its time was over.
+    fn ended(&self, status: Option<i32>) -> Ended {
+        match (self.kind, status) {
+            (Kind::Command, None) => Ended::Command(self.connection, CheckOutcome::Late),
+            (Kind::Command, Some(0)) => Ended::Command(self.connection, CheckOutcome::Passed),
+            (Kind::Command, Some(status)) => {
+                Ended::Command(self.connection, CheckOutcome::Status(status))
+            }
+            (Kind::Process, None) => Ended::Process(self.connection, ProcessEnd::Late),
+            (Kind::Process, Some(status)) => {
+                Ended::Process(self.connection, ProcessEnd::Status(status))
+            }
+        }
+    }
+}
+
+/// The checks of this session, and what runs for them now, by process id.
 #[derive(Default)]
 pub struct Checks {
     spec: ChecksSpec,
+    /// The programs of those that start one, in the order of the checks: what an update puts into
+    /// their place belongs to another session.
+    programs: Vec<Option<OwnedFd>>,
     running: BTreeMap<i32, Running>,
+}
+
+/// Why there is no process.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// There is no such check, or too many run.
+    #[error("there is no such check, or too many run")]
+    Refused,
+    /// What the kernel says.
+    #[error("{0}")]
+    Failed(#[from] io::Error),
+}
+
+impl From<Errno> for NotStarted {
+    fn from(error: Errno) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 /// A command that is to be started.
@@ -50,10 +113,81 @@ pub struct Command {
 impl Checks {
     /// Those of a new supervisor.
     pub fn new(spec: ChecksSpec) -> Self {
+        let open = |check: &OutsideCheck| match check {
+            OutsideCheck::Start { program, .. } => {
+                let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+                nix::fcntl::open(program, flags, Mode::empty()).ok()
+            }
+            OutsideCheck::Command { .. } | OutsideCheck::Connect(_) => None,
+        };
         Self {
+            programs: spec.checks.iter().map(open).collect(),
             spec,
             running: BTreeMap::new(),
         }
+    }
+
+    /// Starts the process of a check. `descriptors`: its log, then its channel to `auth`.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn start(
+        &mut self,
+        connection: ConnectionId,
+        check: CheckId,
+        host: Option<IpAddr>,
+        descriptors: &[OwnedFd],
+        now: Instant,
+    ) -> Result<i32, NotStarted> {
+        let program = self.programs.get(usize::from(check.0));
+        let Some(OutsideCheck::Start {
+            program: path,
+            arguments,
+            id,
+            groups,
+            own,
+            timeout,
+        }) = self.spec.check(check)
+        else {
+            return Err(NotStarted::Refused);
+        };
+        let (true, [log, auth]) = (self.running.len() < MAX_RUNNING, descriptors) else {
+            return Err(NotStarted::Refused);
+        };
+        let program = program.and_then(Option::as_ref).ok_or(Errno::ENOENT)?;
+        let spec = spec::encode(&StartedSpec {
+            own: own.clone(),
+            host,
+        })?;
+        let spec = sealed(&spec)?;
+        let null = File::open("/dev/null")?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let own = [
+            format!("--parent={}", getpid()),
+            format!("--connection={}", connection.0),
+        ];
+        let arguments: Vec<CString> = [name.into_owned()]
+            .iter()
+            .chain(arguments)
+            .chain(&own)
+            .filter_map(|word| CString::new(word.as_str()).ok())
+            .collect();
+        let (pid, _) = spawn::start(&spawn::Plan {
+            executable: program.as_fd(),
+            arguments: &arguments,
+            table: &[
+                null.as_fd(),
+                log.as_fd(),
+                log.as_fd(),
+                auth.as_fd(),
+                spec.as_fd(),
+            ],
+            id: *id,
+            groups,
+        })?;
+        let until = now + Duration::from_secs((*timeout).into());
+        self.started(pid, connection, until, Kind::Process);
+        Ok(pid)
     }
 
     /// Sockets that connect to the server of a check. Nobody waits for that here: whoever gets
@@ -111,8 +245,13 @@ impl Checks {
     }
 
     /// It runs, in a process group of its own.
-    pub fn started(&mut self, pid: i32, connection: ConnectionId, until: Instant) {
-        self.running.insert(pid, Running { connection, until });
+    pub fn started(&mut self, pid: i32, connection: ConnectionId, until: Instant, kind: Kind) {
+        let running = Running {
+            connection,
+            until,
+            kind,
+        };
+        self.running.insert(pid, running);
     }
 
     /// A child has ended, and is not reaped yet: what a check has started in its group and left
@@ -125,19 +264,9 @@ impl Checks {
 
     /// A child has ended. If it was a check: whose, and what that means. The status is the
     /// kernel's about this very child, and is heard once.
-    pub fn ended(
-        &mut self,
-        pid: i32,
-        status: i32,
-        now: Instant,
-    ) -> Option<(ConnectionId, CheckOutcome)> {
-        let Running { connection, until } = self.running.remove(&pid)?;
-        let outcome = match status {
-            _ if now >= until => CheckOutcome::Late,
-            0 => CheckOutcome::Passed,
-            status => CheckOutcome::Status(status),
-        };
-        Some((connection, outcome))
+    pub fn ended(&mut self, pid: i32, status: i32, now: Instant) -> Option<Ended> {
+        let running = self.running.remove(&pid)?;
+        Some(running.ended((now < running.until).then_some(status)))
     }
 
     /// When the time of the next one is over.
@@ -145,8 +274,8 @@ impl Checks {
         self.running.values().map(|running| running.until).min()
     }
 
-    /// Ends those whose time is over; whose they were.
-    pub fn end_late(&mut self, now: Instant) -> Vec<ConnectionId> {
+    /// Ends those whose time is over; what they were.
+    pub fn end_late(&mut self, now: Instant) -> Vec<Ended> {
         self.end_those(|running| running.until <= now)
     }
 
@@ -160,19 +289,31 @@ impl Checks {
         self.end_those(|_| true);
     }
 
-    fn end_those(&mut self, which: impl Fn(&Running) -> bool) -> Vec<ConnectionId> {
+    fn end_those(&mut self, which: impl Fn(&Running) -> bool) -> Vec<Ended> {
         let mut ended = Vec::new();
         self.running.retain(|pid, running| {
             let end = which(running);
             if end {
                 // It is not reaped yet, so the number is still its own; so is the group's.
-                let _ = killpg(Pid::from_raw(*pid), Signal::SIGKILL);
-                ended.push(running.connection);
+                let pid = Pid::from_raw(*pid);
+                let _ = killpg(pid, Signal::SIGKILL);
+                // One that has just been started may have no group yet.
+                let _ = kill(pid, Signal::SIGKILL);
+                ended.push(running.ended(None));
             }
             !end
         });
         ended
     }
+}
+
+/// A sealed memfd with these bytes.
+fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let mut file = File::from(memfd_create(c"spec", flags)?);
+    file.write_all(bytes)?;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::all()))?;
+    Ok(file.into())
 }
 
 fn begin_to_connect(address: SocketAddr) -> Result<OwnedFd, Errno> {
@@ -300,10 +441,20 @@ mod tests {
             (137, now, CheckOutcome::Status(137)),
             (0, until, CheckOutcome::Late),
         ] {
-            checks.started(77, ConnectionId(3), until);
+            checks.started(77, ConnectionId(3), until, Kind::Command);
             let outcome = checks.ended(77, status, at);
-            assert_eq!(outcome, Some((ConnectionId(3), expected)));
+            assert_eq!(outcome, Some(Ended::Command(ConnectionId(3), expected)));
             assert_eq!(checks.ended(77, 0, now), None);
+        }
+        // Of a process that has answered, this is no yes.
+        for (status, at, expected) in [
+            (0, now, ProcessEnd::Status(0)),
+            (159, now, ProcessEnd::Status(159)),
+            (0, until, ProcessEnd::Late),
+        ] {
+            checks.started(77, ConnectionId(3), until, Kind::Process);
+            let end = checks.ended(77, status, at);
+            assert_eq!(end, Some(Ended::Process(ConnectionId(3), expected)));
         }
     }
 }

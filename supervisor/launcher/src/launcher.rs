@@ -1,6 +1,6 @@
 //! The launcher's loop.
 
-use crate::checks::Checks;
+use crate::checks::{Checks, Ended, Kind, NotStarted};
 use crate::leftovers::{self, Before, LOG, Leftovers, SOCKET, XAUTHORITY};
 use crate::marked;
 use crate::processes::{self, GRACE, LIMIT};
@@ -9,7 +9,9 @@ use crate::xauthority::{self, Cookie};
 use files::{Ids, as_user};
 use ipc::check::CheckId;
 use ipc::display::Signal as Asked;
-use ipc::launcher::{CheckOutcome, CommandId, LauncherToSupervisor, SupervisorToLauncher};
+use ipc::launcher::{
+    CheckOutcome, CommandId, LauncherToSupervisor, ProcessEnd, SupervisorToLauncher,
+};
 use ipc::spec::{self, LauncherSpec};
 use ipc::{Channel, ConnectionId};
 use nix::errno::Errno;
@@ -30,6 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -412,8 +415,8 @@ impl Launcher {
             }
         }
         self.reap();
-        for connection in self.checks.end_late(Instant::now()) {
-            self.checked(connection, CheckOutcome::Late);
+        for ended in self.checks.end_late(Instant::now()) {
+            self.check_ended(ended);
         }
         self.listen_to_supervisor();
         self.adopt();
@@ -444,10 +447,8 @@ impl Launcher {
                 }
             } else if let Some(command) = self.running.remove(&pid) {
                 self.command_ended(command, status);
-            } else if let Some((connection, outcome)) =
-                self.checks.ended(pid, status, Instant::now())
-            {
-                self.checked(connection, outcome);
+            } else if let Some(ended) = self.checks.ended(pid, status, Instant::now()) {
+                self.check_ended(ended);
             }
         }
     }
@@ -587,7 +588,8 @@ impl Launcher {
         let started = self.start_command(display, &command.argv, &command.env, Signal::SIGKILL);
         match started {
             Ok(pid) => {
-                self.checks.started(pid, connection, command.until);
+                self.checks
+                    .started(pid, connection, command.until, Kind::Command);
                 Ok(())
             }
             Err(error) => {
@@ -595,6 +597,45 @@ impl Launcher {
                 let text = format!("auth=exec: cannot start `{program}`: {error}");
                 self.note(Level::Error, &text);
                 Err(CheckOutcome::NotStarted)
+            }
+        }
+    }
+
+    /// Starts the process that decides about a login.
+    fn start_check(
+        &mut self,
+        connection: ConnectionId,
+        check: CheckId,
+        host: Option<IpAddr>,
+        fds: &[OwnedFd],
+    ) {
+        let started = match self.ending {
+            Some(_) => Err(NotStarted::Refused),
+            None => self
+                .checks
+                .start(connection, check, host, fds, Instant::now()),
+        };
+        let pid = started.as_ref().ok();
+        let pid = pid.and_then(|pid| u32::try_from(*pid).ok());
+        self.tell(
+            &LauncherToSupervisor::CheckStarted { connection, pid },
+            vec![],
+        );
+        if let Err(error) = started {
+            self.note(
+                Level::Error,
+                &format!("the process of a check cannot be started: {error}"),
+            );
+            self.check_ended(Ended::Process(connection, ProcessEnd::NotStarted));
+        }
+    }
+
+    fn check_ended(&mut self, ended: Ended) {
+        match ended {
+            Ended::Command(connection, outcome) => self.checked(connection, outcome),
+            Ended::Process(connection, end) => {
+                let ended = LauncherToSupervisor::CheckEnded { connection, end };
+                self.tell(&ended, vec![]);
             }
         }
     }
@@ -662,6 +703,11 @@ impl Launcher {
                     self.checked(connection, outcome);
                 }
             }
+            SupervisorToLauncher::StartCheck {
+                connection,
+                check,
+                host,
+            } => self.start_check(connection, check, host, &fds),
             SupervisorToLauncher::EndCheck(connection) => self.checks.end(connection),
             SupervisorToLauncher::StartCommands => self.start_commands(),
             SupervisorToLauncher::OpenDisplay => match self.open_display() {

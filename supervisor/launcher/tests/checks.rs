@@ -4,9 +4,12 @@ mod common;
 
 use common::{PATIENCE, Session, start, wait_for};
 use ipc::ConnectionId;
-use ipc::check::CheckId;
-use ipc::launcher::{CheckOutcome, LauncherToSupervisor as Told, SupervisorToLauncher as Ask};
-use ipc::spec::{self, ChecksSpec, OutsideCheck};
+use ipc::check::{AuthToCheck, CheckId, CheckToAuth};
+use ipc::launcher::{
+    CheckOutcome, LauncherToSupervisor as Told, ProcessEnd, SupervisorToLauncher as Ask,
+};
+use ipc::spec::{self, ChecksSpec, OutsideCheck, PamSpec};
+use nix::fcntl::OFlag;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -264,5 +267,96 @@ fn checks_are_taken_from_the_first_message_only() {
     tell(&mut session, vec![shell("exit 1", 10)]);
     run(&mut session, 1, 0, "");
     assert_eq!(outcome(&mut session), (1, CheckOutcome::Passed));
+    session.stop();
+}
+
+/// A shell stands for a process of ours.
+fn process(program: &str, line: &str, timeout: u16) -> OutsideCheck {
+    OutsideCheck::Start {
+        program: program.into(),
+        arguments: vec!["-c".into(), line.into()],
+        id: None,
+        groups: Vec::new(),
+        own: PamSpec {
+            service: "x".into(),
+            directory: None,
+            session: false,
+            timeout,
+        },
+        timeout,
+    }
+}
+
+/// Asks for the process of a check; its log, and our end of its channel to `auth`.
+fn start_check(session: &mut Session, connection: u64, check: u16) -> (File, OwnedFd) {
+    let (log, log_there) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
+    let (auth, auth_there) = ipc::channel::socketpair().unwrap();
+    let ask = Ask::StartCheck {
+        connection: ConnectionId(connection),
+        check: CheckId(check),
+        host: None,
+    };
+    let descriptors = vec![log_there, auth_there];
+    session.channel.send(&ask, descriptors).unwrap();
+    (log.into(), auth)
+}
+
+fn started(session: &mut Session) -> (u64, Option<u32>) {
+    match session.told().unwrap().0 {
+        Told::CheckStarted { connection, pid } => (connection.0, pid),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn ended(session: &mut Session) -> (u64, ProcessEnd) {
+    match session.told().unwrap().0 {
+        Told::CheckEnded { connection, end } => (connection.0, end),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Every one that is asked for is answered, and its end is told once: nobody waits for a process that
+/// there is not.
+#[test]
+fn processes_of_checks_are_started_watched_and_ended() {
+    let mut session = with(vec![
+        process("/bin/sh", "exit 0", 10),
+        process("/bin/sh", "exit 1", 10),
+        process("/nonexistent/program", "exit 0", 10),
+        process("/bin/sh", "exec sleep 60", 1),
+        shell("exit 0", 10),
+        process("/bin/sh", "exec sleep 60", 50),
+    ]);
+    for (check, runs, expected) in [
+        (0, true, ProcessEnd::Status(0)),
+        (1, true, ProcessEnd::Status(1)),
+        (2, false, ProcessEnd::NotStarted),
+        // A command is none, nor is one that was not configured.
+        (4, false, ProcessEnd::NotStarted),
+        (77, false, ProcessEnd::NotStarted),
+    ] {
+        let (mut log, auth) = start_check(&mut session, 5, check);
+        let (connection, pid) = started(&mut session);
+        assert_eq!((connection, pid.is_some()), (5, runs), "{check}");
+        assert_eq!(ended(&mut session), (5, expected), "{check}");
+        // Nobody has the other ends any more.
+        log.read_to_end(&mut Vec::new()).unwrap();
+        let mut channel = ipc::Channel::<AuthToCheck, CheckToAuth>::new(auth);
+        let ended = wait_for("the end of the channel", || channel.receive().err());
+        assert!(!ended.is_violation(), "{ended}");
+    }
+    let start = Instant::now();
+    let _late = start_check(&mut session, 6, 3);
+    assert!(started(&mut session).1.is_some());
+    assert_eq!(ended(&mut session), (6, ProcessEnd::Late));
+    assert!(start.elapsed() >= Duration::from_millis(900));
+    // One that nobody waits for is ended, and not told about.
+    let (mut log, _auth) = start_check(&mut session, 7, 5);
+    assert!(started(&mut session).1.is_some());
+    session.ask(Ask::EndCheck(ConnectionId(7)));
+    log.read_to_end(&mut Vec::new()).unwrap();
+    let _next = start_check(&mut session, 8, 0);
+    assert_eq!(started(&mut session).0, 8);
+    assert_eq!(ended(&mut session), (8, ProcessEnd::Status(0)));
     session.stop();
 }

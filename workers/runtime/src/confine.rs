@@ -6,7 +6,7 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{chroot, fchdir, getppid};
 use policy::{Role, SandboxMode, StartMode};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Why a process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +115,9 @@ fn end_with_parent(role: Role, options: Options) -> Result<(), Error> {
 /// Landlock, the self-check, and the filter.
 pub fn after_warm_up(role: Role, seat: &mut Seat) -> Result<(), Error> {
     let options = seat.options();
-    let report = policy::install_landlock(role, &[], options.sandbox)?;
+    let named = std::mem::take(&mut seat.named_files);
+    let named: Vec<_> = named.iter().map(AsFd::as_fd).collect();
+    let report = policy::install_landlock(role, &named, options.sandbox)?;
     seat.enforced.landlock_abi = report.abi;
     seat.enforced.missing_rights = report.missing_rights;
     check(role, options, report.abi)?;

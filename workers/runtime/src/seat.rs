@@ -14,6 +14,7 @@ pub struct Seat {
     role: Role,
     options: Options,
     descriptors: BTreeMap<i32, OwnedFd>,
+    pub(crate) named_files: Vec<OwnedFd>,
     pub(crate) enforced: Enforced,
 }
 
@@ -49,6 +50,7 @@ impl Seat {
             role,
             options,
             descriptors,
+            named_files: Vec::new(),
             enforced: Enforced::default(),
         })
     }
@@ -75,6 +77,12 @@ impl Seat {
     /// supervisor. `None` for one that is optional and was not passed, or that was taken before.
     pub fn descriptor(&mut self, fd: i32) -> Option<OwnedFd> {
         self.descriptors.remove(&fd)
+    }
+
+    /// In the warm-up: this file is one of the `named-files` of the role's policy, which may be read
+    /// by their names. Of a role without that word among its paths it changes nothing.
+    pub fn name_file(&mut self, file: OwnedFd) {
+        self.named_files.push(file);
     }
 
     /// Takes the channel to the supervisor (descriptor 3).

@@ -126,12 +126,16 @@ fn compare(role: Role, process: &Process, around: &Around, entry: &mut Entry) {
         }
     }
     let wanted = policy.namespaces(mode);
+    // With the empty directory goes what tells everybody that nothing is mounted.
+    let empty_root = policy.descriptors.iter().any(|entry| entry.closed_at_start);
+    let shown =
+        |name: &str| crate::proc::SHOWN_TO_ALL.contains(&name) && (name != "mnt" || empty_root);
     if !wanted.is_empty() {
         let all_known = matches!(process.namespaces, Seen::Known(_)) && around.outside.is_some();
         for namespace in wanted {
             let name = namespace.name();
             if entry.namespaces.iter().any(|own| own == name) {
-            } else if all_known || crate::proc::SHOWN_TO_ALL.contains(&name) {
+            } else if all_known || shown(name) {
                 let text = format!("no {name} namespace of its own");
                 entry.differences.push(text);
             } else {
@@ -139,6 +143,7 @@ fn compare(role: Role, process: &Process, around: &Around, entry: &mut Entry) {
             }
         }
         match process.own_root {
+            _ if !empty_root => {}
             Seen::Known(true) => entry
                 .differences
                 .push("its root directory is not the empty one".into()),

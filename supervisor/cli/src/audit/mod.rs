@@ -186,7 +186,8 @@ pub fn examine(proc: &Proc, record: Record) -> Result<Report> {
     let mut launchers = Vec::new();
     let mut found = Vec::new();
     let mut differences = Vec::new();
-    for pid in pids {
+    for pid in &pids {
+        let pid = *pid;
         let args = proc.args(pid);
         let child = parents.get(&pid) == Some(&supervisor);
         match role_of(&args) {
@@ -209,6 +210,16 @@ pub fn examine(proc: &Proc, record: Record) -> Result<Report> {
                 ));
             }
             _ => {}
+        }
+    }
+    // Started by the launcher, whose other children are the X server and the applications.
+    for pid in pids {
+        let parent = parents.get(&pid);
+        let ours = launchers
+            .iter()
+            .any(|launcher| Some(&launcher.pid) == parent);
+        if ours && role_of(&proc.args(pid)) == Some(Role::AuthPam) {
+            found.extend(proc.process(pid).map(|process| (Role::AuthPam, process)));
         }
     }
     for (role, process) in &found {

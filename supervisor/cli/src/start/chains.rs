@@ -87,7 +87,7 @@ impl<'a> Open<'a> {
                         .map_err(at)?,
                 }
             }
-            What::Exec(_) | What::Ldap(_) => AuthModule::Check {
+            What::Exec(_) | What::Ldap(_) | What::Pam(_) => AuthModule::Check {
                 name: module.name().to_owned(),
                 check: self.check(module)?,
                 password: module.kind.asks == Asks::Password,
@@ -123,6 +123,7 @@ impl<'a> Open<'a> {
                 let warnings = &mut self.secrets.warnings;
                 checks.ldap(module.name(), ldap, self.owner, warnings)?
             }
+            What::Pam(pam) => checks.pam(module.name(), pam, self.owner)?,
             _ => return Err(Error::usage(format!("auth={}: no check", module.name()))),
         };
         self.known_checks.push((&module.what, id));

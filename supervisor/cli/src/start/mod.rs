@@ -27,6 +27,7 @@ use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
 use ipc::spec::{self, AuthSpec, FdIndex, KeysSpec, ListenerSpec, SandboxMode, SupervisorSpec};
 use nix::unistd::getpid;
 use opened::{Opened, attach_hint, open_sockets};
+use outside::How;
 use plan::Plan;
 use policy::Role;
 use std::fs::File;
@@ -234,7 +235,20 @@ fn hand_over(
     for secret in plan.keys.fds {
         keys_fds.push(table.add(secret)?);
     }
-    let (checks, outside) = plan.secrets.checks.hand_over(|fd| table.add(fd))?;
+    let worker_uid_base = worker_uids(args.worker_uid_base, &plan.owner, display)?;
+    let sandbox = match args.sandbox {
+        Some(Sandbox::BestEffort) => SandboxMode::BestEffort,
+        Some(Sandbox::Enforce) | None => SandboxMode::Enforce,
+    };
+    let how = How {
+        uid_base: worker_uid_base,
+        sandbox: match sandbox {
+            SandboxMode::BestEffort => policy::SandboxMode::BestEffort,
+            SandboxMode::Enforce => policy::SandboxMode::Enforce,
+        },
+        debug: args.debug == Some(true),
+    };
+    let (checks, outside) = plan.secrets.checks.hand_over(&how, |fd| table.add(fd))?;
     let outside_checks = match outside.checks.is_empty() {
         true => None,
         false => Some(table.add(encoded(&outside)?)?),
@@ -257,11 +271,8 @@ fn hand_over(
         exit_with_children: args.exit_with_children == Some(true),
         exit_with_client: args.exit_with_client == Some(true),
         exit_with_windows: args.exit_with_windows == Some(true),
-        sandbox: match args.sandbox {
-            Some(Sandbox::BestEffort) => SandboxMode::BestEffort,
-            Some(Sandbox::Enforce) | None => SandboxMode::Enforce,
-        },
-        worker_uid_base: worker_uids(args.worker_uid_base, &plan.owner, display)?,
+        sandbox,
+        worker_uid_base,
         executables,
         empty_root,
         auth_fds,

@@ -1,16 +1,45 @@
 //! The checks of logins that are made outside of `auth`: what each process is told about them.
 
+use super::executables::executable;
 use crate::checks::{Command, Ldap, LdapEntry};
 use crate::error::{Error, Result, reason};
+use crate::pam::Pam;
 use crate::secrets;
 use crate::session::Owner;
 use crate::users;
 use ipc::check::CheckId;
 use ipc::spec::{
-    self, CheckKind, CheckSpec, ChecksSpec, FdIndex, LdapSpec, LdapUser, OutsideCheck,
+    self, CheckKind, CheckSpec, ChecksSpec, FdIndex, LdapSpec, LdapUser, OutsideCheck, PamSpec,
 };
+use policy::{Role, SandboxMode, StartMode};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+
+/// How the session is started, for the processes that the launcher starts.
+pub struct How {
+    /// Where the workers' user ids begin, in a start as root.
+    pub uid_base: Option<u32>,
+    /// `--sandbox`.
+    pub sandbox: SandboxMode,
+    /// Log records of every level.
+    pub debug: bool,
+}
+
+impl How {
+    /// As the runtime of a process reads it.
+    fn arguments(&self) -> Vec<String> {
+        let mode = match self.uid_base {
+            Some(_) => StartMode::Root,
+            None => StartMode::User,
+        };
+        let level = if self.debug { "debug" } else { "info" };
+        vec![
+            format!("--mode={mode}"),
+            format!("--sandbox={}", self.sandbox),
+            format!("--log={level}"),
+        ]
+    }
+}
 
 /// All of them, in the order of their ids.
 #[derive(Default)]
@@ -104,18 +133,51 @@ impl Checks {
         })
     }
 
+    /// Adds a PAM service.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn pam(&mut self, module: &'static str, pam: &Pam, owner: &Owner) -> Result<CheckId> {
+        let groups = pam.check(owner)?;
+        self.push(Check {
+            module,
+            timeout: pam.timeout,
+            outside: OutsideCheck::Start {
+                program: executable(Role::AuthPam)?,
+                // Known when all else is.
+                arguments: Vec::new(),
+                id: None,
+                groups,
+                own: PamSpec {
+                    service: pam.service.clone(),
+                    directory: pam.directory.clone(),
+                    session: pam.session,
+                    timeout: pam.timeout,
+                },
+                timeout: pam.timeout,
+            },
+            fds: Vec::new(),
+        })
+    }
+
     /// What the supervisor is told, and what the launcher is. `add` gives a descriptor its place.
     ///
     /// # Errors
     /// Too many descriptors.
     pub fn hand_over(
         self,
+        how: &How,
         mut add: impl FnMut(OwnedFd) -> Result<FdIndex>,
     ) -> Result<(Vec<CheckSpec>, ChecksSpec)> {
         let (mut inside, mut outside) = (Vec::new(), ChecksSpec::default());
-        for check in self.0 {
-            let kind = match check.outside {
+        for mut check in self.0 {
+            let kind = match &mut check.outside {
                 OutsideCheck::Command { .. } => CheckKind::Command,
+                OutsideCheck::Start { arguments, id, .. } => {
+                    *arguments = how.arguments();
+                    *id = how.uid_base.map(|base| Role::AuthPam.id(base));
+                    CheckKind::Outside
+                }
                 OutsideCheck::Connect(_) => {
                     let fds = check.fds.into_iter().map(&mut add);
                     CheckKind::Ldap(fds.collect::<Result<_>>()?)

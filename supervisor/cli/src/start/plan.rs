@@ -99,7 +99,8 @@ impl Plan {
         let xvfb = session::x_server(args, &env, &cwd, owner.ids())?;
         let executables = Role::ALL
             .into_iter()
-            .filter(|role| *role != Role::Ctl)
+            // Which are looked for when they are needed.
+            .filter(|role| ![Role::Ctl, Role::AuthPam].contains(role))
             .map(|role| Ok((role, executable(role)?)))
             .collect::<Result<_>>()?;
         let places = Places::find(&PlaceArgs {

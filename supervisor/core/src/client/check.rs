@@ -3,11 +3,13 @@
 //!
 //! `auth` names a connection and one of the configured checks. How many run is bounded, of one
 //! source too, and those who wait get their turn. A process gets one end of a channel to `auth`,
-//! over which the password goes, and sockets that the launcher has begun to connect. A connection
+//! over which the password goes, and sockets that the launcher has begun to connect; one that needs
+//! more than our sandbox leaves to our children is started by the launcher ([`super::outside`]). A connection
 //! that goes takes its check with it, and a check whose time is over is ended. Whatever does not
 //! end with a clear yes is no.
 
 use super::Who;
+use super::outside::{Outside, Starting};
 use crate::log::{Level, quoted};
 use crate::penalties::Source;
 use crate::session::Session;
@@ -31,20 +33,24 @@ const SLACK: Duration = Duration::from_secs(1);
 
 /// A check of the login on a connection.
 pub struct Check {
-    id: CheckId,
+    pub(super) id: CheckId,
     username: String,
     /// When it is ended. `None` while it waits for room.
     until: Option<Instant>,
-    stage: Stage,
+    pub(super) stage: Stage,
 }
 
-enum Stage {
+pub(super) enum Stage {
     /// There is no room yet.
     Waiting,
     /// The launcher is asked for sockets.
     Connecting,
     /// A process of its own decides.
     Asked(Box<Worker<SupervisorToCheck, CheckToSupervisor>>),
+    /// The launcher is asked for a process.
+    Starting(Option<Starting>),
+    /// A process that the launcher has started decides.
+    Outside(Box<Outside>),
     /// A command decides.
     Command,
 }
@@ -54,7 +60,15 @@ impl Check {
     pub fn worker(&self) -> Option<&Worker<SupervisorToCheck, CheckToSupervisor>> {
         match &self.stage {
             Stage::Asked(worker) => Some(worker),
-            Stage::Waiting | Stage::Connecting | Stage::Command => None,
+            _ => None,
+        }
+    }
+
+    /// Its process, where the launcher has started it.
+    pub fn outside(&self) -> Option<&Outside> {
+        match &self.stage {
+            Stage::Outside(outside) => Some(outside),
+            _ => None,
         }
     }
 
@@ -62,7 +76,7 @@ impl Check {
     pub fn worker_mut(&mut self) -> Option<&mut Worker<SupervisorToCheck, CheckToSupervisor>> {
         match &mut self.stage {
             Stage::Asked(worker) => Some(worker),
-            Stage::Waiting | Stage::Connecting | Stage::Command => None,
+            _ => None,
         }
     }
 
@@ -98,7 +112,7 @@ impl Session {
     ) {
         // It has answered, and its end has not been seen yet.
         if let Some(Check {
-            stage: Stage::Asked(_),
+            stage: Stage::Asked(_) | Stage::Outside(_),
             ..
         }) = self.connections.get(&id).and_then(|one| one.check.as_ref())
         {
@@ -168,6 +182,7 @@ impl Session {
                     peer: Who(&connection.peer).to_string(),
                 }
             }
+            CheckKind::Outside => return self.start_outside(id),
         };
         self.tell_launcher(ask);
     }
@@ -254,7 +269,7 @@ impl Session {
         self.checked(id, outcome == CheckOutcome::Passed, now);
     }
 
-    fn module(&self, check: usize) -> String {
+    pub(super) fn module(&self, check: usize) -> String {
         let spec = self.spec.checks.get(check);
         spec.map_or_else(String::new, |spec| spec.module.clone())
     }
@@ -268,7 +283,7 @@ impl Session {
         self.start_checks(now);
     }
 
-    fn tell_checked(&mut self, connection: ConnectionId, passed: bool) {
+    pub(super) fn tell_checked(&mut self, connection: ConnectionId, passed: bool) {
         if let Some(auth) = &mut self.auth.worker {
             let checked = SupervisorToAuth::Checked { connection, passed };
             auth.tell(&checked, vec![], &mut self.log);
@@ -280,7 +295,7 @@ impl Session {
         let connection = self.connections.get_mut(&id);
         let check = connection.and_then(|one| one.check.as_mut());
         let Some(worker) = check.and_then(Check::worker_mut) else {
-            return;
+            return self.outside_log(id, now);
         };
         let (_, death) = worker.event(part, &mut self.log, now);
         let Some(death) = death else { return };
@@ -327,7 +342,7 @@ impl Session {
             && connection.verdict.is_none()
             && let Some(Check {
                 username,
-                stage: Stage::Asked(_) | Stage::Command,
+                stage: Stage::Asked(_) | Stage::Command | Stage::Outside(_),
                 ..
             }) = &connection.check
         {
@@ -343,7 +358,7 @@ impl Session {
     }
 
     /// Nobody waits for the check of this connection any more. Had it a process?
-    pub(super) fn end_check(&mut self, id: ConnectionId, now: Instant) -> bool {
+    pub fn end_check(&mut self, id: ConnectionId, now: Instant) -> bool {
         let connection = self.connections.get_mut(&id);
         match connection.and_then(|one| one.check.take()) {
             Some(Check {
@@ -358,6 +373,19 @@ impl Session {
                 stage: Stage::Command,
                 ..
             }) => self.tell_launcher(SupervisorToLauncher::EndCheck(id)),
+            Some(Check {
+                stage: Stage::Starting(_),
+                ..
+            }) => self.tell_launcher(SupervisorToLauncher::EndCheck(id)),
+            Some(Check {
+                stage: Stage::Outside(mut outside),
+                ..
+            }) => {
+                // What it has written it wrote before it answered.
+                outside.log.read_last(&mut self.log, now);
+                self.tell_launcher(SupervisorToLauncher::EndCheck(id));
+                return true;
+            }
             _ => {}
         }
         false

@@ -8,6 +8,7 @@ mod attach;
 mod check;
 mod leave;
 mod one_shot;
+mod outside;
 mod request;
 mod verdict;
 

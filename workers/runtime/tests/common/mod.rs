@@ -112,7 +112,7 @@ pub fn start(role: Role, mode: StartMode, connection: u64) -> Started {
     let extras = match role {
         Role::Network | Role::Auth | Role::Keys | Role::Ctl => 1,
         Role::AuthLdap => 2,
-        Role::Supervisor | Role::Launcher | Role::Display | Role::Encoder => 0,
+        Role::Supervisor | Role::Launcher | Role::Display | Role::Encoder | Role::AuthPam => 0,
     };
     table.extend(std::iter::repeat_n(&extra_there, extras));
     let table: Vec<RawFd> = table.into_iter().map(AsRawFd::as_raw_fd).collect();

@@ -1,0 +1,441 @@
+//! `auth=pam` with the real libpam: the process that asks it, alone and confined as the launcher
+//! starts it, and whole sessions with the stock client. Users of the system are made for a test, by
+//! root only.
+
+use bulkhead_tests::commands::bin_dir;
+use bulkhead_tests::eventually;
+use bulkhead_tests::pam::{Services, SystemUser, UNIX, hash, pamtester_says_yes, unchanged_users};
+use bulkhead_tests::processes;
+use bulkhead_tests::session::{Session, Start, free_port};
+use bulkhead_tests::stock;
+use ipc::Channel;
+use ipc::check::{AuthToCheck, CheckToAuth, Password};
+use ipc::spec::{self, PamSpec, StartedSpec};
+use nix::fcntl::OFlag;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Pid, pipe2};
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+const LONG: Duration = Duration::from_secs(30);
+const PASSWORD: &str = "a user's secret: ü";
+
+/// What became of a question.
+#[derive(Debug)]
+struct Answered {
+    /// `None`: it ended without an answer.
+    answer: Option<CheckToAuth>,
+    took: Duration,
+    log: String,
+    end: WaitStatus,
+}
+
+impl Answered {
+    fn is_yes(&self) -> bool {
+        assert_eq!(
+            self.end,
+            WaitStatus::Exited(pid_of(self.end), 0),
+            "{self:?}"
+        );
+        self.answer == Some(CheckToAuth::Yes)
+    }
+}
+
+fn pid_of(status: WaitStatus) -> Pid {
+    status.pid().unwrap()
+}
+
+/// Starts the process as the launcher does in a session that root has started, and asks it.
+fn ask(spec: &PamSpec, username: &str, password: &str) -> Answered {
+    let _unchanged = unchanged_users();
+    let groups = [std::fs::metadata("/etc/shadow").unwrap().gid()];
+    let program = File::open(bin_dir().join("bulkhead-auth-pam")).unwrap();
+    let (log, log_there) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let (ours, theirs) = ipc::channel::socketpair().unwrap();
+    let mut told = File::from(memfd_create(c"spec", MFdFlags::MFD_CLOEXEC).unwrap());
+    let started = StartedSpec {
+        own: spec.clone(),
+        host: Some([127, 0, 0, 9].into()),
+    };
+    told.write_all(&spec::encode(&started).unwrap()).unwrap();
+    let null = File::open("/dev/null").unwrap();
+    let arguments: Vec<_> = [
+        "bulkhead-auth-pam",
+        "--mode=root",
+        "--sandbox=enforce",
+        "--log=debug",
+        &format!("--parent={}", std::process::id()),
+        "--connection=7",
+    ]
+    .map(|word| CString::new(word).unwrap())
+    .into();
+    let (pid, _) = spawn::start(&spawn::Plan {
+        executable: program.as_fd(),
+        arguments: &arguments,
+        table: &[
+            null.as_fd(),
+            log_there.as_fd(),
+            log_there.as_fd(),
+            theirs.as_fd(),
+            told.as_fd(),
+        ],
+        id: Some(1_900_000_009),
+        groups: &groups,
+    })
+    .unwrap();
+    drop((log_there, theirs));
+    let mut channel: Channel<AuthToCheck, CheckToAuth> = Channel::new(ours);
+    let question = AuthToCheck::Password {
+        username: username.to_owned(),
+        password: Password(password.as_bytes().to_vec()),
+    };
+    let start = Instant::now();
+    let _ = channel.send(&question, Vec::<OwnedFd>::new());
+    let answer = loop {
+        match channel.receive() {
+            Ok(Some((answer, _))) => break Some(answer),
+            Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+            Err(_) => break None,
+        }
+        assert!(start.elapsed() < LONG);
+    };
+    let took = start.elapsed();
+    let end = waitpid(Pid::from_raw(pid), None).unwrap();
+    let mut text = String::new();
+    File::from(log).read_to_string(&mut text).unwrap();
+    Answered {
+        answer,
+        took,
+        log: text,
+        end,
+    }
+}
+
+fn spec(services: &Services, service: &str) -> PamSpec {
+    PamSpec {
+        service: service.to_owned(),
+        directory: Some(services.path().to_owned()),
+        session: false,
+        timeout: 10,
+    }
+}
+
+#[test]
+fn a_system_user_is_who_pam_unix_says() {
+    if !needs::root("make users of the system") {
+        return;
+    }
+    let services = Services::new(&[("x", UNIX)]);
+    let x = spec(&services, "x");
+    let user = SystemUser::new(PASSWORD);
+    let yes = ask(&x, user.name(), PASSWORD);
+    assert!(yes.is_yes(), "{yes:?}");
+    assert!(yes.took < Duration::from_secs(1), "{yes:?}");
+    let no = |username: &str, password: &str, why: &str| {
+        let answered = ask(&x, username, password);
+        assert!(!answered.is_yes(), "{username}: {answered:?}");
+        assert!(answered.log.contains(why), "{username}: {answered:?}");
+        answered
+    };
+    let wrong = no(
+        user.name(),
+        "wrong",
+        "authentication: Authentication failure",
+    );
+    let unknown = no("nobody-of-that-name", PASSWORD, "authentication: ");
+    // Who is there is not told by how long it takes: both come right after the same second.
+    for answered in [&wrong, &unknown] {
+        let late = answered.took.saturating_sub(Duration::from_secs(1));
+        assert!(
+            answered.took >= Duration::from_secs(1) && late < Duration::from_millis(300),
+            "{answered:?}"
+        );
+    }
+    println!("wrong {:?}, unknown {:?}", wrong.took, unknown.took);
+    let session = PamSpec {
+        session: true,
+        ..x.clone()
+    };
+    let changed = |command: &[&str]| {
+        let user = SystemUser::new(PASSWORD);
+        user.run(command);
+        user
+    };
+    let locked = changed(&["usermod", "--lock"]);
+    let expired = changed(&["usermod", "--expiredate", "1"]);
+    let aged = changed(&["chage", "--lastday", "0"]);
+    let blank = changed(&["passwd", "--delete"]);
+    // Each no takes a second: all of them together.
+    std::thread::scope(|scope| {
+        for name in ["", "a:b", "a\nb", "../x", "root\u{1b}[2J"] {
+            let x = &x;
+            scope.spawn(move || assert!(!ask(x, name, PASSWORD).is_yes(), "{name:?}"));
+        }
+        scope.spawn(|| no(user.name(), "", "an empty password"));
+        scope.spawn(|| no(user.name(), &format!("{PASSWORD}\0"), "zero byte"));
+        scope.spawn(|| {
+            assert!(ask(&session, user.name(), PASSWORD).is_yes());
+            assert!(!ask(&session, user.name(), "wrong").is_yes());
+        });
+        scope.spawn(|| no(locked.name(), PASSWORD, "authentication: "));
+        let why = "account: User account has expired";
+        scope.spawn(|| no(expired.name(), PASSWORD, why));
+        let why = "account: Authentication token is no longer valid";
+        scope.spawn(|| no(aged.name(), PASSWORD, why));
+        // `nullok` lets in who has no password, whatever is typed: nobody has looked at that.
+        let why = "no module has asked for the password";
+        scope.spawn(|| no(blank.name(), "anything", why));
+    });
+    for (user, command) in [
+        (&locked, ["usermod", "--unlock"].as_slice()),
+        (&expired, &["usermod", "--expiredate", ""]),
+        (&aged, &["chage", "--lastday", "20000"]),
+    ] {
+        user.run(command);
+        assert!(ask(&x, user.name(), PASSWORD).is_yes());
+    }
+}
+
+/// The system's own service, which is the default, and a stock program's opinion of the same.
+#[test]
+fn the_systems_own_service_is_asked_as_pamtester_asks_it() {
+    if !needs::root("make users of the system") {
+        return;
+    }
+    let login = PamSpec {
+        service: "login".into(),
+        directory: None,
+        session: false,
+        timeout: 10,
+    };
+    let user = SystemUser::new(PASSWORD);
+    let same = |password: &str, yes: bool| {
+        let answered = ask(&login, user.name(), password);
+        assert_eq!(answered.is_yes(), yes, "{answered:?}");
+        assert_eq!(pamtester_says_yes("login", user.name(), password), yes);
+    };
+    same(PASSWORD, true);
+    same("wrong", false);
+    user.run(&["usermod", "--expiredate", "1"]);
+    same(PASSWORD, false);
+}
+
+#[test]
+fn every_module_of_the_table_can_do_its_work() {
+    if !needs::root("make users of the system") {
+        return;
+    }
+    let user = SystemUser::new(PASSWORD);
+    let services = Services::new(&[]);
+    let users = services.write("users", &format!("{}:{}\n", user.name(), hash("another")));
+    let listed = services.write("listed", &format!("{}\n", user.name()));
+    let (users, listed) = (users.display(), listed.display());
+    let all = format!(
+        "auth required pam_faildelay.so delay=3000000\n\
+         auth required pam_env.so\n\
+         auth optional pam_group.so\n\
+         auth optional pam_cap.so\n\
+         auth required pam_shells.so\n\
+         auth required pam_localuser.so\n\
+         auth required pam_nologin.so\n\
+         auth required pam_listfile.so item=user sense=allow file={listed} onerr=fail\n\
+         auth required pam_succeed_if.so uid >= 1000 user notingroup root\n\
+         auth required pam_unix.so\n\
+         account required pam_nologin.so\n\
+         account required pam_shells.so\n\
+         account required pam_localuser.so\n\
+         account required pam_listfile.so item=user sense=allow file={listed} onerr=fail\n\
+         account required pam_succeed_if.so user ingroup {name}\n\
+         account required pam_unix.so\n\
+         session required pam_permit.so\n\
+         session required pam_unix.so\n",
+        name = user.name()
+    );
+    services.write("all", &all);
+    // Its default shell is one of /etc/shells only if the test says so.
+    user.run(&["usermod", "--shell", "/bin/sh"]);
+    let session = PamSpec {
+        session: true,
+        ..spec(&services, "all")
+    };
+    let answered = ask(&session, user.name(), PASSWORD);
+    assert!(answered.is_yes(), "{answered:?}");
+    services.write("listed", "somebody-else\n");
+    let answered = ask(&session, user.name(), PASSWORD);
+    assert!(!answered.is_yes(), "{answered:?}");
+    let pwdfile =
+        format!("auth required pam_pwdfile.so pwdfile={users}\naccount required pam_permit.so\n");
+    services.write("pwdfile", &pwdfile);
+    for (password, yes) in [("another", true), (PASSWORD, false)] {
+        let answered = ask(&spec(&services, "pwdfile"), user.name(), password);
+        assert_eq!(answered.is_yes(), yes, "{answered:?}");
+    }
+    services.write(
+        "denied",
+        "auth required pam_unix.so\naccount required pam_deny.so\n",
+    );
+    let answered = ask(&spec(&services, "denied"), user.name(), PASSWORD);
+    assert!(
+        !answered.is_yes() && answered.log.contains("account: "),
+        "{answered:?}"
+    );
+}
+
+#[test]
+fn what_asks_for_more_or_has_changed_is_no() {
+    if !needs::root("make users of the system") {
+        return;
+    }
+    let user = SystemUser::new(PASSWORD);
+    let services = Services::new(&[]);
+    // What was good when the session began, and is not any more.
+    for (text, part) in [
+        (
+            "auth required pam_permit.so\naccount required pam_permit.so\n",
+            "asks for a password",
+        ),
+        (
+            "auth sufficient pam_rootok.so\nauth required pam_unix.so\naccount required pam_unix.so\n",
+            "pam_rootok.so",
+        ),
+        ("auth required pam_unix.so\n", "no `account` line"),
+    ] {
+        services.write("other", UNIX);
+        services.write("x", text);
+        let answered = ask(&spec(&services, "x"), user.name(), PASSWORD);
+        assert_eq!(answered.answer, None, "{answered:?}");
+        assert!(answered.log.contains(part), "{answered:?}");
+    }
+    let answered = ask(&spec(&services, "gone"), user.name(), PASSWORD);
+    assert!(
+        answered.answer.is_none() && answered.log.contains("gone"),
+        "{answered:?}"
+    );
+}
+
+/// A session with one more TCP socket, on which PAM decides; encrypted, so that the stock client
+/// sends a password there.
+fn session(start: Start, services: &Services, options: &str) -> (Session, u16) {
+    let port = free_port();
+    let bind = format!(
+        "--bind-tcp=127.0.0.1:{port},auth=pam(service-dir={},{options}),encryption=AES-CTR,keyfile=key.txt",
+        services.path().display()
+    );
+    (Session::start_as(start, &[&bind]), port)
+}
+
+/// The stock client asks for `info` there.
+fn info(session: &Session, port: u16, username: &str, password: &str) -> Output {
+    let _unchanged = unchanged_users();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("password");
+    std::fs::write(&file, password).unwrap();
+    let target = format!("tcp://{username}@127.0.0.1:{port}/");
+    let key = session.home().join("key.txt");
+    let key = format!("--encryption-keyfile={}", key.display());
+    let handler = format!("--challenge-handlers=file:filename={}", file.display());
+    let words = ["info", &target, "--encryption=AES-CTR", &key, &handler];
+    stock::run_without_display(session, &words)
+}
+
+fn is_let_in(output: &Output) -> bool {
+    let said = String::from_utf8_lossy(&output.stdout);
+    let yes = output.status.success();
+    assert_eq!(yes, said.contains("server.mode=seamless"), "{output:?}");
+    yes
+}
+
+fn the_check(session: &Session) -> u32 {
+    eventually("a check", LONG, || {
+        processes::of_role(session.process().id(), "auth-pam")
+            .first()
+            .copied()
+    })
+}
+
+#[test]
+fn the_stock_client_is_let_in_by_a_session_of_root_or_not() {
+    if !needs::root("make users of the system") {
+        return;
+    }
+    let services = Services::new(&[("x", UNIX)]);
+    let user = SystemUser::new(PASSWORD);
+    let (session, port) = session(Start::Root, &services, "service=x,timeout=3");
+    let logged = |text: &str| {
+        session
+            .process()
+            .wait_for_line(LONG, |line| line.contains(text));
+    };
+    assert!(is_let_in(&info(&session, port, user.name(), PASSWORD)));
+    logged(&format!("is let in as `{}` by pam", user.name()));
+    assert!(!is_let_in(&info(&session, port, user.name(), "wrong")));
+    logged("no: authentication: Authentication failure");
+    logged("is refused by pam");
+    // One that hangs is ended, and that is a no: it has said nothing yet when it is stopped.
+    std::thread::scope(|scope| {
+        let login = scope.spawn(|| info(&session, port, user.name(), "wrong"));
+        let check = Pid::from_raw(the_check(&session).cast_signed());
+        kill(check, Signal::SIGSTOP).unwrap();
+        assert!(!is_let_in(&login.join().unwrap()));
+    });
+    logged("auth=pam: no answer in time: ended");
+    eventually("the end of the checks", LONG, || {
+        let left = processes::of_role(session.process().id(), "auth-pam");
+        left.is_empty().then_some(())
+    });
+}
+
+/// Without root: users in a file.
+#[test]
+fn the_stock_client_is_let_in_by_a_session_of_a_user_or_not() {
+    let services = Services::new(&[]);
+    let users = services.write("users", &format!("ann:{}\n", hash(PASSWORD)));
+    let text = format!(
+        "auth required pam_pwdfile.so pwdfile={}\naccount required pam_permit.so\n",
+        users.display()
+    );
+    services.write("x", &text);
+    let (session, port) = session(Start::User, &services, "service=x");
+    assert!(is_let_in(&info(&session, port, "ann", PASSWORD)));
+    assert!(!is_let_in(&info(&session, port, "ann", "wrong")));
+    // Yes is not the answer of the command that comes after it, which the launcher runs too.
+    let port = free_port();
+    let chain = format!(
+        "--bind-tcp=127.0.0.1:{port},auth=pam(service-dir={},service=x),auth=exec(command=/bin/false),encryption=AES-CTR,keyfile=key.txt",
+        services.path().display()
+    );
+    let chained = Session::start(&[&chain]);
+    for _ in 0..3 {
+        assert!(!is_let_in(&info(&chained, port, "ann", PASSWORD)));
+    }
+    // What cannot be put in force is refused when a session is started, and says why.
+    services.write("unix", UNIX);
+    services.write("other", &text);
+    services.write("rootok", &format!("auth sufficient pam_rootok.so\n{UNIX}"));
+    for (service, part) in [
+        ("unix", "only a session that root starts"),
+        ("missing", "No such file"),
+        ("rootok", "`auth pam_rootok.so` cannot be asked"),
+    ] {
+        let bind = format!(
+            "--bind-tcp=127.0.0.1:{},auth=sys(service-dir={},service={service}),encryption=AES,keyfile=key.txt",
+            free_port(),
+            services.path().display()
+        );
+        let output = session
+            .command()
+            .args(["seamless", "--daemon=no", &bind])
+            .current_dir(session.home())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(part), "{said}");
+    }
+}

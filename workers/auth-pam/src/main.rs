@@ -1,0 +1,9 @@
+//! `bulkhead-auth-pam`: started by the launcher for one login.
+
+use bulkhead_auth_pam::process::Prepared;
+
+fn main() {
+    runtime::run(policy::Role::AuthPam, Prepared::new, |_, prepared| {
+        prepared.work()
+    })
+}
