@@ -1,17 +1,19 @@
 //! Logins that somebody outside of `auth` decides about, with the stock client and real backends:
 //! a command, a real LDAP server.
 
-use bulkhead_auth_ldap::server::{Failure, Server};
+use bulkhead_auth_ldap::server::{Encryption, Failure, Server};
+use bulkhead_auth_ldap::transport::{Broken, Tls};
 use bulkhead_tests::commands::chmod;
 use bulkhead_tests::eventually;
 use bulkhead_tests::processes;
 use bulkhead_tests::session::{Session, free_port};
 use bulkhead_tests::slapd::{ALICE, READER, Slapd};
 use bulkhead_tests::stock;
+use bulkhead_tests::tls;
 use ipc::spec::LdapUser;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
@@ -119,6 +121,15 @@ fn a_real_directory_lets_the_stock_client_in_or_not() {
              search-user=(cn=reader,dc=test),search-password-file={})",
             reader.display()
         ),
+        format!(
+            "ldap(host=127.0.0.1,tls=yes,port={},cacert=tls-ca.pem,\
+             username_format=(uid=%username,ou=people,dc=test))",
+            slapd.tls_port
+        ),
+        format!(
+            "ldap3(host=localhost,tls=starttls,port={port},cacert=tls-ca.pem,\
+             username_format=(uid=%username,ou=people,dc=test))"
+        ),
     ] {
         let (session, port) = session(&module);
         assert!(is_let_in(&info(&session, port, "alice", ALICE)), "{module}");
@@ -142,6 +153,7 @@ fn what_a_real_directory_says() {
     let ask = |user: LdapUser, reader: Option<&str>, username: &str, password: &str| {
         let server = Server {
             user,
+            tls: None,
             reader_password: reader.map(|text| text.to_owned().into()),
         };
         let socket = TcpStream::connect(("127.0.0.1", slapd.port)).unwrap();
@@ -207,6 +219,128 @@ fn what_a_real_directory_says() {
         reader: None,
     };
     assert!(!matches!(ask(nobody, None, "alice", ALICE), Ok(true)));
+}
+
+/// Asks about Alice with TLS.
+fn ask_with_tls(port: u16, name: &str, authority: &[u8], ask: bool) -> Result<bool, Failure> {
+    let server = Server {
+        user: LdapUser::Name("uid=%username,ou=people,dc=test".into()),
+        reader_password: None,
+        tls: Some(Encryption {
+            tls: Tls::new(name, vec![authority.to_vec()]).unwrap(),
+            ask,
+        }),
+    };
+    let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let until = Instant::now() + Duration::from_secs(5);
+    server.ask(socket.into(), "alice", ALICE.to_owned().into(), until)
+}
+
+/// The password goes to who proves to be the server, and to nobody else.
+#[test]
+fn a_directory_with_tls_has_to_prove_that_it_is_the_right_one() {
+    let slapd = Slapd::start();
+    let ours = &tls::files().authority_der;
+    let foreign = tls::made_until(4096).authority_der;
+    for (port, ask) in [(slapd.tls_port, false), (slapd.port, true)] {
+        for name in ["127.0.0.1", "localhost"] {
+            let answer = ask_with_tls(port, name, ours, ask);
+            assert!(matches!(answer, Ok(true)), "{name}: {answer:?}");
+        }
+        let answer = ask_with_tls(port, "ldap.example.org", ours, ask);
+        let other = matches!(answer, Err(Failure::Broken(Broken::OtherName(_))));
+        assert!(other, "{answer:?}");
+        let answer = ask_with_tls(port, "localhost", &foreign, ask);
+        let unknown = matches!(answer, Err(Failure::Broken(Broken::Unknown)));
+        assert!(unknown, "{answer:?}");
+    }
+    let old = tls::made_until(2020);
+    let slapd = Slapd::start_with(&old);
+    let answer = ask_with_tls(slapd.tls_port, "localhost", &old.authority_der, false);
+    let expired = matches!(answer, Err(Failure::Broken(Broken::Expired)));
+    assert!(expired, "{answer:?}");
+    // In clear where TLS is due, and the other way round.
+    for (port, ask) in [(slapd.port, false), (slapd.tls_port, true)] {
+        let answer = ask_with_tls(port, "localhost", &old.authority_der, ask);
+        assert!(answer.is_err(), "{answer:?}");
+    }
+    // One that says "yes, and here is what comes after" before there is TLS; one that has none.
+    let extended = |code, more: &[u8]| {
+        let text = [&[0x30, 12, 2, 1, 1, 0x78, 7, 10, 1, code, 4, 0, 4, 0], more].concat();
+        server(move |mut stream| {
+            let _ = stream.read(&mut [0; 100]);
+            let _ = stream.write_all(&text);
+        })
+    };
+    let port = extended(0, &[0x30, 12, 2, 1, 2, 0x61, 7, 10, 1, 0, 4, 0, 4, 0]);
+    let answer = ask_with_tls(port, "localhost", ours, true);
+    assert!(matches!(answer, Err(Failure::Malformed(_))), "{answer:?}");
+    let answer = ask_with_tls(extended(2, &[]), "localhost", ours, true);
+    assert!(matches!(answer, Err(Failure::StartTls(2))), "{answer:?}");
+    // One that begins and never goes on.
+    let held = std::sync::Mutex::new(Vec::new());
+    let silent = server(move |stream| held.lock().unwrap().push(stream));
+    let answer = ask_with_tls(silent, "localhost", ours, false);
+    let late = matches!(answer, Err(Failure::Broken(Broken::Late)));
+    assert!(late, "{answer:?}");
+}
+
+/// A server that makes the confined process take as much memory as it may: no, and not by the sandbox.
+#[test]
+fn a_server_with_long_answers_is_no_by_its_answers() {
+    // A message of 64 KiB, in pieces, and more than that; a certificate message of TLS 1.2 with nothing in it.
+    let long = server(|mut stream| {
+        let _ = stream.read(&mut [0; 100]);
+        let message = [&[0x30, 0x82, 0xff, 0xfc][..], &[0; 70_000]].concat();
+        for piece in message.chunks(1000) {
+            let _ = stream.write_all(piece);
+        }
+        let _ = stream.read(&mut [0; 100]);
+    });
+    let clear = format!("ldap(host=127.0.0.1,port={long},timeout=5)");
+    let mad = server(|mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(&empty_certificates());
+        let _ = stream.read(&mut [0; 4096]);
+    });
+    let tls = format!("ldap(host=127.0.0.1,port={mad},tls=yes,cacert=tls-ca.pem,timeout=5)");
+    for module in [clear, tls] {
+        let (session, port) = session(&module);
+        assert!(
+            !is_let_in(&info(&session, port, "alice", ALICE)),
+            "{module}"
+        );
+        session
+            .process()
+            .wait_for_line(LONG, |line| line.contains("no: "));
+        is_clean(&session);
+        let lines = session.process().lines();
+        let killed = lines.iter().find(|line| line.contains("by its sandbox"));
+        assert_eq!(killed, None, "{module}");
+    }
+}
+
+/// A ServerHello of TLS 1.2, and a Certificate message (RFC 5246, section 7.4.2) of 21,000 certificates of
+/// no bytes.
+fn empty_certificates() -> Vec<u8> {
+    let u24 = |number: usize| u32::try_from(number).unwrap().to_be_bytes()[1..].to_vec();
+    let handshake = |kind: u8, body: &[u8]| [&[kind][..], &u24(body.len()), body].concat();
+    // ECDHE-RSA with AES-128-GCM, and the extended master secret that the client has asked for.
+    let hello = [
+        &[3, 3][..],
+        &[7; 32],
+        &[0, 0xc0, 0x2f, 0, 0, 4, 0, 23, 0, 0],
+    ]
+    .concat();
+    let certificates = vec![0; 3 * 21_000];
+    let list = [u24(certificates.len()), certificates].concat();
+    let both = [handshake(2, &hello), handshake(11, &list)].concat();
+    let record = |part: &[u8]| {
+        let len = u16::try_from(part.len()).unwrap();
+        [&[22, 3, 3][..], &len.to_be_bytes(), part].concat()
+    };
+    both.chunks(16_000).flat_map(record).collect()
 }
 
 /// Who takes connections, and does this with each.

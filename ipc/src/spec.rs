@@ -208,8 +208,21 @@ pub struct PamSpec {
 pub struct LdapSpec {
     /// How the user is found.
     pub user: LdapUser,
+    /// The connection is encrypted, if it is.
+    pub tls: Option<LdapTls>,
     /// Seconds for all of it.
     pub timeout: u16,
+}
+
+/// TLS with an LDAP server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LdapTls {
+    /// The server's name or address, which its certificate has to be for.
+    pub name: String,
+    /// Certificates, each as DER, one of which has to have signed the server's.
+    pub authorities: Vec<Vec<u8>>,
+    /// It is asked for TLS first (StartTLS).
+    pub ask: bool,
 }
 
 /// Which entry of the directory a user is.

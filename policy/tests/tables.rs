@@ -60,7 +60,7 @@ fn system_call_budgets_hold() {
             Role::Auth | Role::Keys => 24,
             Role::Display => 28,
             Role::Encoder => 18,
-            Role::AuthLdap => 12,
+            Role::AuthLdap => 14,
             Role::AuthPam => 18,
         };
         let calls = of(role).calls();

@@ -4,6 +4,7 @@ use crate::commands::chmod;
 use crate::eventually;
 use crate::process::Process;
 use crate::session::free_port;
+use crate::tls;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,8 +14,10 @@ use std::time::Duration;
 pub struct Slapd {
     process: Process,
     directory: tempfile::TempDir,
-    /// Its port on 127.0.0.1.
+    /// Its port on 127.0.0.1, in clear or with StartTLS.
     pub port: u16,
+    /// Its port for TLS.
+    pub tls_port: u16,
 }
 
 /// Alice's password.
@@ -96,6 +99,14 @@ impl Slapd {
     /// # Panics
     /// When it does not, or is not installed.
     pub fn start() -> Self {
+        Self::start_with(tls::files())
+    }
+
+    /// Starts one with this certificate, and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not, or is not installed.
+    pub fn start_with(files: &tls::Files) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("bulkhead-slapd-")
             .tempdir_in("/tmp")
@@ -105,15 +116,20 @@ impl Slapd {
         chmod(t, 0o755);
         std::fs::create_dir(t.join("db")).unwrap();
         std::fs::write(t.join("entries"), ENTRIES).unwrap();
+        std::fs::write(t.join("cert.pem"), &files.certificate).unwrap();
+        std::fs::write(t.join("key.pem"), &files.key).unwrap();
         let path = |name: &str| t.join(name).display().to_string();
         let configuration = format!(
             "include /etc/ldap/schema/core.schema\n\
              include /etc/ldap/schema/cosine.schema\n\
              include /etc/ldap/schema/inetorgperson.schema\n\
+             TLSCertificateFile {}\nTLSCertificateKeyFile {}\n\
              pidfile {}\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n\
              database mdb\nsuffix \"dc=test\"\nrootdn \"cn=root,dc=test\"\ndirectory {}\n\
              access to attrs=userPassword by anonymous auth by * none\n\
              access to * by dn.exact=\"cn=reader,dc=test\" read by anonymous auth by * none\n",
+            path("cert.pem"),
+            path("key.pem"),
             path("pid"),
             path("db"),
         );
@@ -123,20 +139,21 @@ impl Slapd {
             &["-f", "slapd.conf", "-l", "entries"],
             t,
         );
-        let port = free_port();
-        let url = format!("ldap://127.0.0.1:{port}/");
+        let (port, tls_port) = (free_port(), free_port());
+        let urls = format!("ldap://127.0.0.1:{port}/ ldaps://127.0.0.1:{tls_port}/");
         let mut command = Command::new("/usr/sbin/slapd");
         command
-            .args(["-f", "slapd.conf", "-h", &url, "-d", "0"])
+            .args(["-f", "slapd.conf", "-h", &urls, "-d", "0"])
             .current_dir(t);
         let process = Process::start(&mut command);
         eventually("slapd", Duration::from_secs(20), || {
-            TcpStream::connect(("127.0.0.1", port)).ok()
+            TcpStream::connect(("127.0.0.1", tls_port)).ok()
         });
         Self {
             process,
             directory,
             port,
+            tls_port,
         }
     }
 

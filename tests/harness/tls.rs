@@ -25,31 +25,38 @@ pub struct Files {
 /// When they cannot be made.
 pub fn files() -> &'static Files {
     static FILES: OnceLock<Files> = OnceLock::new();
-    FILES.get_or_init(|| {
-        let mut params = CertificateParams::new([]).unwrap();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        let name = "the tests' authority";
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
-        let authority_key = KeyPair::generate().unwrap();
-        let authority = params.self_signed(&authority_key).unwrap();
-        let issuer = Issuer::new(params, authority_key);
-        let names = ["127.0.0.1", "localhost"].map(str::to_owned);
-        let mut params = CertificateParams::new(names).unwrap();
-        params.use_authority_key_identifier_extension = true;
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &issuer).unwrap();
-        Files {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-            authority: authority.pem(),
-            authority_der: authority.der().to_vec(),
-            key_der: key.serialize_der(),
-        }
-    })
+    FILES.get_or_init(|| made_until(4096))
+}
+
+/// Others, which are good until this year.
+///
+/// # Panics
+/// When they cannot be made.
+pub fn made_until(year: i32) -> Files {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    let name = "the tests' authority";
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    let authority_key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::new(params, authority_key);
+    let names = ["127.0.0.1", "localhost"].map(str::to_owned);
+    let mut params = CertificateParams::new(names).unwrap();
+    params.use_authority_key_identifier_extension = true;
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    Files {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+        authority: authority.pem(),
+        authority_der: authority.der().to_vec(),
+        key_der: key.serialize_der(),
+    }
 }
 
 /// A socket for TLS, with the certificate that is in every session's directory: its port and the

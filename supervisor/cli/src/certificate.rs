@@ -16,6 +16,8 @@ use zeroize::Zeroizing;
 
 /// Longest file of certificates, in bytes: a key may be in it too, and comments.
 const MAX_FILE: u64 = 64 * 1024;
+/// The same of those that others are signed with: the system's are about 220 KiB.
+const MAX_AUTHORITIES: u64 = 1024 * 1024;
 
 /// A certificate with those that it is signed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +30,40 @@ pub struct Chain {
     pub public: Vec<u8>,
 }
 
-/// Reads the certificates in a file. `user` is the session's in a start as root.
+/// Where Debian keeps the certificates of those who sign others (`ca-certificates`).
+pub const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Reads a server's certificate and those that it is signed with. `user` is the session's in a start as
+/// root.
 ///
 /// # Errors
 /// It cannot be read, others may write it, there is none in it, or the first is of no use now.
 pub fn read(path: &Path, user: Option<Ids>) -> Result<Chain> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    read_with(path, user, MAX_FILE, |pem| chain(pem, now))
+}
+
+/// Reads certificates that others may be signed with, each as DER.
+///
+/// # Errors
+/// They cannot be read, others may write them, or there are none.
+pub fn authorities(path: &Path, user: Option<Ids>) -> Result<Vec<Vec<u8>>> {
+    read_with(path, user, MAX_AUTHORITIES, |pem| {
+        let found = certificates(pem)?;
+        match found.is_empty() {
+            true => Err(Wrong::None),
+            false => Ok(found),
+        }
+    })
+}
+
+fn read_with<T>(
+    path: &Path,
+    user: Option<Ids>,
+    limit: u64,
+    with: impl FnOnce(&[u8]) -> std::result::Result<T, Wrong>,
+) -> Result<T> {
     let spot = Spot::new(path, user);
     let shown = path.display();
     let fail = |why: String| Error::new(format!("certificate {shown}: {why}{}", spot.rights()));
@@ -54,19 +85,25 @@ pub fn read(path: &Path, user: Option<Ids>) -> Result<Chain> {
             meta.mode() & 0o777
         )));
     }
-    if meta.len() > MAX_FILE {
-        return Err(fail(format!("is longer than {MAX_FILE} bytes")));
+    // Whoever can change it decides whom we take for whom.
+    let own = user.map_or_else(|| nix::unistd::geteuid().as_raw(), |user| user.uid);
+    if ![0, own].contains(&meta.uid()) {
+        return Err(fail(format!(
+            "belongs to the user {}, who could change it: chown {own} {shown}",
+            meta.uid()
+        )));
     }
-    // The key may be in the same file; it is not looked at, and wiped with the rest.
+    if meta.len() > limit {
+        return Err(fail(format!("is longer than {limit} bytes")));
+    }
+    // A key may be in the same file; it is not looked at, and wiped with the rest.
     let mut bytes = Zeroizing::new(Vec::with_capacity(
-        usize::try_from(MAX_FILE).unwrap_or_default() + 1,
+        usize::try_from(limit).unwrap_or_default() + 1,
     ));
-    file.take(MAX_FILE + 1)
+    file.take(limit + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| fail(reason(&error)))?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-    chain(&bytes, now).map_err(|why| fail(why.to_string()))
+    with(&bytes).map_err(|why| fail(why.to_string()))
 }
 
 /// What is wrong with a file of certificates.

@@ -2,6 +2,7 @@
 
 use crate::auth::Options;
 use crate::error::{Error, Result};
+use crate::options::boolean;
 use crate::syntax;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -71,10 +72,21 @@ pub struct Ldap {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// With TLS.
+    pub tls: Option<LdapTls>,
     /// Which entry a user is.
     pub user: LdapEntry,
     /// Seconds that it may take.
     pub timeout: u16,
+}
+
+/// TLS with a server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LdapTls {
+    /// It is asked for TLS first (StartTLS).
+    pub ask: bool,
+    /// The file of the certificates that its own may be signed with; `None`: the system's.
+    pub authorities: Option<PathBuf>,
 }
 
 /// Which entry of the directory a user is.
@@ -98,6 +110,7 @@ pub const LDAP: &[&str] = &[
     "host",
     "port",
     "tls",
+    "cacert",
     "encoding",
     "username_format",
     "domain",
@@ -113,6 +126,7 @@ pub const LDAP3: &[&str] = &[
     "host",
     "port",
     "tls",
+    "cacert",
     "encoding",
     "username_format",
     "domain",
@@ -133,12 +147,9 @@ impl Ldap {
         let host = options
             .take("host")
             .unwrap_or_else(|| "localhost".to_owned());
-        if options.flag("tls", false)? {
-            return Err(Error::usage(
-                "auth=ldap: tls=yes is not built yet; a tunnel (ssh, stunnel) to a port of this machine does the same",
-            ));
-        }
+        let tls = tls(options)?;
         let port = match options.take("port") {
+            None if tls.as_ref().is_some_and(|tls| !tls.ask) => 636,
             None => 389,
             Some(text) => match text.parse() {
                 Ok(port) if port > 0 => port,
@@ -158,6 +169,7 @@ impl Ldap {
         Ok(Self {
             host,
             port,
+            tls,
             user: entry(options)?,
             timeout: timeout(options)?,
         })
@@ -167,8 +179,30 @@ impl Ldap {
     #[must_use]
     pub fn is_confidential(&self) -> bool {
         let address = self.host.parse::<IpAddr>();
-        self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+        self.tls.is_some()
+            || self.host == "localhost"
+            || address.is_ok_and(|address| address.is_loopback())
     }
+}
+
+fn tls(options: &mut Options<'_>) -> Result<Option<LdapTls>> {
+    let authorities = options.take("cacert").map(PathBuf::from);
+    let ask = match options.take("tls") {
+        Some(text) if text.eq_ignore_ascii_case("starttls") => true,
+        Some(text) => match boolean(&text) {
+            Ok(true) => false,
+            Ok(false) if authorities.is_some() => {
+                return Err(options.vain("cacert", "tls=yes or tls=starttls"));
+            }
+            Ok(false) => return Ok(None),
+            Err(_) => return Err(options.wrong("tls", &text, "yes, starttls or no")),
+        },
+        None if authorities.is_some() => {
+            return Err(options.vain("cacert", "tls=yes or tls=starttls"));
+        }
+        None => return Ok(None),
+    };
+    Ok(Some(LdapTls { ask, authorities }))
 }
 
 fn entry(options: &mut Options<'_>) -> Result<LdapEntry> {
@@ -319,9 +353,9 @@ mod tests {
         for (text, part) in [
             ("ldap(port=0)", "1 to 65535"),
             ("ldap(port=x)", "1 to 65535"),
-            ("ldap(tls=maybe)", "maybe"),
-            ("ldap(tls=yes)", "not built yet"),
-            ("ldap(cacert=/x)", "no option `cacert`"),
+            ("ldap(tls=maybe)", "yes, starttls or no"),
+            ("ldap(cacert=/x)", "tls=yes or tls=starttls"),
+            ("ldap(tls=no,cacert=/x)", "tls=yes or tls=starttls"),
             ("ldap(encoding=latin1)", "utf8"),
             ("ldap3(authentication=NTLM)", "simple"),
             ("ldap(authentication=simple)", "no option `authentication`"),
@@ -340,6 +374,25 @@ mod tests {
     }
 
     #[test]
+    fn with_tls_the_port_is_another_one() {
+        for (text, port, expected) in [
+            ("ldap(tls=yes)", 636, Some((false, None))),
+            ("ldap3(tls=on,port=1636)", 1636, Some((false, None))),
+            (
+                "ldap(tls=StartTLS,cacert=/x)",
+                389,
+                Some((true, Some("/x"))),
+            ),
+            ("ldap(tls=no)", 389, None),
+        ] {
+            let it = ldap(text);
+            let tls = it.tls.map(|tls| (tls.ask, tls.authorities));
+            let expected = expected.map(|(ask, file)| (ask, file.map(PathBuf::from)));
+            assert_eq!((it.port, tls), (port, expected), "{text}");
+        }
+    }
+
+    #[test]
     fn a_password_goes_in_clear_to_this_machine_only() {
         for (text, confidential) in [
             ("ldap", true),
@@ -347,6 +400,9 @@ mod tests {
             ("ldap(host=::1)", true),
             ("ldap(host=ldap.x.org)", false),
             ("ldap(host=192.0.2.1)", false),
+            ("ldap(host=192.0.2.1,tls=no)", false),
+            ("ldap(host=192.0.2.1,tls=yes)", true),
+            ("ldap(host=ldap.x.org,tls=starttls)", true),
         ] {
             assert_eq!(ldap(text).is_confidential(), confidential, "{text}");
         }

@@ -11,6 +11,7 @@
 //! * [`message`]: the few messages.
 //! * [`names`]: what the client says becomes the name of an entry.
 //! * [`server`]: the conversation with the server.
+//! * [`transport`]: its bytes, in clear or with TLS.
 //! * [`process`]: the process around it.
 #![forbid(unsafe_code)]
 
@@ -19,3 +20,4 @@ pub mod message;
 pub mod names;
 pub mod process;
 pub mod server;
+pub mod transport;

@@ -14,6 +14,12 @@ const SEARCH_DONE: u8 = 0x65;
 const SEARCH_REFERENCE: u8 = 0x73;
 /// `unbindRequest`: primitive, of nothing.
 const UNBIND: u8 = 0x42;
+const EXTENDED: u8 = 0x77;
+const EXTENDED_DONE: u8 = 0x78;
+/// `requestName` in an extended request.
+const REQUEST_NAME: u8 = 0x80;
+/// "StartTLS" (section 4.14.1).
+const START_TLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
 /// `simple` in the choice of authentications.
 const SIMPLE: u8 = 0x80;
 /// `equalityMatch` in the choice of filters.
@@ -37,6 +43,8 @@ pub enum Answer {
     Reference,
     /// To a search: the result code.
     Done(u32),
+    /// To an extended request: the result code.
+    Extended(u32),
 }
 
 fn message(id: u32, operation: &[u8]) -> Zeroizing<Vec<u8>> {
@@ -55,6 +63,13 @@ pub fn bind(id: u32, name: &str, password: &str) -> Zeroizing<Vec<u8>> {
         ],
     );
     message(id, &operation)
+}
+
+/// "From now on with TLS, please."
+#[must_use]
+pub fn start_tls(id: u32) -> Vec<u8> {
+    let name = ber::element(REQUEST_NAME, START_TLS);
+    message(id, &ber::all(EXTENDED, &[&name])).to_vec()
 }
 
 /// "Which entries below this one have this value?" The value is bytes in an element of its own:
@@ -105,6 +120,7 @@ pub fn read(bytes: &[u8], id: u32) -> Result<Answer, Malformed> {
     Ok(match operation {
         BIND_DONE => Answer::Bind(content.number(ber::ENUMERATED)?),
         SEARCH_DONE => Answer::Done(content.number(ber::ENUMERATED)?),
+        EXTENDED_DONE => Answer::Extended(content.number(ber::ENUMERATED)?),
         SEARCH_REFERENCE => Answer::Reference,
         SEARCH_ENTRY => {
             let name = content.expect(ber::OCTETS)?;
@@ -143,7 +159,11 @@ mod tests {
         assert_eq!(read(&bytes, 7), Ok(Answer::Bind(49)));
         assert_eq!(read(&bytes, 8), Err(Malformed));
         assert_eq!(read(&answer(0, &result(BIND_DONE, 0)), 7), Err(Malformed));
-        assert_eq!(read(&answer(7, &result(0x78, 0)), 7), Err(Malformed));
+        assert_eq!(
+            read(&answer(7, &result(EXTENDED_DONE, 2)), 7),
+            Ok(Answer::Extended(2))
+        );
+        assert_eq!(read(&answer(7, &result(0x79, 0)), 7), Err(Malformed));
         assert_eq!(
             read(&answer(7, &result(SEARCH_DONE, 4)), 7),
             Ok(Answer::Done(4))

@@ -1,10 +1,11 @@
 //! The process: a question from `auth`, a socket that the launcher has begun to connect, an answer.
 
 use crate::names;
-use crate::server::Server;
+use crate::server::{Encryption, Server};
+use crate::transport::Tls;
 use ipc::Channel;
 use ipc::check::{AuthToCheck, CheckToAuth};
-use ipc::spec::{self, LdapSpec, LdapUser};
+use ipc::spec::{self, LdapSpec, LdapTls, LdapUser};
 use runtime::secret::{Buffer, SecretFile};
 use runtime::{Interest, PollSet, Seat};
 use std::fs::File;
@@ -34,6 +35,7 @@ impl Prepared {
         let auth = seat.descriptor(AUTH).ok_or("no channel to auth")?;
         let spec = seat.descriptor(SPEC).ok_or("the spec was not passed")?;
         let spec: LdapSpec = spec::read(&File::from(spec)).map_err(|error| error.to_string())?;
+        let tls = spec.tls.map(encryption).transpose()?;
         let until = Instant::now() + Duration::from_secs(spec.timeout.into());
         let mut passed = seat.descriptors_from(SPEC + 1).into_iter();
         let reader_password = match &spec.user {
@@ -51,6 +53,7 @@ impl Prepared {
             server: Server {
                 user: spec.user,
                 reader_password,
+                tls,
             },
             until,
         })
@@ -134,6 +137,18 @@ impl Prepared {
         }
         Err("the server refuses connections".into())
     }
+}
+
+/// The library of TLS is only used, and tried out, where there is TLS.
+fn encryption(spec: LdapTls) -> Result<Encryption, String> {
+    let client = tls::client();
+    tls::warm_up(&client)
+        .and_then(|()| tls::warm_up_verification(&client))
+        .map_err(|_| "the TLS library does not work")?;
+    Ok(Encryption {
+        tls: Tls::new(&spec.name, spec.authorities)?,
+        ask: spec.ask,
+    })
 }
 
 /// The time that is left, if there is any.

@@ -3,13 +3,10 @@
 use crate::ber::{self, Malformed};
 use crate::message::{self, Answer};
 use crate::names::{self, BadName};
+use crate::transport::{Broken, Tls, Transport};
 use ipc::spec::LdapUser;
-use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv, sendmsg};
-use runtime::{Interest, PollSet};
-use std::io::IoSlice;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::os::fd::OwnedFd;
+use std::time::Instant;
 use zeroize::Zeroizing;
 
 /// Longest message of the server's: answers to us are short.
@@ -33,15 +30,12 @@ pub enum Failure {
     /// The name, before anybody was asked.
     #[error(transparent)]
     Name(#[from] BadName),
-    /// The time is over.
-    #[error("the server has not answered in time")]
-    Late,
-    /// The connection has ended.
-    #[error("the server has closed the connection")]
-    Closed,
-    /// What the kernel says.
-    #[error("the connection to the server: {0}")]
-    Connection(#[from] Errno),
+    /// The connection.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// It has no TLS, or does not want to.
+    #[error("the server refuses StartTLS (result code {0})")]
+    StartTls(u32),
     /// It says what is no answer.
     #[error("the server gives {0}")]
     Malformed(#[from] Malformed),
@@ -65,6 +59,16 @@ pub struct Server {
     pub user: LdapUser,
     /// The password of who searches, if somebody does.
     pub reader_password: Option<Zeroizing<String>>,
+    /// How what it is told is kept from others, if it is.
+    pub tls: Option<Encryption>,
+}
+
+/// How a connection is encrypted.
+pub struct Encryption {
+    /// As whom the server has to prove itself.
+    pub tls: Tls,
+    /// It is asked for TLS first, in clear (StartTLS, RFC 4511, section 4.14).
+    pub ask: bool,
 }
 
 impl Server {
@@ -86,11 +90,16 @@ impl Server {
         // What cannot be asked is not asked.
         names::sane(username)?;
         let mut connection = Connection {
-            socket,
-            until,
+            transport: Transport::new(socket, until),
             input: Vec::new(),
             last: 0,
         };
+        if let Some(encryption) = &self.tls {
+            if encryption.ask {
+                connection.start_tls()?;
+            }
+            connection.transport.encrypt(&encryption.tls)?;
+        }
         let (name, found) = match &self.user {
             LdapUser::Name(format) => (names::entry(format, username)?, true),
             LdapUser::Search {
@@ -125,10 +134,9 @@ impl Server {
     }
 }
 
-/// A connected socket, and where we are on it.
+/// A connection, and where we are on it.
 struct Connection {
-    socket: OwnedFd,
-    until: Instant,
+    transport: Transport,
     /// What has come and is not read.
     input: Vec<u8>,
     /// The id of the last request.
@@ -139,6 +147,19 @@ impl Connection {
     fn next_id(&mut self) -> u32 {
         self.last += 1;
         self.last
+    }
+
+    /// Asks for TLS, and hears that it may begin.
+    fn start_tls(&mut self) -> Result<(), Failure> {
+        let id = self.next_id();
+        self.send(&message::start_tls(id))?;
+        match self.answer(id)? {
+            // What comes before TLS could be anybody's, and would be taken for what comes after.
+            Answer::Extended(SUCCESS) if self.input.is_empty() => Ok(()),
+            Answer::Extended(SUCCESS) => Err(Malformed.into()),
+            Answer::Extended(code) => Err(Failure::StartTls(code)),
+            _ => Err(Malformed.into()),
+        }
     }
 
     /// The id of the request.
@@ -164,7 +185,7 @@ impl Connection {
         value: &str,
     ) -> Result<Option<String>, Failure> {
         let id = self.next_id();
-        let seconds = u16::try_from(self.left()?.as_secs()).unwrap_or(u16::MAX);
+        let seconds = u16::try_from(self.transport.left()?.as_secs()).unwrap_or(u16::MAX);
         self.send(&message::search(id, base, attribute, value, seconds.max(1)))?;
         let mut found = None;
         for _ in 0..MAX_ANSWERS {
@@ -182,7 +203,7 @@ impl Connection {
                 Answer::Done(SUCCESS) => return Ok(found),
                 Answer::Done(SIZE_LIMIT) => return Err(Failure::TwoEntries),
                 Answer::Done(code) => return Err(Failure::Search(code)),
-                Answer::Bind(_) => return Err(Malformed.into()),
+                Answer::Bind(_) | Answer::Extended(_) => return Err(Malformed.into()),
             }
         }
         Err(Malformed.into())
@@ -191,41 +212,11 @@ impl Connection {
     /// Says good-bye, if that can be said at once: the answer is there.
     fn leave(&mut self) {
         let id = self.next_id();
-        let _ = self.try_send(&message::unbind(id));
+        self.transport.send_last(&message::unbind(id));
     }
 
-    fn left(&self) -> Result<Duration, Failure> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        match left.is_zero() {
-            true => Err(Failure::Late),
-            false => Ok(left),
-        }
-    }
-
-    fn wait(&self, interest: Interest) -> Result<(), Failure> {
-        let mut set = PollSet::new();
-        set.add(self.socket.as_fd(), interest);
-        set.wait(Some(self.left()?))?;
-        Ok(())
-    }
-
-    fn try_send(&self, bytes: &[u8]) -> Result<usize, Errno> {
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        let fd = self.socket.as_raw_fd();
-        sendmsg::<()>(fd, &[IoSlice::new(bytes)], &[], flags, None)
-    }
-
-    fn send(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
-        while !bytes.is_empty() {
-            match self.try_send(bytes) {
-                Ok(sent) => bytes = &bytes[sent..],
-                Err(Errno::EAGAIN) => self.wait(Interest::Write)?,
-                Err(Errno::EINTR) => {}
-                Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(Failure::Closed),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        Ok(self.transport.send(bytes)?)
     }
 
     /// The next message, which must answer the request with this id.
@@ -238,24 +229,7 @@ impl Connection {
                 self.input.drain(..len);
                 return Ok(answer?);
             }
-            self.receive()?;
-        }
-    }
-
-    fn receive(&mut self) -> Result<(), Failure> {
-        let mut bytes = [0; 4096];
-        loop {
-            match recv(self.socket.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
-                Ok(0) | Err(Errno::ECONNRESET) => return Err(Failure::Closed),
-                Ok(len) => {
-                    self.input.extend_from_slice(&bytes[..len]);
-                    // Somebody who sends for ever is not listened to for longer.
-                    return self.left().map(drop);
-                }
-                Err(Errno::EAGAIN) => self.wait(Interest::Read)?,
-                Err(Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+            self.transport.receive(&mut self.input)?;
         }
     }
 }

@@ -2,15 +2,10 @@
 //! `keys` is asked to sign the handshake, once, and for no more than a few seconds. Whoever asks
 //! here is the only one who waits: a process has one connection.
 
-mod warm_up;
-
-pub use warm_up::warm_up;
-
 use ipc::keys::{KeysToNetwork, NetworkToKeys};
 use ipc::tls::{Certificate, KeyKind, Scheme};
 use ipc::{Channel, ChannelError};
 use runtime::{Interest, PollSet};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, ServerConfig, ServerConnection};
 use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
@@ -108,7 +103,7 @@ impl Tls {
         };
         let certified = CertifiedKey::new(chain.collect(), Arc::new(key));
         let resolver = SingleCertAndKey::from(certified);
-        let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(tls::server()))
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(resolver));
@@ -197,24 +192,6 @@ impl Tls {
     pub fn take_broken(&mut self) -> Option<String> {
         let remote = self.remote.lock();
         remote.unwrap_or_else(PoisonError::into_inner).broken.take()
-    }
-}
-
-/// TLS 1.3, with a key exchange that withstands quantum computers first. [`warm_up`] tries out all
-/// that is here: what it does not try, a filter might not allow.
-fn provider() -> CryptoProvider {
-    use aws_lc_rs::cipher_suite::{
-        TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
-    };
-    use aws_lc_rs::kx_group::{SECP256R1, X25519, X25519MLKEM768};
-    CryptoProvider {
-        cipher_suites: vec![
-            TLS13_AES_256_GCM_SHA384,
-            TLS13_CHACHA20_POLY1305_SHA256,
-            TLS13_AES_128_GCM_SHA256,
-        ],
-        kx_groups: vec![X25519MLKEM768, X25519, SECP256R1],
-        ..aws_lc_rs::default_provider()
     }
 }
 

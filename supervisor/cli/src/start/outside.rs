@@ -1,6 +1,7 @@
 //! The checks of logins that are made outside of `auth`: what each process is told about them.
 
 use super::executables::executable;
+use crate::certificate;
 use crate::checks::{Command, Ldap, LdapEntry};
 use crate::error::{Error, Result, reason};
 use crate::pam::Pam;
@@ -9,11 +10,13 @@ use crate::session::Owner;
 use crate::users;
 use ipc::check::CheckId;
 use ipc::spec::{
-    self, CheckKind, CheckSpec, ChecksSpec, FdIndex, LdapSpec, LdapUser, OutsideCheck, PamSpec,
+    self, CheckKind, CheckSpec, ChecksSpec, FdIndex, LdapSpec, LdapTls, LdapUser, OutsideCheck,
+    PamSpec,
 };
 use policy::{Role, SandboxMode, StartMode};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// How the session is started, for the processes that the launcher starts.
 pub struct How {
@@ -118,8 +121,18 @@ impl Checks {
                 }
             }
         };
+        let tls = ldap.tls.as_ref().map(|tls| {
+            let system = Path::new(certificate::SYSTEM);
+            let file = tls.authorities.as_deref().unwrap_or(system);
+            Ok(LdapTls {
+                name: ldap.host.clone(),
+                authorities: certificate::authorities(file, owner.ids()).map_err(at)?,
+                ask: tls.ask,
+            })
+        });
         let spec = spec::encode(&LdapSpec {
             user,
+            tls: tls.transpose()?,
             timeout: ldap.timeout,
         })
         .map_err(|_| Error::usage(format!("auth={module}: its options are too long")))?;

@@ -60,7 +60,7 @@ fn check_servers(said: &str, chain: &[Module]) -> Result<()> {
     });
     match servers.find(|(_, ldap)| !ldap.is_confidential()) {
         Some((name, ldap)) => Err(Error::usage(format!(
-            "{said}: auth={name} would send passwords in clear to {}: use a tunnel (ssh, stunnel) to a port of this machine, or add --insecure",
+            "{said}: auth={name} would send passwords in clear to {}: add tls=yes or tls=starttls to its options, or --insecure",
             ldap.host
         ))),
         None => Ok(()),

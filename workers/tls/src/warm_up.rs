@@ -1,16 +1,14 @@
 //! Real handshakes before any filter is in force: the library asks the kernel for some things once in a
 //! process (where its random numbers come from, what the processor can do, locks at the first use of a
-//! cipher), and no filter allows that. So a client in the same process goes through all that
-//! [`provider`] offers. There is no key in it: what is signed, and whether, is nobody's business here.
+//! cipher), and no filter allows that. So a client and a server in the same process go through all that a
+//! provider offers. There is no key in it: what is signed, and whether, is nobody's business here.
 
-use super::provider;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, ClientConnection, Resumption};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::{NoServerSessionStorage, ServerConfig, ServerConnection};
 use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
-use rustls::version::TLS13;
 use rustls::{
     DigitallySignedStruct, Error, SignatureAlgorithm, SignatureScheme, SupportedCipherSuite,
 };
@@ -26,39 +24,47 @@ const HELLO: &[u8] = b"warm-up";
 ///
 /// # Errors
 /// The library does not work.
-pub fn warm_up() -> Result<(), Error> {
-    let all = provider();
+pub fn warm_up(all: &CryptoProvider) -> Result<(), Error> {
     let count = all.cipher_suites.len().max(all.kx_groups.len());
-    let suites = all.cipher_suites.iter().cycle();
-    let groups = all.kx_groups.iter().cycle();
-    for (suite, group) in suites.zip(groups).take(count) {
-        shake_hands(*suite, *group)?;
+    let suites = all.cipher_suites.iter().cycle().take(count);
+    for (round, suite) in suites.enumerate() {
+        let version = suite.version().version;
+        let usable = all.kx_groups.iter();
+        let usable = usable.filter(|group| group.usable_for_version(version));
+        let usable: Vec<_> = usable.collect();
+        let group = round.checked_rem(usable.len());
+        let group = group.and_then(|place| usable.get(place));
+        let group = group.ok_or(Error::HandshakeNotComplete)?;
+        shake_hands(all, *suite, **group)?;
     }
     Ok(())
 }
 
 fn shake_hands(
+    all: &CryptoProvider,
     suite: SupportedCipherSuite,
     group: &'static dyn SupportedKxGroup,
 ) -> Result<(), Error> {
+    let nobody = Arc::new(Nobody::of(suite));
     let one = CryptoProvider {
         cipher_suites: vec![suite],
         kx_groups: vec![group],
-        ..provider()
+        ..all.clone()
     };
+    let versions = &[suite.version()];
     let mut config = ClientConfig::builder_with_provider(Arc::new(one))
-        .with_protocol_versions(&[&TLS13])?
+        .with_protocol_versions(versions)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Nobody))
+        .with_custom_certificate_verifier(Arc::clone(&nobody) as _)
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
     let name = ServerName::try_from("localhost").map_err(|_| Error::HandshakeNotComplete)?;
     let mut client = ClientConnection::new(Arc::new(config), name)?;
 
     let certificate = CertificateDer::from(vec![0]);
-    let certified = CertifiedKey::new(vec![certificate], Arc::new(Nobody));
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
-        .with_protocol_versions(&[&TLS13])?
+    let certified = CertifiedKey::new(vec![certificate], nobody);
+    let mut config = ServerConfig::builder_with_provider(Arc::new(all.clone()))
+        .with_protocol_versions(versions)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.send_tls13_tickets = 0;
@@ -95,19 +101,33 @@ fn shake_hands(
     }
 }
 
-/// Signs nothing and verifies nothing.
-#[derive(Debug)]
-struct Nobody;
+/// Signs nothing and verifies nothing, with a scheme that the cipher suite takes.
+#[derive(Clone, Debug)]
+struct Nobody(SignatureScheme);
 
-const SCHEME: SignatureScheme = SignatureScheme::ED25519;
+impl Nobody {
+    fn of(suite: SupportedCipherSuite) -> Self {
+        let own = match suite {
+            SupportedCipherSuite::Tls12(suite) => suite.sign.first(),
+            SupportedCipherSuite::Tls13(_) => None,
+        };
+        Self(own.copied().unwrap_or(SignatureScheme::ED25519))
+    }
+}
 
 impl SigningKey for Nobody {
     fn choose_scheme(&self, _: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        Some(Box::new(Nobody))
+        Some(Box::new(self.clone()))
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {
-        SignatureAlgorithm::ED25519
+        match self.0 {
+            SignatureScheme::ED25519 => SignatureAlgorithm::ED25519,
+            SignatureScheme::ECDSA_NISTP256_SHA256
+            | SignatureScheme::ECDSA_NISTP384_SHA384
+            | SignatureScheme::ECDSA_NISTP521_SHA512 => SignatureAlgorithm::ECDSA,
+            _ => SignatureAlgorithm::RSA,
+        }
     }
 }
 
@@ -117,7 +137,7 @@ impl Signer for Nobody {
     }
 
     fn scheme(&self) -> SignatureScheme {
-        SCHEME
+        self.0
     }
 }
 
@@ -139,7 +159,7 @@ impl ServerCertVerifier for Nobody {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::HandshakeNotComplete)
+        Ok(HandshakeSignatureValid::assertion())
     }
 
     fn verify_tls13_signature(
@@ -152,6 +172,24 @@ impl ServerCertVerifier for Nobody {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SCHEME]
+        vec![self.0]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_suite_and_every_exchange_of_both_sides_works() {
+        for provider in [crate::server(), crate::client()] {
+            warm_up(&provider).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_server_offers_tls_1_3_only() {
+        let server = crate::server();
+        assert!(server.cipher_suites.iter().all(|one| one.tls13().is_some()));
     }
 }
