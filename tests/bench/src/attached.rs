@@ -2,6 +2,7 @@
 
 use crate::Arguments;
 use crate::server::{PASSWORD, Server};
+use bulkhead_tests::tls;
 use std::time::{Duration, Instant};
 use test_client::wire::packet::WindowId;
 use test_client::{Address, Client, Error, Happening, KeyPress, Options, press_of};
@@ -15,6 +16,8 @@ const LINE: usize = 40;
 pub struct Attached {
     /// From connecting to the server's hello.
     pub hello: Vec<Duration>,
+    /// The same over TLS.
+    pub tls_hello: Vec<Duration>,
     /// From connecting to the first picture of the window.
     pub pixels: Vec<Duration>,
     /// From a key press to a picture that changes a pixel of the window.
@@ -44,9 +47,25 @@ impl Attached {
             pixels.push(drawn(&mut client, false)?.0 - start);
             client.settle(Duration::from_millis(200), PATIENCE)?;
         }
+        let tls = tls::address(server.tls_port);
+        let mut tls_hello = Vec::new();
+        for _ in 0..arguments.connects {
+            client.disconnect()?;
+            std::thread::sleep(Duration::from_millis(300));
+            let start = Instant::now();
+            client = Client::connect(&tls, &options, PATIENCE)?;
+            tls_hello.push(start.elapsed());
+            client.settle(Duration::from_millis(200), PATIENCE)?;
+        }
+        // The rest is measured in clear.
+        client.disconnect()?;
+        client = Client::connect(&address, &options, PATIENCE)?;
+        drawn(&mut client, false)?;
+        client.settle(Duration::from_millis(700), PATIENCE)?;
         let keys = type_keys(&mut client, arguments.keys, number)?;
         let seen = Self {
             hello,
+            tls_hello,
             pixels,
             keys,
         };

@@ -3,6 +3,7 @@
 use bulkhead_tests::commands::{chmod, stock_xpra, test_user};
 use bulkhead_tests::process::Process;
 use bulkhead_tests::session::free_port;
+use bulkhead_tests::tls;
 use std::fmt;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
@@ -19,6 +20,10 @@ const XVFB: &str = "Xvfb +extension GLX +extension Composite +extension RANDR +e
 
 /// The application of both: a shell that reads no one's settings.
 const APPLICATION: &str = "xterm -e bash --norc --noprofile";
+
+/// Certificate and key in the home directory of both.
+const CERTIFICATE: &str = "tls-cert.pem";
+const KEY: &str = "tls-key.pem";
 
 /// Longest start or end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,8 +83,21 @@ impl Place {
                     chown(&path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
                 }
             }
+            place.write(kind, CERTIFICATE, &tls::files().certificate);
+            place.write(kind, KEY, &tls::files().key);
         }
         place
+    }
+
+    /// A file in the home directory of a server, which its user alone may read.
+    fn write(&self, kind: Kind, name: &str, text: &str) {
+        let path = self.home(kind).join(name);
+        std::fs::write(&path, text).unwrap();
+        chmod(&path, 0o600);
+        if kind == Kind::Bulkhead && is_root() {
+            let user = test_user();
+            chown(&path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -134,19 +152,28 @@ pub struct Server {
     pub kind: Kind,
     /// TCP port on 127.0.0.1.
     pub port: u16,
+    /// The same with TLS.
+    pub tls_port: u16,
     process: Process,
 }
 
 impl Server {
     /// Starts one; also says how long it took until it was ready.
     pub fn start(kind: Kind, place: &Place) -> (Self, Duration) {
-        let port = free_port();
+        let (port, tls_port) = (free_port(), free_port());
         let mut command = place.command(kind);
         command.args(["seamless", &format!(":{}", free_display())]);
         command.arg("--daemon=no");
         command.arg(format!(
             "--bind-tcp=127.0.0.1:{port},auth=password,value={PASSWORD}"
         ));
+        command.arg(format!(
+            "--bind-ssl=127.0.0.1:{tls_port},auth=password,value={PASSWORD}"
+        ));
+        command.args([
+            format!("--ssl-cert={CERTIFICATE}"),
+            format!("--ssl-key={KEY}"),
+        ]);
         command.arg(format!("--start={APPLICATION}"));
         command.arg(format!("--xvfb={XVFB}"));
         if kind == Kind::Xpra {
@@ -162,6 +189,7 @@ impl Server {
         let server = Self {
             kind,
             port,
+            tls_port,
             process,
         };
         (server, ready)

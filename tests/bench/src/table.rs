@@ -15,7 +15,7 @@ struct Row {
     of: fn(&Run) -> f64,
 }
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 9] = [
     Row {
         name: "command to \"ready\", warm",
         unit: "s",
@@ -27,6 +27,12 @@ const ROWS: [Row; 8] = [
         unit: "ms",
         target: 10.0,
         of: |run| percentile(&run.attached.hello, 50),
+    },
+    Row {
+        name: "connect to `hello` (TLS 1.3, password)",
+        unit: "ms",
+        target: 15.0,
+        of: |run| percentile(&run.attached.tls_hello, 50),
     },
     Row {
         name: "connect to first window pixels",
