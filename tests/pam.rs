@@ -189,8 +189,8 @@ fn a_system_user_is_who_pam_unix_says() {
         scope.spawn(|| no(expired.name(), PASSWORD, why));
         let why = "account: Authentication token is no longer valid";
         scope.spawn(|| no(aged.name(), PASSWORD, why));
-        // `nullok` lets in who has no password, whatever is typed: nobody has looked at that.
-        let why = "no module has asked for the password";
+        // Elsewhere `nullok` lets in who has no password, whatever is typed.
+        let why = "authentication: Authentication failure";
         scope.spawn(|| no(blank.name(), "anything", why));
     });
     for (user, command) in [
@@ -286,6 +286,35 @@ fn every_module_of_the_table_can_do_its_work() {
         !answered.is_yes() && answered.log.contains("account: "),
         "{answered:?}"
     );
+}
+
+/// One module asks and says no; the next finds no password and would say yes to whatever was said.
+#[test]
+fn who_has_no_password_has_none_that_is_right() {
+    if !needs::root("make users of the system") {
+        return;
+    }
+    let user = SystemUser::new(PASSWORD);
+    user.run(&["passwd", "--delete"]);
+    let services = Services::new(&[]);
+    let right = services.write("right", &format!("{}:{}\n", user.name(), hash("another")));
+    let empty = services.write("empty", &format!("{}:\n", user.name()));
+    let right = format!("pam_pwdfile.so pwdfile={}", right.display());
+    let empty = format!("pam_pwdfile.so pwdfile={}", empty.display());
+    let unix = "pam_unix.so nullok try_first_pass".to_owned();
+    for (first, second) in [
+        (&right, &unix),
+        (&right, &empty),
+        (&empty, &unix),
+        (&unix, &empty),
+    ] {
+        let text = format!(
+            "auth sufficient {first}\nauth required {second}\naccount required pam_permit.so\n"
+        );
+        services.write("x", &text);
+        let answered = ask(&spec(&services, "x"), user.name(), "a guess");
+        assert!(!answered.is_yes(), "{text}: {answered:?}");
+    }
 }
 
 #[test]

@@ -70,23 +70,42 @@ pub struct Malformed(usize);
 pub fn lines(text: &str) -> Result<Vec<Line>, Malformed> {
     let mut found = Vec::new();
     let mut whole = String::new();
-    let mut lines = text.lines().enumerate().peekable();
-    while let Some((number, line)) = lines.next() {
-        let line = line.split('#').next().unwrap_or_default();
-        match line.strip_suffix('\\') {
-            Some(part) if lines.peek().is_some() => {
-                whole.push_str(part);
-                whole.push(' ');
-                continue;
-            }
-            _ => whole.push_str(line),
+    let mut continued = false;
+    for (number, line) in text.split('\n').enumerate() {
+        let malformed = Malformed(number + 1);
+        let (line, comment) = match line.split_once('#') {
+            Some((line, _)) => (line, true),
+            None => (line, false),
+        };
+        let odd = |c: char| (c.is_whitespace() || c.is_control()) && !" \t".contains(c);
+        // PAM has rules of its own for a continuation that nothing follows, and for what is around it:
+        // what could be read in two ways is refused.
+        let follows = std::mem::take(&mut continued);
+        if line.contains(odd) || (follows && line.trim().is_empty()) {
+            return Err(malformed);
         }
-        let words = words(&std::mem::take(&mut whole)).ok_or(Malformed(number + 1))?;
+        let (part, more) = match line.strip_suffix('\\') {
+            Some(part) if !comment => (part, true),
+            _ => (line, false),
+        };
+        if part.contains('\\') {
+            return Err(malformed);
+        }
+        whole.push_str(part);
+        if more {
+            whole.push(' ');
+            continued = true;
+            continue;
+        }
+        let words = words(&std::mem::take(&mut whole)).ok_or(malformed.clone())?;
         if !words.is_empty() {
-            found.push(one(&words).ok_or(Malformed(number + 1))?);
+            found.push(one(&words).ok_or(malformed)?);
         }
     }
-    Ok(found)
+    match continued {
+        true => Err(Malformed(text.split('\n').count())),
+        false => Ok(found),
+    }
 }
 
 /// The words of a line; what is in square brackets is one.
@@ -95,11 +114,8 @@ fn words(line: &str) -> Option<Vec<String>> {
     let mut rest = line.trim();
     while !rest.is_empty() {
         let (word, after) = match rest.strip_prefix('[') {
-            // A bracket can be escaped inside; nobody does, and it is not worth a mistake.
-            Some(inside) => inside
-                .split_once(']')
-                .filter(|(it, _)| !it.contains('\\'))?,
-            None => rest.split_once(char::is_whitespace).unwrap_or((rest, "")),
+            Some(inside) => inside.split_once(']')?,
+            None => rest.split_once([' ', '\t']).unwrap_or((rest, "")),
         };
         words.push(word.to_owned());
         rest = after.trim_start();
@@ -171,6 +187,14 @@ mod tests {
             ("@include", 1),
             ("@include a b", 1),
             ("auth [a\\] b] x.so", 1),
+            // What is a continuation to some and none to others.
+            ("auth required x.so \\ \naccount required x.so\n", 1),
+            ("auth required x.so \\# why\naccount required x.so\n", 1),
+            ("auth required x.so \\\n\naccount required x.so\n", 2),
+            ("auth required x.so \\\n# why\naccount required x.so\n", 2),
+            ("auth required x.so \\", 1),
+            ("auth required x.so\r\n", 1),
+            ("auth required\u{a0}x.so\n", 1),
         ] {
             assert_eq!(lines(text), Err(Malformed(number)), "{text:?}");
         }

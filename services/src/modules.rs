@@ -15,8 +15,8 @@ pub struct Module {
     pub shadow: bool,
     /// Arguments that name a file that it reads.
     pub files: &'static [&'static str],
-    /// Arguments with which it would need more, or say yes because it cannot find out; each with
-    /// the reason.
+    /// What arguments begin with, in small letters, with which it would need more, or say yes because
+    /// it cannot find out; each with the reason.
     pub refused: &'static [(&'static str, &'static str)],
 }
 
@@ -80,6 +80,10 @@ pub static TABLE: [Module; 13] = [
     Module {
         name: "pam_listfile.so",
         files: &["file"],
+        refused: &[(
+            "onerr=succeed",
+            "a list that cannot be read would let everybody in",
+        )],
         ..PLAIN
     },
     Module {

@@ -65,6 +65,8 @@ pub enum Error {
 pub struct Service {
     /// It reads the passwords of the system's users.
     pub shadow: bool,
+    /// The files that it is read from: its own and those that are included.
+    pub sources: Vec<PathBuf>,
     /// Other files that its modules read.
     pub files: Vec<PathBuf>,
     /// Its modules, each once.
@@ -93,11 +95,16 @@ impl Service {
             directory,
             owner,
             modules: Vec::new(),
+            sources: Vec::new(),
         };
         reader.file(service, None, 0)?;
         let kinds = [Kind::Auth, Kind::Account, Kind::Session];
         let asked = &kinds[..if session { 3 } else { 2 }];
-        check(&reader.modules, asked)
+        let service = check(&reader.modules, asked)?;
+        Ok(Self {
+            sources: reader.sources,
+            ..service
+        })
     }
 }
 
@@ -107,6 +114,7 @@ struct Reader<'d> {
     directory: &'d Path,
     owner: Option<u32>,
     modules: Vec<Asked>,
+    sources: Vec<PathBuf>,
 }
 
 impl Reader<'_> {
@@ -118,6 +126,7 @@ impl Reader<'_> {
             return Err(Error::Deep(path));
         }
         let text = self.text(&path)?;
+        self.sources.push(path.clone());
         let lines = line::lines(&text).map_err(|error| Error::Line(path.clone(), error))?;
         let wanted = |kind: Kind| only.is_none_or(|only| only == kind);
         for line in lines {
@@ -163,6 +172,7 @@ impl Reader<'_> {
 fn check(lines: &[Asked], kinds: &[Kind]) -> Result<Service, Error> {
     let mut service = Service {
         shadow: false,
+        sources: Vec::new(),
         files: Vec::new(),
         modules: Vec::new(),
     };
@@ -177,7 +187,10 @@ fn check(lines: &[Asked], kinds: &[Kind]) -> Result<Service, Error> {
             .filter(|module| module.kinds.contains(kind))
             .ok_or_else(|| Error::Module(*kind, name.clone(), known(*kind)))?;
         for argument in arguments {
-            let refused = module.refused.iter().find(|(word, _)| argument == word);
+            // Modules compare beginnings, and some do not look at the case.
+            let small = argument.to_ascii_lowercase();
+            let mut refused = module.refused.iter();
+            let refused = refused.find(|(word, _)| small.starts_with(word));
             if let Some((_, why)) = refused {
                 return Err(Error::Argument(name.clone(), argument.clone(), why));
             }
@@ -287,6 +300,18 @@ mod tests {
             (
                 "auth required pam_succeed_if.so use_uid uid = 0\n@include u\n",
                 "use_uid",
+            ),
+            (
+                "auth required pam_succeed_if.so user NotInNetgr x\n@include u\n",
+                "NotInNetgr",
+            ),
+            (
+                "auth required pam_unix.so\naccount required pam_unix.so broken_shadow=1\n",
+                "broken_shadow",
+            ),
+            (
+                "auth required pam_listfile.so item=user sense=deny file=/x onerr=succeed\n@include u\n",
+                "let everybody in",
             ),
             (
                 "auth required /lib/security/pam_unix.so\naccount required pam_unix.so\n",

@@ -91,6 +91,19 @@ impl Pam {
         };
         let service = Service::read(directory, &self.service, self.session, Some(believed))
             .map_err(|error| at(&error))?;
+        // Whoever can change one of these decides who is let in; PAM loads what the lines of `other` name
+        // as well, and in a start as root with the right to read the passwords of all.
+        let other = directory.join("other");
+        let own = [directory, &other].into_iter();
+        let own = own.chain(service.sources.iter().map(PathBuf::as_path));
+        for path in own.chain(service.files.iter().map(PathBuf::as_path)) {
+            match files::check_own(path, believed) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(at(&format!("{}: {}", path.display(), reason(&error))));
+                }
+                _ => {}
+            }
+        }
         for module in &service.modules {
             if !MODULES
                 .iter()

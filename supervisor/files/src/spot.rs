@@ -40,17 +40,26 @@ pub fn guard(path: &Path) -> Option<Guard> {
 /// # Errors
 /// What others could change, and what to do; or what the kernel says.
 pub fn check_program(path: &Path, user: u32) -> io::Result<()> {
-    let owners = [ROOT, user];
-    let (file, meta) = follow(path, &owners)?;
-    if !meta.is_file() {
+    if !check_own(path, user)?.is_file() {
         return Err(io::Error::other("it is no ordinary file"));
-    }
-    check_owner(&file, &meta, &owners)?;
-    if meta.mode() & others(&meta) != 0 {
-        return Err(writable(&file, &meta));
     }
     // Not access(2), which asks about the real user.
     faccessat(AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS).map_err(io::Error::from)
+}
+
+/// Checks that nobody but root and `user` can change what a path leads to, or put something else in
+/// its place; of a directory, that nobody else can make anything in it.
+///
+/// # Errors
+/// What others could change, and what to do; or what the kernel says.
+pub fn check_own(path: &Path, user: u32) -> io::Result<fs::Metadata> {
+    let owners = [ROOT, user];
+    let (found, meta) = follow(path, &owners)?;
+    check_owner(&found, &meta, &owners)?;
+    match meta.mode() & others(&meta) != 0 {
+        true => Err(writable(&found, &meta)),
+        false => Ok(meta),
+    }
 }
 
 /// What a path leads to, without links in its name, if every directory on the way is one in which

@@ -11,6 +11,9 @@ const SUCCESS: c_int = 0;
 const BUF_ERR: c_int = 5;
 const CONV_ERR: c_int = 19;
 
+/// An empty password in the system's files is nobody's: without it, a module that was never asked may
+/// say yes after another one that was, and said no.
+const DISALLOW_NULL_AUTHTOK: c_int = 1;
 const PROMPT_ECHO_OFF: c_int = 1;
 const PROMPT_ECHO_ON: c_int = 2;
 
@@ -215,20 +218,25 @@ impl Modules {
             SUCCESS => Ok(()),
             code => Err(said(phase, self.words(code))),
         };
+        let flags = DISALLOW_NULL_AUTHTOK;
         // SAFETY: a handle of `pam_start_confdir`'s; the modules come back to `converse` only.
-        let decided = phase("authentication", unsafe { pam_authenticate(handle, 0) })
+        let authenticated = unsafe { pam_authenticate(handle, flags) };
+        let account = || {
             // SAFETY: as above.
-            .and_then(|()| phase("account", unsafe { pam_acct_mgmt(handle, 0) }))
-            .and_then(|()| match session {
-                true => {
-                    // SAFETY: as above.
-                    let opened = unsafe { pam_open_session(handle, 0) };
-                    phase("session", opened)?;
-                    // SAFETY: as above.
-                    phase("session", unsafe { pam_close_session(handle, 0) })
-                }
-                false => Ok(()),
-            });
+            let code = unsafe { pam_acct_mgmt(handle, flags) };
+            phase("account", code)
+        };
+        let decided = phase("authentication", authenticated).and_then(|()| account());
+        let decided = decided.and_then(|()| match session {
+            true => {
+                // SAFETY: as above.
+                let opened = unsafe { pam_open_session(handle, 0) };
+                phase("session", opened)?;
+                // SAFETY: as above.
+                phase("session", unsafe { pam_close_session(handle, 0) })
+            }
+            false => Ok(()),
+        });
         self.with(|conversation| {
             conversation.password = None;
             match decided {
