@@ -50,6 +50,7 @@ struct Handle {
     _opaque: [u8; 0],
 }
 
+// SAFETY: as `<security/pam_appl.h>` of Linux-PAM declares them; on this platform `int` is a `c_int`.
 #[link(name = "pam")]
 unsafe extern "C" {
     fn pam_start_confdir(
@@ -67,8 +68,9 @@ unsafe extern "C" {
     fn pam_strerror(handle: *mut Handle, code: c_int) -> *const c_char;
 }
 
+// SAFETY: as glibc's `<nss.h>` declares it.
 unsafe extern "C" {
-    /// glibc, `<nss.h>`.
+    /// Which services look up what a database has, instead of what `nsswitch.conf` says.
     fn __nss_configure_lookup(database: *const c_char, services: *const c_char) -> c_int;
 }
 
