@@ -97,9 +97,11 @@ fn ask(spec: &PamSpec, username: &str, password: &str) -> Answered {
         password: Password(password.as_bytes().to_vec()),
     };
     let start = Instant::now();
-    let _ = channel.send(&question, Vec::<OwnedFd>::new());
     let answer = loop {
         match channel.receive() {
+            Ok(Some((CheckToAuth::Ready, _))) => {
+                let _ = channel.send(&question, Vec::<OwnedFd>::new());
+            }
             Ok(Some((answer, _))) => break Some(answer),
             Ok(None) => std::thread::sleep(Duration::from_millis(1)),
             Err(_) => break None,

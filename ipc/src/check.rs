@@ -45,7 +45,7 @@ impl fmt::Debug for Password {
     }
 }
 
-/// `auth` asks, once.
+/// `auth` asks, once, a process that has said [`CheckToAuth::Ready`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AuthToCheck {
     /// Is this the password of this user?
@@ -62,9 +62,11 @@ impl Message for AuthToCheck {
     const SECRET: bool = true;
 }
 
-/// The answer to `auth`, once. None is no.
+/// What a check says to `auth`: that it is ready, then one answer. None is no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckToAuth {
+    /// Its sandbox is in force: now it may be asked.
+    Ready,
     /// It is.
     Yes,
     /// It is not, or that could not be found out: the reason is in the log only.

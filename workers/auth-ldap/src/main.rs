@@ -5,7 +5,7 @@ use bulkhead_auth_ldap::process::Prepared;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    runtime::run(runtime::Role::AuthLdap, Prepared::new, |_seat, prepared| {
-        prepared.work()
+    runtime::run(runtime::Role::AuthLdap, Prepared::new, |seat, prepared| {
+        prepared.work(seat)
     })
 }

@@ -3,15 +3,14 @@
 use crate::names;
 use crate::server::{Encryption, Server};
 use crate::transport::Tls;
-use ipc::Channel;
-use ipc::check::{AuthToCheck, CheckToAuth};
+use check::{Auth, left};
+use ipc::check::AuthToCheck;
 use ipc::spec::{self, LdapSpec, LdapTls, LdapUser};
 use runtime::secret::{Buffer, SecretFile};
 use runtime::{Interest, PollSet, Seat};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// In the descriptor table: the channel to `auth`, the spec, then what the spec says.
@@ -20,10 +19,9 @@ const SPEC: i32 = 6;
 
 /// Everything that is there before the question.
 pub struct Prepared {
-    auth: Channel<CheckToAuth, AuthToCheck>,
+    auth: Auth,
     sockets: Vec<OwnedFd>,
     server: Server,
-    until: Instant,
 }
 
 impl Prepared {
@@ -35,8 +33,8 @@ impl Prepared {
         let auth = seat.descriptor(AUTH).ok_or("no channel to auth")?;
         let spec = seat.descriptor(SPEC).ok_or("the spec was not passed")?;
         let spec: LdapSpec = spec::read(&File::from(spec)).map_err(|error| error.to_string())?;
+        let auth = Auth::new(auth, spec.timeout);
         let tls = spec.tls.map(encryption).transpose()?;
-        let until = Instant::now() + Duration::from_secs(spec.timeout.into());
         let mut passed = seat.descriptors_from(SPEC + 1).into_iter();
         let reader_password = match &spec.user {
             LdapUser::Search {
@@ -48,75 +46,49 @@ impl Prepared {
             LdapUser::Search { reader: None, .. } | LdapUser::Name(_) => None,
         };
         Ok(Self {
-            auth: Channel::new(auth),
+            auth,
             sockets: passed.collect(),
             server: Server {
                 user: spec.user,
                 reader_password,
                 tls,
             },
-            until,
         })
     }
 
     /// Hears the question, asks the server, answers.
-    pub fn work(mut self) -> ExitCode {
-        let Some(AuthToCheck::Password { username, password }) = self.question() else {
+    pub fn work(mut self, seat: Seat) -> ExitCode {
+        let Some(AuthToCheck::Password { username, password }) = self.auth.question(seat) else {
             // Nobody waits for an answer.
             return ExitCode::SUCCESS;
         };
         let text = names::password(&password.0);
         drop(password);
         let answer = match self.ask(&username, text) {
-            Ok(true) => CheckToAuth::Yes,
+            Ok(true) => true,
             Ok(false) => {
                 tracing::info!("the server says no");
-                CheckToAuth::No
+                false
             }
             Err(why) => {
                 tracing::error!("no: {why}");
-                CheckToAuth::No
+                false
             }
         };
-        let sent = self.auth.send(&answer, Vec::new());
-        if sent.is_ok() && !self.auth.wants_write() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        }
-    }
-
-    /// What `auth` asks; `None` when it has gone, breaks the rules, or takes too long.
-    fn question(&mut self) -> Option<AuthToCheck> {
-        loop {
-            match self.auth.flush().and_then(|()| self.auth.receive()) {
-                Ok(Some((question, _))) => return Some(question),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::debug!(%error, "no question");
-                    return None;
-                }
-            }
-            let mut set = PollSet::new();
-            let interest = Interest::read_and(self.auth.wants_write());
-            set.add(self.auth.as_fd(), interest);
-            if set.wait(Some(left(self.until)?)).is_err() {
-                return None;
-            }
-        }
+        self.auth.answer(answer)
     }
 
     fn ask(&mut self, username: &str, password: Zeroizing<String>) -> Result<bool, String> {
         let socket = self.connected()?;
         self.server
-            .ask(socket, username, password, self.until)
+            .ask(socket, username, password, self.auth.until())
             .map_err(|failure| failure.to_string())
     }
 
     /// The first socket that is connected; if there are more, the one that is preferred.
     fn connected(&mut self) -> Result<OwnedFd, String> {
         while !self.sockets.is_empty() {
-            let Some(left) = left(self.until) else {
+            let Some(left) = left(self.auth.until()) else {
                 return Err("the server does not take a connection".into());
             };
             let mut set = PollSet::new();
@@ -149,12 +121,6 @@ fn encryption(spec: LdapTls) -> Result<Encryption, String> {
         tls: Tls::new(&spec.name, spec.authorities)?,
         ask: spec.ask,
     })
-}
-
-/// The time that is left, if there is any.
-fn left(until: Instant) -> Option<Duration> {
-    let left = until.saturating_duration_since(Instant::now());
-    (!left.is_zero()).then_some(left)
 }
 
 /// The password of who searches: a line end at its end is the editor's.

@@ -3,7 +3,7 @@
 use bulkhead_auth_pam::process::Prepared;
 
 fn main() {
-    runtime::run(policy::Role::AuthPam, Prepared::new, |_, prepared| {
-        prepared.work()
+    runtime::run(policy::Role::AuthPam, Prepared::new, |seat, prepared| {
+        prepared.work(seat)
     })
 }

@@ -1,15 +1,14 @@
 //! A question from `auth`, the modules of a service, an answer.
 
 use crate::pam::{self, Modules};
-use ipc::Channel;
-use ipc::check::{AuthToCheck, CheckToAuth};
+use check::Auth;
+use ipc::check::AuthToCheck;
 use ipc::spec::{self, PamSpec, StartedSpec};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use runtime::{Interest, PollSet, Seat};
+use runtime::{PollSet, Seat};
 use services::{SYSTEM, Service};
 use std::fs::File;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -26,11 +25,10 @@ const MAX_NAME: usize = 256;
 
 /// Everything that is there before the question.
 pub struct Prepared {
-    auth: Channel<CheckToAuth, AuthToCheck>,
+    auth: Auth,
     modules: Modules,
     session: bool,
     host: Option<String>,
-    until: Instant,
 }
 
 impl Prepared {
@@ -49,7 +47,7 @@ impl Prepared {
             session,
             timeout,
         } = own;
-        let until = Instant::now() + Duration::from_secs(timeout.into());
+        let auth = Auth::new(auth, timeout);
         let directory = directory.unwrap_or_else(|| PathBuf::from(SYSTEM));
         // It may have been changed since the session was started.
         let read = Service::read(&directory, &service, session, None)
@@ -61,41 +59,35 @@ impl Prepared {
         let modules = Modules::load(&directory, &service)?;
         pam::close_system_log();
         Ok(Self {
-            auth: Channel::new(auth),
+            auth,
             modules,
             session,
             host: host.map(|host| host.to_string()),
-            until,
         })
     }
 
     /// Hears the question, asks the modules, answers.
-    pub fn work(mut self) -> ExitCode {
-        let Some(AuthToCheck::Password { username, password }) = self.question() else {
+    pub fn work(mut self, seat: Seat) -> ExitCode {
+        let Some(AuthToCheck::Password { username, password }) = self.auth.question(seat) else {
             // Nobody waits for an answer.
             return ExitCode::SUCCESS;
         };
         let asked = Instant::now();
         let answer = match self.ask(&username, &password.0) {
-            Ok(()) => CheckToAuth::Yes,
+            Ok(()) => true,
             Err(why) => {
                 tracing::info!("no: {why}");
-                CheckToAuth::No
+                false
             }
         };
         drop(password);
         for line in self.modules.lines() {
             tracing::info!(line, "a module says");
         }
-        if answer == CheckToAuth::No {
+        if !answer {
             self.wait_for_nothing(asked);
         }
-        let sent = self.auth.send(&answer, Vec::new());
-        if sent.is_ok() && !self.auth.wants_write() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        }
+        self.auth.answer(answer)
     }
 
     fn ask(&self, username: &str, password: &[u8]) -> Result<(), String> {
@@ -113,30 +105,6 @@ impl Prepared {
         self.modules
             .ask(username, password, host, self.session)
             .map_err(|failure| failure.to_string())
-    }
-
-    /// What `auth` asks; `None` when it has gone, breaks the rules, or takes too long.
-    fn question(&mut self) -> Option<AuthToCheck> {
-        loop {
-            match self.auth.flush().and_then(|()| self.auth.receive()) {
-                Ok(Some((question, _))) => return Some(question),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::debug!(%error, "no question");
-                    return None;
-                }
-            }
-            let left = self.until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
-            let mut set = PollSet::new();
-            let interest = Interest::read_and(self.auth.wants_write());
-            set.add(self.auth.as_fd(), interest);
-            if set.wait(Some(left)).is_err() {
-                return None;
-            }
-        }
     }
 
     /// Until the next time at which a no may be told.

@@ -21,9 +21,15 @@ struct Connection {
     channel: Channel<AuthToNetwork, NetworkToAuth>,
     conversation: Conversation,
     /// A process that makes the check that the conversation waits for.
-    check: Option<Channel<AuthToCheck, CheckToAuth>>,
+    check: Option<Check>,
     /// Waits until the supervisor has been told.
     answer: Option<AuthToNetwork>,
+}
+
+struct Check {
+    channel: Channel<AuthToCheck, CheckToAuth>,
+    /// It was ready, and has the question.
+    asked: bool,
 }
 
 /// Who of a connection has something to say.
@@ -112,6 +118,7 @@ impl Service<'_> {
             let slot = set.add(channel.as_fd(), interest);
             slots.push(((*id, Speaker::Network), slot));
             if let Some(check) = &connection.check {
+                let check = &check.channel;
                 let interest = Interest::read_and(check.wants_write());
                 let slot = set.add(check.as_fd(), interest);
                 slots.push(((*id, Speaker::Check), slot));
@@ -142,10 +149,11 @@ impl Service<'_> {
             SupervisorToAuth::Gone(connection) => self.forget(connection),
             SupervisorToAuth::Ask(id) => {
                 let connection = self.connections.get_mut(&id);
-                if let (Some(connection), Some(fd)) = (connection, fds.into_iter().next())
-                    && !connection.ask(fd, self.modules)
-                {
-                    self.check_over(id, false, supervisor)?;
+                if let (Some(connection), Some(fd)) = (connection, fds.into_iter().next()) {
+                    connection.check = Some(Check {
+                        channel: Channel::new(fd),
+                        asked: false,
+                    });
                 }
             }
             SupervisorToAuth::Checked { connection, passed } => {
@@ -220,32 +228,53 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Takes the answer of a check, which is no if it is not given.
+    /// Takes what a check says: that it can be asked, or its answer, which is no if it is not given.
     fn check_says(
         &mut self,
         id: ConnectionId,
         supervisor: &mut Supervisor,
     ) -> Result<(), ChannelError> {
         let connection = self.connections.get_mut(&id);
-        let Some(check) = connection.and_then(|one| one.check.as_mut()) else {
+        let Some(Connection {
+            check: Some(check),
+            conversation,
+            ..
+        }) = connection
+        else {
             return Ok(());
         };
-        let heard = check.flush().and_then(|()| check.receive());
-        let passed = match heard {
-            Ok(None) => return Ok(()),
-            Ok(Some((answer, _))) => answer == CheckToAuth::Yes,
-            Err(error) => {
-                if error.is_violation() {
-                    let violation = Violation {
-                        peer: Peer::Check(id),
-                        what: shorten(error.to_string()),
-                    };
-                    supervisor.send(&AuthToSupervisor::Violation(violation), Vec::new())?;
+        let channel = &mut check.channel;
+        let heard = channel.flush().and_then(|()| channel.receive());
+        let broken = match (heard, check.asked) {
+            (Ok(None), _) => return Ok(()),
+            (Ok(Some((CheckToAuth::Ready, _))), false) => {
+                check.asked = true;
+                let question = conversation.question(self.modules);
+                let asked =
+                    question.is_some_and(|question| channel.send(&question, Vec::new()).is_ok());
+                if asked {
+                    return Ok(());
                 }
-                false
+                None
             }
+            (Ok(Some((CheckToAuth::Yes, _))), true) => {
+                return self.check_over(id, true, supervisor);
+            }
+            (Ok(Some((CheckToAuth::No, _))), true) => None,
+            (Ok(Some((CheckToAuth::Yes | CheckToAuth::No, _))), false) => {
+                Some("an answer before it was asked".to_owned())
+            }
+            (Ok(Some((CheckToAuth::Ready, _))), true) => Some("ready twice".to_owned()),
+            (Err(error), _) => error.is_violation().then(|| error.to_string()),
         };
-        self.check_over(id, passed, supervisor)
+        if let Some(what) = broken {
+            let violation = Violation {
+                peer: Peer::Check(id),
+                what: shorten(what),
+            };
+            supervisor.send(&AuthToSupervisor::Violation(violation), Vec::new())?;
+        }
+        self.check_over(id, false, supervisor)
     }
 
     /// The check of a connection is over.
@@ -312,15 +341,6 @@ impl Connection {
         };
         let step = self.conversation.receive(message, modules, verifier);
         self.follow(id, step, supervisor)
-    }
-
-    /// Asks the process of a check. False when it cannot be asked.
-    fn ask(&mut self, fd: OwnedFd, modules: &Modules) -> bool {
-        let Some(question) = self.conversation.question(modules) else {
-            return false;
-        };
-        let channel = self.check.insert(Channel::new(fd));
-        channel.send(&question, Vec::new()).is_ok()
     }
 
     /// Does what a step of the conversation says.

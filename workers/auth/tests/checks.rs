@@ -131,6 +131,13 @@ fn process(supervisor: &mut Supervisor) -> (Check, OwnedFd) {
     (Channel::new(ours), raw)
 }
 
+/// It is confined.
+fn ready(supervisor: &mut Supervisor) -> Check {
+    let (mut process, _) = process(supervisor);
+    process.send(&CheckToAuth::Ready, vec![]).unwrap();
+    process
+}
+
 fn passes(supervisor: &mut Supervisor, network: &mut Network) {
     let verdict = next(supervisor).unwrap();
     assert!(matches!(verdict, AuthToSupervisor::Accepted { connection, .. } if connection == ID));
@@ -172,7 +179,7 @@ fn the_password_goes_to_the_process_and_its_word_counts() {
             let mut network = connect(supervisor, ID);
             log_in(&mut network, Some(b"s3cret \xff"));
             wanted(supervisor, ID);
-            let (mut process, _raw) = process(supervisor);
+            let mut process = ready(supervisor);
             let AuthToCheck::Password { username, password } = next(&mut process).unwrap();
             assert_eq!(username, name);
             assert_eq!(password.0, b"s3cret \xff");
@@ -183,6 +190,48 @@ fn the_password_goes_to_the_process_and_its_word_counts() {
             }
             // It is not asked twice, and not believed twice.
             assert!(next(&mut process).is_err());
+        });
+    }
+}
+
+/// What waits in a channel can be read by whatever holds the other end.
+#[test]
+fn nothing_is_asked_before_the_sandbox_is_in_force() {
+    with(vec![check(true)], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        log_in(&mut network, Some(b"x"));
+        wanted(supervisor, ID);
+        let (mut process, _raw) = process(supervisor);
+        // Whoever has answered this has seen all that came before it.
+        for _ in 0..2 {
+            supervisor.send(&SupervisorToAuth::Ping, vec![]).unwrap();
+            assert_eq!(next(supervisor).unwrap(), AuthToSupervisor::Pong);
+        }
+        assert_eq!(process.receive().unwrap().map(|(it, _)| it), None);
+        process.send(&CheckToAuth::Ready, vec![]).unwrap();
+        next(&mut process).unwrap();
+        process.send(&CheckToAuth::Yes, vec![]).unwrap();
+        passes(supervisor, &mut network);
+    });
+}
+
+#[test]
+fn an_answer_without_a_question_and_a_second_ready_break_the_rules() {
+    use CheckToAuth::{No, Ready, Yes};
+    for said in [vec![Yes], vec![No], vec![Ready, Ready]] {
+        with(vec![check(true)], |supervisor| {
+            let mut network = connect(supervisor, ID);
+            log_in(&mut network, Some(b"x"));
+            wanted(supervisor, ID);
+            let (mut process, _raw) = process(supervisor);
+            for one in &said {
+                process.send(one, vec![]).unwrap();
+            }
+            let AuthToSupervisor::Violation(violation) = next(supervisor).unwrap() else {
+                panic!("{said:?}");
+            };
+            assert_eq!(violation.peer, Peer::Check(ID));
+            fails(supervisor, &mut network);
         });
     }
 }
@@ -253,7 +302,7 @@ fn nobody_waits_for_the_check_of_somebody_else() {
         let mut network = connect(supervisor, ID);
         log_in(&mut network, Some(b"x"));
         wanted(supervisor, ID);
-        let (mut process, _raw) = process(supervisor);
+        let mut process = ready(supervisor);
         next(&mut process).unwrap();
         // Nine others come meanwhile, and are heard.
         for id in 20..29 {
@@ -282,7 +331,7 @@ fn a_connection_that_goes_takes_the_channel_with_it() {
         let mut network = connect(supervisor, ID);
         log_in(&mut network, Some(b"x"));
         wanted(supervisor, ID);
-        let (mut process, _raw) = process(supervisor);
+        let mut process = ready(supervisor);
         next(&mut process).unwrap();
         drop(network);
         assert!(matches!(next(&mut process), Err(ChannelError::Closed)));
@@ -312,7 +361,7 @@ fn every_module_of_a_chain_has_its_check() {
         };
         network.send(&answer, vec![]).unwrap();
         wanted(supervisor, ID);
-        let (mut process, _raw) = process(supervisor);
+        let mut process = ready(supervisor);
         next(&mut process).unwrap();
         process.send(&CheckToAuth::Yes, vec![]).unwrap();
         passes(supervisor, &mut network);

@@ -321,6 +321,14 @@ fn auth() {
             let passed = match check.receive() {
                 _ if !ready => continue,
                 Ok(None) => continue,
+                Ok(Some((CheckToAuth::Ready, _))) => {
+                    let question = AuthToCheck::Password {
+                        username: words[&id].clone(),
+                        password: Password(b"secret".to_vec()),
+                    };
+                    check.send(&question, vec![]).ok();
+                    continue;
+                }
                 Ok(Some((answer, _))) => answer == CheckToAuth::Yes,
                 Err(_) => false,
             };
@@ -372,12 +380,7 @@ fn auth() {
                         checks.remove(&id);
                     }
                     SupervisorToAuth::Ask(id) => {
-                        let mut check = Channel::new(fds.into_iter().next().unwrap());
-                        let question = AuthToCheck::Password {
-                            username: words[&id].clone(),
-                            password: Password(b"secret".to_vec()),
-                        };
-                        check.send(&question, vec![]).ok();
+                        let check = Channel::new(fds.into_iter().next().unwrap());
                         checks.insert(id, check);
                     }
                     SupervisorToAuth::Checked { connection, passed } => {
@@ -401,6 +404,7 @@ fn auth() {
 fn auth_ldap() {
     let _supervisor: Channel<CheckToSupervisor, SupervisorToCheck> = Channel::new(descriptor(3));
     let mut auth: Channel<CheckToAuth, AuthToCheck> = Channel::new(descriptor(5));
+    auth.send(&CheckToAuth::Ready, vec![]).unwrap();
     // The socket of the server is there.
     let mut server = File::from(descriptor(6));
     loop {
