@@ -1,20 +1,19 @@
 //! A client that stops reading costs at most 8 MiB, and nobody else a frame.
 
-use bulkhead_tests::application::Application;
+use bulkhead_tests::counter::{Counter, FRAMES, Shown};
 use bulkhead_tests::eventually;
 use bulkhead_tests::memory::Cost;
 use bulkhead_tests::processes;
 use bulkhead_tests::session::Session;
 use bulkhead_tests::twins::{options, shown};
 use nix::sys::socket::{setsockopt, sockopt};
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
-use test_client::wire::packet::{Coding, WindowId};
+use test_client::wire::packet::Coding;
 use test_client::{Address, Client, Options};
 use x11rb::connection::Connection;
-use x11rb::protocol::xproto::{ConnectionExt as _, CreateGCAux, Gcontext, ImageFormat, Window};
+use x11rb::protocol::xproto::ConnectionExt as _;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -31,38 +30,6 @@ fn noise(seed: usize) -> impl Iterator<Item = u8> {
         Some(state.to_be_bytes()[0])
     };
     std::iter::repeat(()).scan(u32::try_from(seed).unwrap(), move |state, ()| step(state))
-}
-
-/// A window of an application.
-struct Shown {
-    application: Application,
-    window: Window,
-    gc: Gcontext,
-}
-
-impl Shown {
-    fn new(session: &Session, title: &str, size: (u16, u16)) -> Self {
-        let screen = session.screen();
-        let application = Application { screen };
-        let window = application.create((0, 0), size, false);
-        application.title(window, title);
-        let x = application.x();
-        x.map_window(window).unwrap();
-        let gc = x.generate_id().unwrap();
-        x.create_gc(gc, window, &CreateGCAux::new()).unwrap();
-        application.sync();
-        Self {
-            application,
-            window,
-            gc,
-        }
-    }
-
-    fn put(&self, to: u32, (width, height): (u16, u16), y: i16, pixels: &[u8]) {
-        let (x, format) = (self.application.x(), ImageFormat::Z_PIXMAP);
-        x.put_image(format, to, self.gc, width, height, 0, y, 0, 24, pixels)
-            .unwrap();
-    }
 }
 
 /// Redraws a large window as fast as the X server can until it is over, and changes its title
@@ -190,66 +157,6 @@ fn it_costs_at_most_8_mib() {
     }
 }
 
-/// Frames that are counted: the number is in the pixels, twelve black or white squares, and below
-/// each its opposite.
-struct Counter(Shown);
-
-impl Counter {
-    const BITS: u16 = 12;
-    const SIDE: u16 = 16;
-    const SIZE: (u16, u16) = (Self::BITS * Self::SIDE, 2 * Self::SIDE);
-
-    fn draw(&self, number: u16) {
-        let square = |row: u16, column: u16| {
-            let white = (number >> (column / Self::SIDE) & 1) ^ (row / Self::SIDE) != 0;
-            [if white { 0xff } else { 0 }; 4]
-        };
-        let row = |row| (0..Self::SIZE.0).flat_map(move |column| square(row, column));
-        let pixels: Vec<u8> = (0..Self::SIZE.1).flat_map(row).collect();
-        self.0.put(self.0.window, Self::SIZE, 0, &pixels);
-        self.0.application.sync();
-    }
-
-    /// The number that a client sees.
-    fn seen(client: &Client, window: WindowId) -> Option<u16> {
-        let pixels = client.pixels(window).unwrap().bytes();
-        let white = |row: u16, bit: u16| {
-            let middle = |squares| usize::from(squares * Self::SIDE + Self::SIDE / 2);
-            let at = middle(row) * usize::from(Self::SIZE.0) + middle(bit);
-            pixels[at * 4] > 128
-        };
-        (0..Self::BITS).try_fold(0, |number, bit| {
-            let (upper, lower) = (white(0, bit), white(1, bit));
-            (upper != lower).then_some(number | u16::from(upper) << bit)
-        })
-    }
-
-    /// How many of `FRAMES` frames at this pace the client gets.
-    fn frames(&self, client: &mut Client, window: WindowId, pace: Duration) -> usize {
-        let mut seen = BTreeSet::new();
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                self.draw(0);
-                let start = Instant::now() + pace;
-                for number in 1..=FRAMES {
-                    let at = start + pace * u32::from(number);
-                    std::thread::sleep(at.saturating_duration_since(Instant::now()));
-                    self.draw(number);
-                }
-            });
-            let end = Instant::now() + pace * u32::from(FRAMES) + LONG;
-            while !seen.contains(&FRAMES) {
-                let left = end.saturating_duration_since(Instant::now());
-                client.next_event(left).unwrap().expect("the last frame");
-                seen.extend(Self::seen(client, window).filter(|number| *number > 0));
-            }
-        });
-        seen.len()
-    }
-}
-
-const FRAMES: u16 = 100;
-
 #[test]
 fn nobody_else_loses_a_frame() {
     if !needs::root("read the memory of our processes") {
@@ -258,18 +165,10 @@ fn nobody_else_loses_a_frame() {
     let _alone = alone();
     let all = usize::from(FRAMES);
     let session = Session::start(&["--sharing=yes"]);
-    let counter = Counter(Shown::new(&session, "counter", Counter::SIZE));
+    let counter = Counter::new(&session, "counter");
     let mut good = attach(&session, &options(1));
     let window = shown(&mut good, "counter");
-    // The fastest pace at which a client that is alone gets every frame.
-    let pace = [20, 40, 80, 160].map(Duration::from_millis);
-    let pace = pace.into_iter().find(|pace| {
-        let frames = counter.frames(&mut good, window, *pace);
-        println!("alone, one in {pace:?}: {frames} of {all} frames");
-        frames == all
-    });
-    // And half of that, since others use this machine too.
-    let pace = pace.expect("a pace at which no frame is lost") * 2;
+    let pace = counter.pace(&mut good, window);
 
     let mut lazy = attach(&session, &options(2));
     let over = AtomicBool::new(false);

@@ -3,6 +3,7 @@
 
 pub mod application;
 pub mod commands;
+pub mod counter;
 pub mod memory;
 pub mod neighbour;
 pub mod pam;

@@ -1,13 +1,19 @@
 //! Measures Bulkhead and the stock server, in turn, on this machine, and writes what it measured
 //! into a document: `bulkhead-bench RELEASE_DIR [--runs=N] [--connects=N] [--keys=N] [--idle=SECONDS]
-//! [--write=FILE]`.
+//! [--write=FILE]`. `--only=encryption` leaves the servers out, and prints what encryption costs.
 
 #![forbid(unsafe_code)]
 
 mod attached;
+mod channel;
 mod cost;
+mod encryption;
+mod keys;
 mod machine;
+mod pipe;
+mod records;
 mod server;
+mod signing;
 mod table;
 
 use attached::Attached;
@@ -27,6 +33,7 @@ struct Arguments {
     keys: usize,
     idle: Duration,
     write: Option<PathBuf>,
+    only_encryption: bool,
 }
 
 fn arguments() -> Option<Arguments> {
@@ -38,6 +45,7 @@ fn arguments() -> Option<Arguments> {
         keys: 100,
         idle: Duration::from_secs(12),
         write: None,
+        only_encryption: false,
     };
     for word in words {
         let word = word.into_string().ok()?;
@@ -48,6 +56,7 @@ fn arguments() -> Option<Arguments> {
             "--keys" => all.keys = value.parse().ok().filter(|keys| *keys > 0)?,
             "--idle" => all.idle = Duration::from_secs(value.parse().ok()?),
             "--write" => all.write = Some(value.into()),
+            "--only" if value == "encryption" => all.only_encryption = true,
             _ => return None,
         }
     }
@@ -66,10 +75,22 @@ struct Run {
 fn main() -> ExitCode {
     let Some(arguments) = arguments() else {
         eprintln!(
-            "usage: bulkhead-bench RELEASE_DIR [--runs=N] [--connects=N] [--keys=N] [--idle=SECONDS] [--write=FILE]"
+            "usage: bulkhead-bench RELEASE_DIR [--runs=N] [--connects=N] [--keys=N] [--idle=SECONDS] [--write=FILE] [--only=encryption]"
         );
         return ExitCode::from(2);
     };
+    if arguments.only_encryption {
+        return match encryption::measure(arguments.runs) {
+            Ok(measured) => {
+                println!("{}", encryption::document(&measured));
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("bulkhead-bench: encryption: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let place = Place::new(&arguments.executables);
     // Neither has its first start counted: the files come from the disk then.
     for kind in Kind::BOTH {
@@ -101,7 +122,18 @@ fn main() -> ExitCode {
         }
     }
     let [xpra, bulkhead] = runs;
-    let text = table::document(&arguments, &place, &xpra, &bulkhead);
+    let mut text = table::document(&arguments, &place, &xpra, &bulkhead);
+    machine::wait_until_quiet();
+    match encryption::measure(arguments.runs) {
+        Ok(measured) => {
+            text.push_str("\nWhat encryption costs, each part by itself:\n\n");
+            text.push_str(&encryption::document(&measured));
+        }
+        Err(error) => {
+            eprintln!("bulkhead-bench: encryption: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
     println!("{text}");
     match &arguments.write {
         Some(file) => write(file, &text),

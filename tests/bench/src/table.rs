@@ -184,11 +184,13 @@ fn processes(out: &mut String, kind: Kind, runs: &[Run]) -> std::fmt::Result {
     Ok(())
 }
 
-fn verdict(met: bool) -> &'static str {
+/// For people.
+pub fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "**not met**" }
 }
 
-fn spread(values: &[f64]) -> String {
+/// Median, and lowest and highest.
+pub fn spread(values: &[f64]) -> String {
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
     let high = values.iter().copied().fold(0.0, f64::max);
     let (low, high) = (short(low), short(high));
@@ -199,7 +201,7 @@ fn spread(values: &[f64]) -> String {
 }
 
 /// Three significant digits, none of them before the point dropped.
-fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     let digits = match value {
         value if value >= 100.0 => 0,
         value if value >= 10.0 => 1,
@@ -209,7 +211,8 @@ fn short(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-fn median(values: &[f64]) -> f64 {
+/// The middle one.
+pub fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     match values.len() {
