@@ -37,6 +37,7 @@ lint: ## Formatting, warnings, licences and banned crates.
 test: ## Install what the tests need and run all of them; says at the end which could not run here.
 	tests/tools/install-packages test
 	tests/tools/install-stock-client >/dev/null
+	tests/tools/install-cfb-client >/dev/null
 	$(MAKE) lint
 	cargo build --locked --workspace --bins
 	cargo dynamic

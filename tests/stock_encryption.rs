@@ -1,4 +1,4 @@
-//! AES with the stock Xpra 6.5.5 client, and GCM, which no stock client has, with our own.
+//! AES with the stock Xpra 6.5.5 client, CFB with 6.4.4, and GCM, which no stock client has, with our own.
 
 use bulkhead_tests::eventually;
 use bulkhead_tests::screen::ClientScreen;
@@ -84,6 +84,38 @@ fn the_command_line_tools_need_the_key() {
         // The session goes on, and ends when somebody with the key says so.
         let (success, _, output) = ask(right, &["stop"]);
         assert!(success, "{output:?}");
+    }
+}
+
+/// The last stock client that has CFB.
+#[test]
+fn cfb_with_the_last_client_that_has_it() {
+    let session = session("AES-CFB", &[]);
+    std::fs::write(session.home().join("other.txt"), "another key").unwrap();
+    let target = format!("tcp://127.0.0.1:{}/", session.port);
+    let password = format!(
+        "--password-file={}",
+        session.home().join("password.txt").display()
+    );
+    for (key, is_right) in [("key.txt", true), ("other.txt", false)] {
+        for mode in ["AES-CFB", "AES-CTR"] {
+            let key = format!(
+                "--encryption-keyfile={}",
+                session.home().join(key).display()
+            );
+            let mode_option = format!("--encryption={mode}");
+            for (command, expected) in [
+                ("info", "server.mode=seamless"),
+                ("id", "session-type=seamless"),
+                ("version", "6.5"),
+            ] {
+                let output =
+                    stock::run_cfb(&session, &[command, &target, &mode_option, &key, &password]);
+                let said = String::from_utf8_lossy(&output.stdout);
+                let expected = output.status.success() && said.contains(expected);
+                assert_eq!(expected, is_right && mode == "AES-CFB", "{mode} {output:?}");
+            }
+        }
     }
 }
 

@@ -113,9 +113,18 @@ pub fn test_user() -> User {
 
 /// The stock client's command.
 pub fn stock_xpra() -> PathBuf {
+    cached("xpra-6.5.5")
+}
+
+/// The command of the last stock client that has AES-CFB: it has no windows.
+pub fn cfb_xpra() -> PathBuf {
+    cached("xpra-6.4.4")
+}
+
+fn cached(version: &str) -> PathBuf {
     let home = std::env::var_os("HOME")
         .map(PathBuf::from)
         .unwrap_or_default();
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or(home.join(".cache"), PathBuf::from);
-    cache.join("bulkhead/xpra-6.5.5/bin/xpra")
+    cache.join("bulkhead").join(version).join("bin/xpra")
 }

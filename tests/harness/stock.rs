@@ -1,6 +1,6 @@
 //! The stock Xpra client, unmodified.
 
-use crate::commands::stock_xpra;
+use crate::commands::{cfb_xpra, stock_xpra};
 use crate::process::Process;
 use crate::screen::ClientScreen;
 use crate::session::Session;
@@ -188,8 +188,26 @@ pub fn run_without_display(session: &Session, words: &[&str]) -> Output {
     stock(session, home.path(), words).output().unwrap()
 }
 
+/// The same with the last stock client that has AES-CFB.
+pub fn run_cfb(session: &Session, words: &[&str]) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    let program = cfb_xpra();
+    command(&program, session, home.path(), words)
+        .output()
+        .unwrap()
+}
+
 fn stock(session: &Session, home: &std::path::Path, words: &[&str]) -> Command {
-    let mut command = Command::new(stock_xpra());
+    command(&stock_xpra(), session, home, words)
+}
+
+fn command(
+    program: &std::path::Path,
+    session: &Session,
+    home: &std::path::Path,
+    words: &[&str],
+) -> Command {
+    let mut command = Command::new(program);
     command
         .args(words)
         .env("HOME", home)
