@@ -2,6 +2,7 @@
 //! anybody's.
 
 use bulkhead_tests::commands::{OTP_KEY, chmod, oathtool, test_user};
+use bulkhead_tests::databases::Files;
 use bulkhead_tests::session::{Session, Start};
 use bulkhead_tests::slapd::{ALICE, Slapd};
 use nix::unistd::{chown, geteuid};
@@ -102,6 +103,21 @@ fn modules_can_be_tried(start: Start) {
     let alice = [ldap.as_str(), "--username=alice"];
     assert!(person.is_let_in(&alice, ALICE, "as `alice` by ldap"));
     assert!(!person.is_let_in(&alice, "wrong", "(the server says no)"));
+    let files = Files::new();
+    files.passwd("hashed", &["add", "ann"], "sesame");
+    files.passwd("plain", &["add", "ann", "--plain"], "sesame");
+    for name in ["hashed", "plain"] {
+        let database = format!("sqlite(filename={})", files.path(name).display());
+        let ann = [database.as_str(), "--username=ann"];
+        assert!(person.is_let_in(&ann, "sesame", "as `ann` by sqlite"));
+        assert!(!person.is_let_in(&ann, "wrong", "by sqlite"));
+        let carl = [database.as_str(), "--username=carl"];
+        assert!(!person.is_let_in(&carl, "sesame", "there is no such user"));
+    }
+    person.is_an_error(
+        &["sqlite(filename=/nowhere)"],
+        "database /nowhere: there is none",
+    );
     let half = format!("multifile(filename={})", file("half.txt", "ann|ses"));
     person.is_an_error(&[&half], "line 1: the last line has no line end");
     person.is_an_error(

@@ -2,6 +2,7 @@
 //! says of that in each start mode is what happens, and what the audit says.
 
 use bulkhead_tests::commands::{bin_dir, chmod, test_user};
+use bulkhead_tests::databases::Files;
 use bulkhead_tests::eventually;
 use bulkhead_tests::neighbour::{Check, Door, Neighbour};
 use bulkhead_tests::pam::PasswordFile;
@@ -10,6 +11,7 @@ use bulkhead_tests::session::{KEY, Session, Start, encrypted_socket};
 use bulkhead_tests::twins::{options, two_clients};
 use policy::{Role, StartMode};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -44,7 +46,8 @@ fn design(role: Role, check: Check, mode: StartMode) -> Answer {
         | Role::Encoder
         | Role::Ctl
         | Role::AuthLdap
-        | Role::AuthPam => match (check, mode) {
+        | Role::AuthPam
+        | Role::AuthSqlite => match (check, mode) {
             (Check::Attach, _) => Refused,
             (Check::SameUser, StartMode::User) => Allowed,
             (Check::SameUser, StartMode::Root) => Refused,
@@ -65,6 +68,8 @@ struct Scene {
     ldap: (u16, TcpListener),
     /// A port whose logins PAM decides about, and a service that makes who asks wait.
     pam: (u16, PasswordFile),
+    /// A port whose logins a database decides about, and that.
+    sqlite: (u16, Files),
     _directory: tempfile::TempDir,
 }
 
@@ -87,11 +92,17 @@ fn scene(start: Start) -> Scene {
     let service = PasswordFile::new("somebody", "else");
     service.hang();
     let (pam_port, pam) = encrypted_socket(&service.module());
+    let files = Files::new();
+    files.passwd("users", &["add", "ann"], "ann's");
+    let path_of_users = files.path("users");
+    let (users_port, users) =
+        encrypted_socket(&format!("sqlite(filename={})", path_of_users.display()));
     let session = Session::start_as(
         start,
         &[
             &bind,
             &pam,
+            &users,
             "--sharing=yes",
             "--start=xterm",
             &format!("--start={}", app(path("attacker"))),
@@ -127,6 +138,7 @@ fn scene(start: Start) -> Scene {
         strict,
         ldap: (port, server),
         pam: (pam_port, service),
+        sqlite: (users_port, files),
         _directory,
     }
 }
@@ -172,6 +184,18 @@ fn logins(scene: &Scene) -> (TcpStream, [JoinHandle<()>; 2]) {
     (asked, logins)
 }
 
+/// Somebody whose login an `auth-sqlite` decides about, as soon as what is returned is dropped.
+fn login_while_written(scene: &Scene) -> (File, JoinHandle<()>) {
+    let (port, files) = &scene.sqlite;
+    let written = files.lock("users");
+    let login = login(*port, 5);
+    scene
+        .session
+        .process()
+        .wait_for_line(LONG, |line| line.contains("somebody writes the database"));
+    (written, login)
+}
+
 fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
     // A server that never answers, for a `ctl` to wait for.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -182,11 +206,12 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
         (processes::status(ctl.pid, "Seccomp")? == "2").then_some(ctl)
     });
     let (asked, logins) = logins(scene);
+    let (written, other_login) = login_while_written(scene);
     let mut targets = processes::workers(scene.session.process().id());
     assert_eq!(
         targets.len(),
-        13,
-        "four of network, two of encoder: {targets:?}"
+        15,
+        "five of network, two of encoder: {targets:?}"
     );
     targets.push(ctl);
     let roles: BTreeSet<Role> = targets.iter().map(role_of).collect();
@@ -220,17 +245,18 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
         }
     }
     // No answer is no.
-    drop(asked);
+    drop((asked, written));
     scene.pam.1.release();
     for login in logins {
         login.join().unwrap();
     }
+    other_login.join().unwrap();
     // Their `network` has a second to say goodbye.
     let top = scene.session.process().id();
     eventually("the refused logins have left nothing", LONG, || {
         let left = processes::workers(top);
-        let gone =
-            |one: &Worker| [Role::AuthLdap, Role::AuthPam, Role::Ctl].contains(&role_of(one));
+        let ends = [Role::AuthLdap, Role::AuthPam, Role::AuthSqlite, Role::Ctl];
+        let gone = |one: &Worker| ends.contains(&role_of(one));
         let networks = left.iter().filter(|one| role_of(one) == Role::Network);
         (networks.count() == scene.clients.len() && !left.iter().any(gone)).then_some(())
     });

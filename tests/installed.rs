@@ -9,7 +9,7 @@ const SHELLS: [(&str, &str); 3] = [
     ("zsh", "usr/share/zsh/site-functions/_bulkhead"),
     ("fish", "usr/share/fish/vendor_completions.d/bulkhead.fish"),
 ];
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "seamless",
     "list",
     "info",
@@ -24,7 +24,11 @@ const COMMANDS: [&str; 14] = [
     "otp-key",
     "auth-test",
     "setup-ssl",
+    "passwd",
 ];
+
+/// Further pages: of `passwd add` and the like.
+const OF_A_COMMAND: usize = 4;
 
 /// Runs a target of the Makefile without building anything.
 fn make(target: &str, destination: &Path) {
@@ -73,14 +77,14 @@ fn everything_is_where_it_belongs_can_be_read_and_goes_again() {
     let at = |name: &str| destination.path().join(name);
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     let executables = files(&at("usr/libexec/bulkhead"));
-    assert_eq!(executables.len(), 10);
+    assert_eq!(executables.len(), 11);
     for file in executables {
         assert_eq!(mode(&file), 0o711, "{}", file.display());
     }
     assert_eq!(mode(&at("usr/bin/bulkhead")), 0o755);
 
     let pages = files(&at("usr/share/man/man1"));
-    assert_eq!(pages.len(), COMMANDS.len() + 1);
+    assert_eq!(pages.len(), COMMANDS.len() + 1 + OF_A_COMMAND);
     for command in COMMANDS {
         let page = at(&format!("usr/share/man/man1/bulkhead-{command}.1"));
         assert_eq!(mode(&page), 0o644);

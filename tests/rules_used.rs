@@ -6,6 +6,7 @@
 //! kernel without Landlock.
 
 use bulkhead_tests::commands::{OTP_KEY, bin_dir, oathtool};
+use bulkhead_tests::databases::Files;
 use bulkhead_tests::pam::{PasswordFile, Services, SystemUser, UNIX, unchanged_users};
 use bulkhead_tests::processes;
 use bulkhead_tests::screen::Screen;
@@ -97,6 +98,12 @@ const NOT_USED: &[(Role, &str, &[&str], &str)] = &[
         "futex",
         &["operation == FUTEX_WAKE|FUTEX_PRIVATE_FLAG"],
         "an LDAP server with an odd key share: the library is the same, tests/stock_tls.rs sends one",
+    ),
+    (
+        Role::AuthSqlite,
+        "mremap",
+        &["flags == MREMAP_MAYMOVE"],
+        "a hostile database; workers/runtime/tests/start.rs lets a block grow",
     ),
     (
         Role::Display,
@@ -288,6 +295,12 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         "pam(service-dir={},service=x,open-session=yes)",
         unix.path().display()
     ));
+    let files = Files::new();
+    files.passwd("users", &["add", "ann"], PASSWORD);
+    let (users_port, users) = encrypted_socket(&format!(
+        "sqlite(filename={})",
+        files.path("users").display()
+    ));
     let mut words = vec![
         "--sharing=yes",
         "--debug=yes",
@@ -297,6 +310,7 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         &ldap,
         &tls_bind,
         &pam,
+        &users,
     ];
     words.extend(user.is_some().then_some(unix.as_str()));
     let mut session = Session::start_under(wrapper, start, &[&words, more].concat());
@@ -340,6 +354,19 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         assert!(by_pam(unix_port, user.name(), PASSWORD));
         assert!(!by_pam(unix_port, user.name(), "wrong"));
     }
+    let address = Address::parse(&format!("tcp://127.0.0.1:{users_port}")).unwrap();
+    let ann = options(6).encrypted(Mode::Gcm, KEY.as_bytes()).xor();
+    let ann = ann.username("ann");
+    let written = files.lock("users");
+    std::thread::scope(|scope| {
+        let client = ann.clone().password(PASSWORD);
+        let waits = scope.spawn(move || Client::connect(&address, &client, LONG));
+        session
+            .process()
+            .wait_for_line(LONG, |line| line.contains("somebody writes the database"));
+        drop(written);
+        waits.join().unwrap().unwrap();
+    });
     for role in ["display", "encoder", "auth", "keys"] {
         processes::replace(session.process().id(), role, Signal::SIGKILL);
         let draws = first.state().draws;

@@ -5,6 +5,7 @@ use bulkhead_tests::session::{KEY, PASSWORD, Session, free_port};
 use bulkhead_tests::{eventually, processes};
 use nix::sys::signal::Signal;
 use nix::unistd::chown;
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -81,6 +82,18 @@ impl Owner {
             ("otp.txt", OTP_KEY),
         ] {
             owner.secret(name, text);
+        }
+        for (database, more) in [("plain.sdb", &["--plain"][..]), ("users.sdb", &[])] {
+            let database = format!("--database={}", home.join(database).display());
+            for (user, password) in [("ann", "sesame"), ("bob", "another one")] {
+                let input = home.join("typed");
+                std::fs::write(&input, password).unwrap();
+                chmod(&input, 0o644);
+                let mut command: Command = owner.0.command();
+                command.args(["passwd", "add", user, &database]).args(more);
+                let output = command.stdin(File::open(&input).unwrap()).output();
+                assert!(output.unwrap().status.success());
+            }
         }
         owner
     }
@@ -225,6 +238,18 @@ impl Started<'_> {
                     && lets_in("bob", "another one")
                     && !lets_in("ann", "another one")
                     && !lets_in("carl", "sesame")
+            }
+            "each user gets in with the key and their own password" => {
+                let address = Address::parse(&self.target).unwrap();
+                let lets_in = |user: &str, password: &str, key: &str| {
+                    let options = Options::gtk().username(user).password(password);
+                    let options = options.encrypted(Mode::Gcm, key.as_bytes()).xor();
+                    Client::connect(&address, &options, LONG).is_ok()
+                };
+                lets_in("ann", "sesame", KEY)
+                    && lets_in("bob", "another one", KEY)
+                    && !lets_in("ann", "another one", KEY)
+                    && !lets_in("ann", "sesame", "another key")
             }
             "who has the key, the password and a code gets in" => {
                 let code = oathtool("now");

@@ -1,7 +1,8 @@
-//! One check of one login in a process of its own, whose role depends on the module (`auth-ldap`):
+//! One check of one login in a process of its own, whose role depends on the module (`auth-ldap`, `auth-sqlite`):
 //! its edges to `supervisor` and to `auth`. The password goes from `auth` to that process and passes
 //! nobody else.
 
+use crate::auth::Digest;
 use crate::channel::Message;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -54,6 +55,17 @@ pub enum AuthToCheck {
         username: String,
         /// As the client sent it: at most 1024 bytes, not empty.
         password: Password,
+    },
+    /// Does who answered this challenge know the password of this user?
+    Proof {
+        /// Who the client says it is: at most 256 bytes, not empty.
+        username: String,
+        /// How the response was made; not [`Digest::Xor`].
+        digest: Digest,
+        /// Both salts, mixed, as text (protocol "Exact computation"): at most 128 bytes.
+        salt: String,
+        /// As the client sent it: at most 1024 bytes.
+        response: Vec<u8>,
     },
 }
 

@@ -126,6 +126,9 @@ pub enum CheckKind {
     /// By a process `auth-ldap`, which gets these descriptors (its [`LdapSpec`], then the files
     /// that this names) and sockets to its server from the launcher.
     Ldap(Vec<FdIndex>),
+    /// By a process `auth-sqlite`, which gets these descriptors: its [`SqliteSpec`], then the
+    /// database.
+    Sqlite(Vec<FdIndex>),
     /// By a command that the launcher starts.
     Command,
     /// By a process of ours that the launcher starts, because it needs what the supervisor's sandbox,
@@ -155,6 +158,8 @@ impl ChecksSpec {
 pub enum OutsideCheck {
     /// Connects to a server: its addresses, at most 4, the preferred one first.
     Connect(Vec<SocketAddr>),
+    /// Nothing: its process has all that it needs.
+    Nothing,
     /// Starts a command.
     Command {
         /// Program and arguments, split; `${username}` and the like are put in when it is started,
@@ -240,6 +245,15 @@ pub enum LdapUser {
         /// not given.
         reader: Option<String>,
     },
+}
+
+/// For `auth-sqlite`: how the database that follows is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SqliteSpec {
+    /// One SELECT with one parameter, the user's name, whose first column is the password.
+    pub query: String,
+    /// Seconds for all of it.
+    pub timeout: u16,
 }
 
 /// One command that the launcher may start.
@@ -335,8 +349,8 @@ pub enum AuthModule {
         name: String,
         /// Which of [`SupervisorSpec::checks`].
         check: CheckId,
-        /// It needs the password itself; if not, nobody is asked.
-        password: bool,
+        /// What it needs from the client.
+        asks: CheckAsks,
     },
     /// The peer's user or group id must be one of these.
     PeerCred {
@@ -364,6 +378,17 @@ pub enum AuthModule {
         /// How many codes before and after the present one are good too.
         window: u8,
     },
+}
+
+/// What a check outside needs from the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckAsks {
+    /// Nothing: nobody is asked.
+    Nothing,
+    /// That it knows the password, which is not sent.
+    Proof,
+    /// The password itself.
+    Password,
 }
 
 /// Where a secret of a module is.

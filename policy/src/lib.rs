@@ -54,6 +54,7 @@ pub fn of(role: Role) -> &'static RolePolicy {
         Role::Ctl => &compiled::CTL,
         Role::AuthLdap => &compiled::AUTH_LDAP,
         Role::AuthPam => &compiled::AUTH_PAM,
+        Role::AuthSqlite => &compiled::AUTH_SQLITE,
     }
 }
 

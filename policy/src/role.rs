@@ -26,11 +26,13 @@ pub enum Role {
     AuthLdap,
     /// One per login that PAM decides about: asks the modules of one service, once.
     AuthPam,
+    /// One per login that a SQLite database decides about: looks there, once.
+    AuthSqlite,
 }
 
 impl Role {
     /// Every role, in the order of the policy files' table.
-    pub const ALL: [Role; 10] = [
+    pub const ALL: [Role; 11] = [
         Role::Supervisor,
         Role::Launcher,
         Role::Network,
@@ -41,16 +43,18 @@ impl Role {
         Role::Ctl,
         Role::AuthLdap,
         Role::AuthPam,
+        Role::AuthSqlite,
     ];
 
     /// The roles that the supervisor starts and that end with it.
-    pub const WORKERS: [Role; 6] = [
+    pub const WORKERS: [Role; 7] = [
         Role::Network,
         Role::Auth,
         Role::Keys,
         Role::Display,
         Role::Encoder,
         Role::AuthLdap,
+        Role::AuthSqlite,
     ];
 
     /// The role's name, as in `policy/roles/<name>.toml`.
@@ -67,6 +71,7 @@ impl Role {
             Role::Ctl => "ctl",
             Role::AuthLdap => "auth-ldap",
             Role::AuthPam => "auth-pam",
+            Role::AuthSqlite => "auth-sqlite",
         }
     }
 
@@ -84,6 +89,7 @@ impl Role {
             Role::Ctl => "bulkhead-ctl",
             Role::AuthLdap => "bulkhead-auth-ldap",
             Role::AuthPam => "bulkhead-auth-pam",
+            Role::AuthSqlite => "bulkhead-auth-sqlite",
         }
     }
 

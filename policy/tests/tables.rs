@@ -62,6 +62,7 @@ fn system_call_budgets_hold() {
             Role::Encoder => 18,
             Role::AuthLdap => 14,
             Role::AuthPam => 18,
+            Role::AuthSqlite => 15,
         };
         let calls = of(role).calls();
         println!("{role}: {} of {budget}: {calls:?}", calls.len());
@@ -158,12 +159,14 @@ fn the_channels_are_the_declared_graph() {
             (Role::Supervisor, Role::Display),
             (Role::Supervisor, Role::Encoder),
             (Role::Supervisor, Role::AuthLdap),
+            (Role::Supervisor, Role::AuthSqlite),
             (Role::Network, Role::Auth),
             (Role::Network, Role::Keys),
             (Role::Network, Role::Display),
             (Role::Network, Role::Encoder),
             (Role::Auth, Role::AuthLdap),
             (Role::Auth, Role::AuthPam),
+            (Role::Auth, Role::AuthSqlite),
             (Role::Display, Role::Encoder),
         ]
     );

@@ -2,6 +2,7 @@
 
 use crate::live::{Live, Who};
 use crate::{confinement, descriptors};
+use bulkhead_tests::databases::Files;
 use bulkhead_tests::eventually;
 use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::processes;
@@ -112,11 +113,33 @@ fn by_pam(start: Start, mode: StartMode) {
     is_gone(&session, "auth-pam");
 }
 
+fn by_sqlite(start: Start, mode: StartMode) {
+    let files = Files::new();
+    files.passwd("users", &["add", "ann"], "ann's");
+    // Somebody else writes it.
+    let written = files.lock("users");
+    let module = format!("sqlite(filename={})", files.path("users").display());
+    let (session, login) = login(start, &module);
+    session
+        .process()
+        .wait_for_line(LONG, |line| line.contains("somebody writes the database"));
+    look(
+        &session,
+        mode,
+        Role::AuthSqlite,
+        &[Role::Supervisor, Role::Auth],
+    );
+    drop(written);
+    assert!(!login.join().unwrap());
+    is_gone(&session, "auth-sqlite");
+}
+
 #[test]
 fn a_check_in_a_session_of_a_user_is_what_the_policy_declares() {
     if needs::root("read the descriptors of our processes") {
         by_ldap(Start::User, StartMode::User);
         by_pam(Start::User, StartMode::User);
+        by_sqlite(Start::User, StartMode::User);
     }
 }
 
@@ -125,5 +148,6 @@ fn a_check_in_a_session_started_by_root_is_what_the_policy_declares() {
     if needs::root("read the descriptors of our processes") {
         by_ldap(Start::Root, StartMode::Root);
         by_pam(Start::Root, StartMode::Root);
+        by_sqlite(Start::Root, StartMode::Root);
     }
 }

@@ -97,7 +97,8 @@ fn filters(live: &Live) {
         | Role::Keys
         | Role::Display
         | Role::Encoder
-        | Role::AuthLdap => (installed(role) + installed(Role::Supervisor), true),
+        | Role::AuthLdap
+        | Role::AuthSqlite => (installed(role) + installed(Role::Supervisor), true),
     };
     assert_eq!(count(live.pid), count(outside) + own, "{:?}", live.who);
     let from_outside = |name| processes::status(outside, name).unwrap();

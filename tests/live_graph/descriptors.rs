@@ -97,6 +97,8 @@ fn expected(role: Role) -> Option<BTreeMap<Kind, usize>> {
         Role::AuthLdap => Some(with(worker(1), Kind::Stream, 1)),
         // To `auth` only.
         Role::AuthPam => Some(worker(0)),
+        // The same, and the database.
+        Role::AuthSqlite => Some(with(worker(1), Kind::File, 1)),
         Role::Launcher | Role::Ctl => None,
     }
 }

@@ -4,6 +4,7 @@
 use crate::login::answer;
 use crate::peer::{LONG, address, hello, knock, logged, processes_but, sharing};
 use bulkhead_tests::commands::{OTP_KEY, OTP_KEY_BYTES, chmod, oathtool, test_user};
+use bulkhead_tests::databases::Files;
 use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket, free_port};
 use bulkhead_tests::slapd::Slapd;
@@ -79,7 +80,7 @@ fn no_process_keeps_the_password() {
     nobody_keeps_it(Start::Root);
 }
 
-/// Nor one of many passwords, nor a key of one-time codes.
+/// Nor one of many passwords, in a file or in a database, nor a key of one-time codes.
 #[test]
 fn no_process_keeps_what_the_files_of_modules_hold() {
     if !needs::root("read the memory of our processes") {
@@ -96,16 +97,30 @@ fn no_process_keeps_what_the_files_of_modules_hold() {
         chown(&path, Some(test_user().uid), None).unwrap();
         path.display().to_string()
     });
-    let modules = format!("multifile(filename={users}),auth=otp(filename={key},valid-window=1)");
+    const STORED: &str = "one password of a database, to look for";
+    let files = Files::new();
+    files.passwd("plain", &["add", "ann", "--plain"], STORED);
+    files.passwd("hashed", &["add", "ann"], STORED);
+    let [plain, hashed] = ["plain", "hashed"].map(|name| files.path(name).display().to_string());
+    let modules = format!(
+        "multifile(filename={users}),auth=otp(filename={key},valid-window=1),\
+         auth=sqlite(filename={plain}),auth=sqlite(filename={hashed})"
+    );
     let (port, bind) = encrypted_socket(&modules);
     let session = Session::start(&["--sharing=yes", "--start=xterm", &bind]);
     let options = Options::gtk().username("ann").password(PASSWORD);
     let options = options.next_password(&oathtool("now"));
+    let options = options.next_password(STORED).next_password(STORED);
     let options = options.encrypted(Mode::Gcm, KEY.as_bytes());
     let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
     let client = Client::connect(&address, &options, LONG).unwrap();
     for worker in processes_but(&session, &[]) {
-        for secret in [PASSWORD.as_bytes(), OTP_KEY.as_bytes(), OTP_KEY_BYTES] {
+        for secret in [
+            PASSWORD.as_bytes(),
+            STORED.as_bytes(),
+            OTP_KEY.as_bytes(),
+            OTP_KEY_BYTES,
+        ] {
             assert!(!holds(worker.pid, secret), "{worker:?}");
         }
     }

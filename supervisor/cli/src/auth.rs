@@ -1,6 +1,7 @@
 //! What the authentication modules are called and which options they take.
 
 use crate::checks::{self, Command, Ldap};
+use crate::databases::{self, Sqlite};
 use crate::error::{Error, Result};
 use crate::options::boolean;
 use crate::pam::{self, Pam};
@@ -22,6 +23,8 @@ pub enum Asks {
     Proof,
     /// The password itself (the digest `xor`): only where nobody on the way can read it.
     Password,
+    /// One of these two, as its file says, which is not open yet.
+    ProofOrPassword,
 }
 
 /// On which sockets a module works.
@@ -85,7 +88,7 @@ const PAM: Kind = Kind {
 };
 
 /// Every module that there is, those that a person looks for first.
-static KINDS: [Kind; 16] = [
+static KINDS: [Kind; 17] = [
     Kind {
         name: "file",
         options: &["filename"],
@@ -107,6 +110,14 @@ static KINDS: [Kind; 16] = [
                 filename: options.require("filename", "users.txt")?.into(),
             })
         },
+        ..PLAIN
+    },
+    Kind {
+        name: "sqlite",
+        options: databases::SQLITE,
+        asks: Asks::ProofOrPassword,
+        client_username: true,
+        read: |options| Ok(What::Sqlite(Sqlite::read(options)?)),
         ..PLAIN
     },
     Kind {
@@ -207,8 +218,7 @@ pub fn kinds() -> &'static [Kind] {
 }
 
 /// Modules of Xpra's that do not exist here yet.
-const NOT_BUILT: [&str; 15] = [
-    "sqlite",
+const NOT_BUILT: [&str; 14] = [
     "sql",
     "mysql",
     "capability",
@@ -277,6 +287,8 @@ pub enum What {
         /// Its path.
         filename: PathBuf,
     },
+    /// The passwords of many users are in a SQLite database.
+    Sqlite(Sqlite),
     /// Codes of the clock, made from a key.
     Otp {
         /// The key, in base32.
@@ -368,6 +380,7 @@ impl Module {
         match &self.what {
             What::File { filename }
             | What::MultiFile { filename }
+            | What::Sqlite(Sqlite { filename, .. })
             | What::Otp {
                 key: OtpKey::File(filename),
                 ..
@@ -515,6 +528,11 @@ impl Options<'_> {
                 boolean(&text).map_err(|error| error.at(place))
             }
         }
+    }
+
+    /// Whose they are, for errors.
+    pub fn place(&self) -> String {
+        format!("auth={}", self.kind.name)
     }
 
     /// An error: this is no value of that option.

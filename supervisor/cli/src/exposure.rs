@@ -146,7 +146,16 @@ const MAKE_KEY_FILE: &str = "(umask 077; set -C; head -c 32 /dev/urandom | base6
 
 /// Is it to be sent what others could read?
 fn needs_encryption(socket: &NetworkSocket<'_>) -> bool {
-    let asks = |module: &Module| module.kind.asks == Asks::Password;
+    asks(socket, &[Asks::Password])
+}
+
+/// Is it, or might it be?
+fn may_need_encryption(socket: &NetworkSocket<'_>) -> bool {
+    asks(socket, &[Asks::Password, Asks::ProofOrPassword])
+}
+
+fn asks(socket: &NetworkSocket<'_>, what: &[Asks]) -> bool {
+    let asks = |module: &Module| what.contains(&module.kind.asks);
     !socket.is_encrypted() && socket.chain.is_some_and(|chain| chain.iter().any(asks))
 }
 
@@ -176,7 +185,7 @@ fn made_safe(socket: &NetworkSocket<'_>, files: &mut NewFiles) -> String {
             .map(|one| ("auth".to_owned(), one.to_string()));
         raw.options.splice(0..0, auth);
     }
-    if needs_encryption(socket) {
+    if may_need_encryption(socket) {
         files.insert(KEY_FILE.to_owned(), MAKE_KEY_FILE.to_owned());
         if socket.traffic == Traffic::Either {
             // One is enough, and TLS that clients may do without is none.
@@ -291,7 +300,7 @@ pub fn network(sockets: &[NetworkSocket<'_>], insecure: bool, typed: &Typed) -> 
         let repaired = made_safe(socket, &mut files);
         possible &= !needs_encryption(socket);
         remote |=
-            !socket.address.is_loopback() && !socket.is_encrypted() && !needs_encryption(socket);
+            !socket.address.is_loopback() && !socket.is_encrypted() && !may_need_encryption(socket);
         safe.push((socket.option, socket.text.to_owned(), repaired));
         anyway.push((socket.option, socket.text.to_owned(), as_it_is));
     }

@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod checks;
 pub mod claim;
 pub mod config;
+pub mod databases;
 pub mod encryption;
 pub mod ended;
 pub mod error;
@@ -22,6 +23,7 @@ pub mod oneshot;
 pub mod options;
 pub mod otp_key;
 pub mod pam;
+pub mod passwd;
 pub mod places;
 pub mod proc;
 pub mod process;
@@ -112,6 +114,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Result<ExitCode> {
         },
         Command::OtpKey(args) => otp_key::run(args).map(success),
         Command::AuthTest(args) => auth_test::run(args),
+        Command::Passwd(args) => passwd::run(args).map(success),
     }
 }
 

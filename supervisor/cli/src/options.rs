@@ -76,6 +76,8 @@ pub enum Command {
     OtpKey(OtpKeyArgs),
     /// Try an authentication module as a session would: status 0 when it lets in, 1 when not
     AuthTest(AuthTestArgs),
+    /// Add, change, remove and list the users of a database for auth=sqlite
+    Passwd(PasswdArgs),
 }
 
 const LISTEN: &str = "Where it listens";
@@ -381,6 +383,52 @@ pub struct AuthTestArgs {
     /// What is done where the kernel lacks something: enforce or best-effort [default: enforce]
     #[arg(long, value_name = "MODE")]
     pub sandbox: Option<Sandbox>,
+}
+
+/// Arguments of `passwd`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+The password is asked for at the terminal, or is the first line of standard input.
+
+Examples:
+  bulkhead passwd add ann
+  pwgen 20 1 | bulkhead passwd change ann --database /etc/bulkhead/users.sdb
+  bulkhead passwd list")]
+pub struct PasswdArgs {
+    /// The database
+    #[arg(long, value_name = "FILE", global = true, default_value = crate::databases::FILENAME, value_hint = clap::ValueHint::FilePath)]
+    pub database: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: PasswdAction,
+}
+
+/// What `passwd` does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum PasswdAction {
+    /// Add a user; the first one makes the database
+    Add {
+        /// The user's name, as the client has to say it
+        #[arg(value_name = "USER")]
+        user: String,
+        /// Make a database that keeps passwords in clear, for sockets without encryption
+        #[arg(long)]
+        plain: bool,
+    },
+    /// Give a user another password
+    Change {
+        /// The user's name
+        #[arg(value_name = "USER")]
+        user: String,
+    },
+    /// Remove a user
+    Remove {
+        /// The user's name
+        #[arg(value_name = "USER")]
+        user: String,
+    },
+    /// Print the names of the users
+    List,
 }
 
 /// Writes man pages and shell completions, as `make install` does.

@@ -4,6 +4,7 @@
 use crate::auth::{Module, OtpKey, What};
 use crate::error::{Error, Result, reason};
 use crate::syntax::SECRET_OPTIONS;
+use accounts::file::{HEADER, MAX_FILE, Passwords};
 use files::{Ids, Spot};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -12,7 +13,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Longest password in bytes.
@@ -110,6 +111,96 @@ pub fn default_rule_file(path: &Path, user: Option<Ids>) -> Result<Secret> {
     }
 }
 
+/// Opens a database of users, and tells how it keeps their passwords. `user` is the session's in a
+/// start as root.
+///
+/// # Errors
+/// It cannot be read, is none, or others may write it.
+pub fn database(path: &Path, user: Option<Ids>) -> Result<(Secret, Passwords)> {
+    let shown = path.display();
+    let spot = Spot::new(path, user);
+    let fail = |why: String| Error::new(format!("database {shown}: {why}{}", spot.rights()));
+    let file = spot
+        .act(|path| {
+            File::options()
+                .read(true)
+                .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
+                .open(path)
+        })
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => fail(format!(
+                "there is none: bulkhead passwd add USER --database {shown}"
+            )),
+            _ => fail(reason(&error)),
+        })?;
+    let meta = file.metadata().map_err(|error| fail(reason(&error)))?;
+    if !meta.is_file() {
+        return Err(fail("is no ordinary file".into()));
+    }
+    check_owner(path, &meta, user).map_err(fail)?;
+    let mode = meta.mode() & 0o777;
+    if mode & 0o022 != 0 {
+        return Err(fail(format!(
+            "others may write it (mode {mode:o}): chmod 600 {shown}"
+        )));
+    }
+    if meta.len() > MAX_FILE {
+        return Err(fail(format!("is larger than {} MiB", MAX_FILE >> 20)));
+    }
+    let mut header = Vec::with_capacity(HEADER);
+    (&file)
+        .take(HEADER as u64)
+        .read_to_end(&mut header)
+        .map_err(|error| fail(reason(&error)))?;
+    let passwords = accounts::file::passwords(&header).map_err(|why| fail(why.to_string()))?;
+    let real = spot.act(|path| own_database(path, user));
+    let real = real.map_err(|error| fail(reason(&error)))?;
+    if is_half_written(&real, user).map_err(|error| fail(reason(&error)))? {
+        return Err(fail(format!(
+            "somebody writes it, or was killed while writing: bulkhead passwd list --database {shown} puts it right"
+        )));
+    }
+    // Who may read it may also lock it, and keep others from changing it.
+    if mode & 0o044 != 0 {
+        return Err(fail(format!(
+            "others may read it (mode {mode:o}): chmod 600 {shown}"
+        )));
+    }
+    let secret = Secret {
+        fd: OwnedFd::from(file),
+        warnings: Vec::new(),
+        in_place: true,
+    };
+    Ok((secret, passwords))
+}
+
+/// Where a database is that nobody else can put an older one, or somebody else's, in the place of.
+fn own_database(path: &Path, user: Option<Ids>) -> io::Result<PathBuf> {
+    let own = user.map_or_else(|| nix::unistd::geteuid().as_raw(), |user| user.uid);
+    let real = files::own_path(&std::path::absolute(path)?, own)?;
+    files::check_own(real.parent().unwrap_or(Path::new("/")), own)?;
+    Ok(real)
+}
+
+/// Is there a journal beside a database with what was there before a change? One that was done with
+/// may be left, and begins with zeros then (sqlite.org/fileformat2.html, section 3).
+fn is_half_written(path: &Path, user: Option<Ids>) -> io::Result<bool> {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    let journal = Spot::new(Path::new(&journal), user);
+    let mut first = [0];
+    let read = journal.act(|path| files::ordinary(path)?.read(&mut first));
+    match read {
+        Ok(len) => Ok(len > 0 && first != [0]),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(io::Error::other(format!(
+            "{}: {}",
+            journal.path.display(),
+            reason(&error)
+        ))),
+    }
+}
+
 /// Opens the secret of a module that has one.
 ///
 /// # Errors
@@ -188,13 +279,8 @@ fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
     if !meta.is_file() && !pipes {
         return Err(fail("is no ordinary file".into()));
     }
-    // As sshd: whoever can change it decides who is let in.
-    let own = user.map_or_else(|| nix::unistd::geteuid().as_raw(), |user| user.uid);
-    if kind != Kind::Answer && ![0, own].contains(&meta.uid()) {
-        return Err(fail(format!(
-            "belongs to the user {}, who could change it: chown {own} {shown}",
-            meta.uid()
-        )));
+    if kind != Kind::Answer {
+        check_owner(path, &meta, user).map_err(fail)?;
     }
     if !meta.is_file() {
         // A pipe can be read once: keep what came.
@@ -250,6 +336,23 @@ fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
         warnings,
         in_place: true,
     })
+}
+
+/// As sshd: whoever can change it decides who is let in.
+fn check_owner(
+    path: &Path,
+    meta: &std::fs::Metadata,
+    user: Option<Ids>,
+) -> std::result::Result<(), String> {
+    let own = user.map_or_else(|| nix::unistd::geteuid().as_raw(), |user| user.uid);
+    match [0, own].contains(&meta.uid()) {
+        true => Ok(()),
+        false => Err(format!(
+            "belongs to the user {}, who could change it: chown {own} {}",
+            meta.uid(),
+            path.display()
+        )),
+    }
 }
 
 fn check_len(len: u64) -> std::result::Result<(), String> {

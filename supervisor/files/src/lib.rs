@@ -19,4 +19,4 @@ pub use identity::{Ids, as_user};
 pub use made::{made, remove};
 pub use open::{ordinary, small};
 pub use socket::{connect, listens, listens_abstract};
-pub use spot::{Guard, Spot, check_own, check_program, guard};
+pub use spot::{Guard, Spot, check_own, check_program, guard, own_path};

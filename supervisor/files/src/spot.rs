@@ -62,6 +62,15 @@ pub fn check_own(path: &Path, user: u32) -> io::Result<fs::Metadata> {
     }
 }
 
+/// What a path leads to, without links in its name, if nobody but root and `user` can make it lead
+/// somewhere else. What is there is not looked at.
+///
+/// # Errors
+/// What others could change, and what to do; or what the kernel says.
+pub fn own_path(path: &Path, user: u32) -> io::Result<PathBuf> {
+    follow(path, &[ROOT, user]).map(|(found, _)| found)
+}
+
 /// What a path leads to, without links in its name, if every directory on the way is one in which
 /// only `owners` can replace what is theirs.
 fn follow(path: &Path, owners: &[u32]) -> io::Result<(PathBuf, fs::Metadata)> {

@@ -118,7 +118,7 @@ impl Checks {
                 let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
                 nix::fcntl::open(program, flags, Mode::empty()).ok()
             }
-            OutsideCheck::Command { .. } | OutsideCheck::Connect(_) => None,
+            OutsideCheck::Command { .. } | OutsideCheck::Connect(_) | OutsideCheck::Nothing => None,
         };
         Self {
             programs: spec.checks.iter().map(open).collect(),

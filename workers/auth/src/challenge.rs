@@ -108,7 +108,11 @@ impl Challenge {
         let mix = maths::Digest::Hmac(hash(self.salt_digest)?);
         let salt = maths::combined_salt(mix, &self.salt, client_salt).ok()?;
         used.insert(&salt).then(|| match hash(self.digest) {
-            Some(hash) => Combined::Proof(Proof { salt, hash }),
+            Some(hash) => Combined::Proof(Proof {
+                salt,
+                digest: self.digest,
+                hash,
+            }),
             None => Combined::Password(Covered { salt }),
         })
     }
@@ -127,6 +131,7 @@ pub enum Combined {
 #[derive(Debug)]
 pub struct Proof {
     salt: String,
+    digest: Digest,
     hash: Hash,
 }
 
@@ -136,6 +141,12 @@ impl Proof {
     pub fn check(self, secret: &[u8], response: &[u8]) -> bool {
         let expected = Zeroizing::new(maths::hmac_response(self.hash, secret, &self.salt));
         expected.ct_eq(response).into()
+    }
+
+    /// For somebody else to check: how the response is made, and the mixed salts.
+    #[must_use]
+    pub fn into_parts(self) -> (Digest, String) {
+        (self.digest, self.salt)
     }
 }
 

@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 
 /// What every client that is turned away is told, whatever the reason.
 const FAILED: &str = "authentication failed";
+/// Who is asked about where the client has said a name that it may not say.
+const NO_USER: &str = "no-user-has-this-name";
 /// Bounds of the fields of messages (see [`NetworkToAuth`]).
 const MAX_USERNAME: usize = 256;
 const MAX_DIGESTS: usize = 16;
@@ -80,13 +82,35 @@ enum Stage {
         offer: Offer,
         /// The module that needs it.
         module: usize,
-        /// What it is asked about, if the module asked the client for it.
-        password: Option<Password>,
+        /// What the client has answered, if the module asked it for something.
+        claim: Option<Claim>,
         /// Is the client a stranger, whose guesses are counted?
         stranger: bool,
     },
     /// There is a verdict, or there will never be one.
     Ended,
+}
+
+/// What a client says to be let in, for somebody else to check.
+#[derive(Debug)]
+enum Claim {
+    Password(Password),
+    Proof {
+        digest: Digest,
+        salt: String,
+        response: Vec<u8>,
+    },
+}
+
+impl Claim {
+    /// Something as long that is nobody's.
+    fn disguise(&mut self) {
+        let bytes = match self {
+            Self::Password(Password(bytes)) => bytes,
+            Self::Proof { response, .. } => response,
+        };
+        bytes.fill(b'x');
+    }
 }
 
 /// One connection's way through its chain of modules. Without a right answer to every question
@@ -171,15 +195,13 @@ impl Conversation {
                     stranger,
                 };
                 if let AuthModule::Check { check, .. } = &step.module {
-                    let password = verifier.password(challenge, &answer);
+                    let claim = verifier.claim(challenge, &answer);
                     secret::wipe_stack();
-                    let named = check_name(step, &offer.username, modules);
-                    return match (password, named) {
-                        (Some(password), Ok(())) => {
-                            self.check(offer, position, *check, Some(password), stranger)
-                        }
-                        (_, Err(why)) => refuse(Some(step), offer.username, why),
-                        (None, Ok(())) => refuse(Some(step), offer.username, Refusal::Failed),
+                    // The name is looked at when the check is over: who is told no cannot tell by
+                    // the time which it was.
+                    return match claim {
+                        Some(claim) => self.check(offer, position, *check, Some(claim), stranger),
+                        None => refuse(Some(step), offer.username, Refusal::Failed),
                     };
                 }
                 // Both are looked at, so that who is told no cannot tell which.
@@ -290,14 +312,14 @@ impl Conversation {
         offer: Offer,
         module: usize,
         check: CheckId,
-        password: Option<Password>,
+        claim: Option<Claim>,
         stranger: bool,
     ) -> Step {
         let username = offer.username.clone();
         self.stage = Stage::Checking {
             offer,
             module,
-            password,
+            claim,
             stranger,
         };
         Step::Check { check, username }
@@ -309,16 +331,37 @@ impl Conversation {
         let chain = self.chain(modules);
         let Stage::Checking {
             offer,
-            password,
+            claim,
             module,
             ..
         } = &mut self.stage
         else {
             return None;
         };
-        let password = password.take()?;
-        let username = user(chain.get(*module)?, &offer.username, modules).to_owned();
-        Some(AuthToCheck::Password { username, password })
+        let mut claim = claim.take()?;
+        let step = chain.get(*module)?;
+        let username = match check_name(step, &offer.username, modules) {
+            Ok(()) => user(step, &offer.username, modules),
+            // It takes as long, and nobody's password is tried.
+            Err(_) => {
+                claim.disguise();
+                NO_USER
+            }
+        };
+        let username = username.to_owned();
+        Some(match claim {
+            Claim::Password(password) => AuthToCheck::Password { username, password },
+            Claim::Proof {
+                digest,
+                salt,
+                response,
+            } => AuthToCheck::Proof {
+                username,
+                digest,
+                salt,
+                response,
+            },
+        })
     }
 
     /// The check is over. `None` when nobody waits for it.
@@ -336,6 +379,11 @@ impl Conversation {
                 ..
             } if passed => {
                 if let Some(step) = self.chain(modules).get(module)
+                    && let Err(why) = check_name(step, &offer.username, modules)
+                {
+                    return Some(refuse(Some(step), offer.username, why));
+                }
+                if let Some(step) = self.chain(modules).get(module)
                     && stranger
                 {
                     let user = user(step, &offer.username, modules);
@@ -345,7 +393,9 @@ impl Conversation {
             }
             Stage::Checking { offer, module, .. } => {
                 let step = self.chain(modules).get(module);
-                Some(refuse(step, offer.username, Refusal::Failed))
+                let named = step.map_or(Ok(()), |it| check_name(it, &offer.username, modules));
+                let why = named.err().unwrap_or(Refusal::Failed);
+                Some(refuse(step, offer.username, why))
             }
             other => {
                 self.stage = other;
@@ -489,16 +539,24 @@ impl Verifier {
         })
     }
 
-    /// The password that the client sent for somebody else to check. An empty one is none: to an
-    /// LDAP server it is nobody's, and lets everybody in as nobody.
+    /// What the client sent for somebody else to check. An empty password is none: to an LDAP server
+    /// it is nobody's, and lets everybody in as nobody.
     #[inline(never)]
-    fn password(&mut self, challenge: Challenge, answer: &Answer) -> Option<Password> {
+    fn claim(&mut self, challenge: Challenge, answer: &Answer) -> Option<Claim> {
         match challenge.combine(&answer.client_salt, &mut self.used)? {
             Combined::Password(covered) => {
                 let mut password = covered.password(&answer.response);
-                (!password.is_empty()).then(|| Password(std::mem::take(&mut *password)))
+                let taken = Password(std::mem::take(&mut *password));
+                (!taken.0.is_empty()).then_some(Claim::Password(taken))
             }
-            Combined::Proof(_) => None,
+            Combined::Proof(proof) => {
+                let (digest, salt) = proof.into_parts();
+                Some(Claim::Proof {
+                    digest,
+                    salt,
+                    response: answer.response.to_vec(),
+                })
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{multifile, otp};
 use ipc::ListenerId;
 use ipc::auth::{PeerFacts, Refusal};
 use ipc::check::CheckId;
-use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, SecretAt};
+use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, SecretAt};
 use runtime::secret::{Buffer, Secret, SecretError, SecretFile};
 use std::fs::File;
 
@@ -269,13 +269,13 @@ pub fn question(module: &AuthModule) -> Option<Question> {
         | AuthModule::Reject
         | AuthModule::Secret { .. }
         | AuthModule::Users { .. } => Some(Question::Proof),
-        AuthModule::Otp { .. } | AuthModule::Check { password: true, .. } => {
-            Some(Question::Password)
-        }
-        AuthModule::Check {
-            password: false, ..
-        }
-        | AuthModule::None
+        AuthModule::Otp { .. } => Some(Question::Password),
+        AuthModule::Check { asks, .. } => match asks {
+            CheckAsks::Nothing => None,
+            CheckAsks::Proof => Some(Question::Proof),
+            CheckAsks::Password => Some(Question::Password),
+        },
+        AuthModule::None
         | AuthModule::Fail
         | AuthModule::PeerCred { .. }
         | AuthModule::Hosts { .. } => None,

@@ -9,7 +9,7 @@ use ipc::auth::{
 };
 use ipc::channel::socketpair;
 use ipc::check::{AuthToCheck, CheckId, CheckToAuth};
-use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep};
+use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks};
 use ipc::verdict::Peer;
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId, Message};
 use nix::sys::socket::{MsgFlags, sendmsg};
@@ -42,12 +42,12 @@ fn next<Tx: Message, Rx: Message>(channel: &mut Channel<Tx, Rx>) -> Result<Rx, C
     }
 }
 
-/// A module with check 3, which needs the password or not.
-fn check(password: bool) -> AuthModule {
+/// A module with check 3.
+fn check(asks: CheckAsks) -> AuthModule {
     AuthModule::Check {
         name: "outside".into(),
         check: CheckId(3),
-        password,
+        asks,
     }
 }
 
@@ -173,14 +173,16 @@ fn the_password_goes_to_the_process_and_its_word_counts() {
     ] {
         let step = AuthStep {
             client_username,
-            ..check(true).into()
+            ..check(CheckAsks::Password).into()
         };
         with(vec![step], |supervisor| {
             let mut network = connect(supervisor, ID);
             log_in(&mut network, Some(b"s3cret \xff"));
             wanted(supervisor, ID);
             let mut process = ready(supervisor);
-            let AuthToCheck::Password { username, password } = next(&mut process).unwrap();
+            let AuthToCheck::Password { username, password } = next(&mut process).unwrap() else {
+                panic!("another question");
+            };
             assert_eq!(username, name);
             assert_eq!(password.0, b"s3cret \xff");
             process.send(&answer, vec![]).unwrap();
@@ -197,7 +199,7 @@ fn the_password_goes_to_the_process_and_its_word_counts() {
 /// What waits in a channel can be read by whatever holds the other end.
 #[test]
 fn nothing_is_asked_before_the_sandbox_is_in_force() {
-    with(vec![check(true)], |supervisor| {
+    with(vec![check(CheckAsks::Password)], |supervisor| {
         let mut network = connect(supervisor, ID);
         log_in(&mut network, Some(b"x"));
         wanted(supervisor, ID);
@@ -219,7 +221,7 @@ fn nothing_is_asked_before_the_sandbox_is_in_force() {
 fn an_answer_without_a_question_and_a_second_ready_break_the_rules() {
     use CheckToAuth::{No, Ready, Yes};
     for said in [vec![Yes], vec![No], vec![Ready, Ready]] {
-        with(vec![check(true)], |supervisor| {
+        with(vec![check(CheckAsks::Password)], |supervisor| {
             let mut network = connect(supervisor, ID);
             log_in(&mut network, Some(b"x"));
             wanted(supervisor, ID);
@@ -236,16 +238,90 @@ fn an_answer_without_a_question_and_a_second_ready_break_the_rules() {
     }
 }
 
+/// What is compared with is there, and not here: the password itself is nowhere but at the client
+/// and in that process.
+#[test]
+fn a_proof_goes_to_the_process_as_the_client_made_it() {
+    with(vec![check(CheckAsks::Proof)], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        log_in(&mut network, None);
+        let AuthToNetwork::Challenge { salt, digest, .. } = next(&mut network).unwrap() else {
+            panic!("no challenge");
+        };
+        assert_eq!(digest, Digest::HmacSha512);
+        let answer = NetworkToAuth::Response {
+            response: b"a response".to_vec(),
+            client_salt: SALT.to_vec(),
+        };
+        network.send(&answer, vec![]).unwrap();
+        wanted(supervisor, ID);
+        let mut process = ready(supervisor);
+        let mix = maths::Digest::Hmac(Hash::Sha512);
+        let question = AuthToCheck::Proof {
+            username: "me".into(),
+            digest,
+            salt: maths::combined_salt(mix, &salt, &SALT).unwrap(),
+            response: b"a response".to_vec(),
+        };
+        assert_eq!(next(&mut process).unwrap(), question);
+        process.send(&CheckToAuth::Yes, vec![]).unwrap();
+        passes(supervisor, &mut network);
+    });
+}
+
+/// Who says another name than it may is asked and kept waiting like everybody, nobody's password is
+/// tried, and it is no.
+#[test]
+fn a_name_that_may_not_be_said_is_no_when_the_check_is_over() {
+    for client_username in [true, false] {
+        for asks in [CheckAsks::Password, CheckAsks::Proof] {
+            let step = AuthStep {
+                client_username,
+                verify_username: true,
+                ..check(asks).into()
+            };
+            with(vec![step], |supervisor| {
+                let mut network = connect(supervisor, ID);
+                log_in(&mut network, None);
+                let AuthToNetwork::Challenge { .. } = next(&mut network).unwrap() else {
+                    panic!("no challenge");
+                };
+                let answer = NetworkToAuth::Response {
+                    response: b"a response".to_vec(),
+                    client_salt: SALT.to_vec(),
+                };
+                network.send(&answer, vec![]).unwrap();
+                wanted(supervisor, ID);
+                let mut process = ready(supervisor);
+                let (name, said) = match next(&mut process).unwrap() {
+                    AuthToCheck::Password { username, password } => (username, password.0.clone()),
+                    AuthToCheck::Proof {
+                        username, response, ..
+                    } => (username, response),
+                };
+                assert_eq!(name, "no-user-has-this-name");
+                assert_eq!(said, b"xxxxxxxxxx");
+                process.send(&CheckToAuth::Yes, vec![]).unwrap();
+                let verdict = next(supervisor).unwrap();
+                let AuthToSupervisor::Refused { why, .. } = verdict else {
+                    panic!("{verdict:?}");
+                };
+                assert_eq!(why, Refusal::OtherName);
+            });
+        }
+    }
+}
+
 #[test]
 fn a_process_that_ends_or_breaks_the_rules_is_no() {
-    with(vec![check(true)], |supervisor| {
+    with(vec![check(CheckAsks::Password)], |supervisor| {
         let mut network = connect(supervisor, ID);
         log_in(&mut network, Some(b"x"));
         wanted(supervisor, ID);
         drop(process(supervisor));
         fails(supervisor, &mut network);
     });
-    with(vec![check(true)], |supervisor| {
+    with(vec![check(CheckAsks::Password)], |supervisor| {
         let mut network = connect(supervisor, ID);
         log_in(&mut network, Some(b"x"));
         wanted(supervisor, ID);
@@ -261,10 +337,11 @@ fn a_process_that_ends_or_breaks_the_rules_is_no() {
 
 #[test]
 fn the_supervisor_can_say_that_there_is_no_process() {
-    for (password, passed) in [(true, false), (false, true), (false, false)] {
-        with(vec![check(password)], |supervisor| {
+    use CheckAsks::{Nothing, Password};
+    for (asks, passed) in [(Password, false), (Nothing, true), (Nothing, false)] {
+        with(vec![check(asks)], |supervisor| {
             let mut network = connect(supervisor, ID);
-            log_in(&mut network, password.then_some(&b"x"[..]));
+            log_in(&mut network, (asks == Password).then_some(&b"x"[..]));
             wanted(supervisor, ID);
             let checked = |connection| SupervisorToAuth::Checked { connection, passed };
             // Of another connection.
@@ -289,7 +366,7 @@ fn the_supervisor_can_say_that_there_is_no_process() {
 /// To an LDAP server the empty password is nobody's, and right.
 #[test]
 fn an_empty_password_is_asked_of_nobody() {
-    with(vec![check(true)], |supervisor| {
+    with(vec![check(CheckAsks::Password)], |supervisor| {
         let mut network = connect(supervisor, ID);
         log_in(&mut network, Some(b""));
         fails(supervisor, &mut network);
@@ -298,7 +375,7 @@ fn an_empty_password_is_asked_of_nobody() {
 
 #[test]
 fn nobody_waits_for_the_check_of_somebody_else() {
-    with(vec![check(true)], |supervisor| {
+    with(vec![check(CheckAsks::Password)], |supervisor| {
         let mut network = connect(supervisor, ID);
         log_in(&mut network, Some(b"x"));
         wanted(supervisor, ID);
@@ -327,7 +404,7 @@ fn nobody_waits_for_the_check_of_somebody_else() {
 
 #[test]
 fn a_connection_that_goes_takes_the_channel_with_it() {
-    with(vec![check(true)], |supervisor| {
+    with(vec![check(CheckAsks::Password)], |supervisor| {
         let mut network = connect(supervisor, ID);
         log_in(&mut network, Some(b"x"));
         wanted(supervisor, ID);
@@ -341,37 +418,40 @@ fn a_connection_that_goes_takes_the_channel_with_it() {
 /// The whole chain: the second module is asked only when the first has said yes.
 #[test]
 fn every_module_of_a_chain_has_its_check() {
-    with(vec![check(false), check(true)], |supervisor| {
-        let mut network = connect(supervisor, ID);
-        log_in(&mut network, None);
-        wanted(supervisor, ID);
-        let yes = SupervisorToAuth::Checked {
-            connection: ID,
-            passed: true,
-        };
-        supervisor.send(&yes, vec![]).unwrap();
-        let AuthToNetwork::Challenge { salt, .. } = next(&mut network).unwrap() else {
-            panic!("no challenge");
-        };
-        let mix = maths::Digest::Hmac(Hash::Sha512);
-        let key = maths::combined_salt(mix, &salt, &SALT).unwrap();
-        let answer = NetworkToAuth::Response {
-            response: maths::xor_response(b"x", &key),
-            client_salt: SALT.to_vec(),
-        };
-        network.send(&answer, vec![]).unwrap();
-        wanted(supervisor, ID);
-        let mut process = ready(supervisor);
-        next(&mut process).unwrap();
-        process.send(&CheckToAuth::Yes, vec![]).unwrap();
-        passes(supervisor, &mut network);
-    });
+    with(
+        vec![check(CheckAsks::Nothing), check(CheckAsks::Password)],
+        |supervisor| {
+            let mut network = connect(supervisor, ID);
+            log_in(&mut network, None);
+            wanted(supervisor, ID);
+            let yes = SupervisorToAuth::Checked {
+                connection: ID,
+                passed: true,
+            };
+            supervisor.send(&yes, vec![]).unwrap();
+            let AuthToNetwork::Challenge { salt, .. } = next(&mut network).unwrap() else {
+                panic!("no challenge");
+            };
+            let mix = maths::Digest::Hmac(Hash::Sha512);
+            let key = maths::combined_salt(mix, &salt, &SALT).unwrap();
+            let answer = NetworkToAuth::Response {
+                response: maths::xor_response(b"x", &key),
+                client_salt: SALT.to_vec(),
+            };
+            network.send(&answer, vec![]).unwrap();
+            wanted(supervisor, ID);
+            let mut process = ready(supervisor);
+            next(&mut process).unwrap();
+            process.send(&CheckToAuth::Yes, vec![]).unwrap();
+            passes(supervisor, &mut network);
+        },
+    );
 }
 
 /// Who speaks before its answer is there does what `network` never does.
 #[test]
 fn a_message_during_a_check_is_a_violation() {
-    with(vec![check(false)], |supervisor| {
+    with(vec![check(CheckAsks::Nothing)], |supervisor| {
         let mut network = connect(supervisor, ID);
         log_in(&mut network, None);
         wanted(supervisor, ID);

@@ -5,7 +5,7 @@ use bulkhead_auth::modules::Modules;
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::check::CheckId;
-use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, SecretAt};
+use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, SecretAt};
 use proptest::prelude::*;
 use runtime::secret::Buffer;
 use std::fs::File;
@@ -237,7 +237,7 @@ fn guesses_of_strangers_that_somebody_else_decides_about_count_too() {
         ..AuthModule::Check {
             name: "ldap".into(),
             check: CheckId(0),
-            password: true,
+            asks: CheckAsks::Password,
         }
         .into()
     };

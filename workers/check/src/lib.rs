@@ -1,6 +1,10 @@
-//! What the processes have in common that live for the check of one login: the channel to `auth`,
-//! with one question and one answer.
+//! What the processes have in common that live for the check of one login.
+//!
+//! * [`Auth`]: the channel to `auth`, one question and one answer.
+//! * [`stored`]: a password that a database has, and what a client said.
 #![forbid(unsafe_code)]
+
+pub mod stored;
 
 use ipc::Channel;
 use ipc::check::{AuthToCheck, CheckToAuth};

@@ -383,6 +383,7 @@ mod tests {
                             Some(Kind::Channel) => "socket:[5]",
                             Some(Kind::Stream) => "socket:[1]",
                             Some(Kind::Memory) => "/memfd:x",
+                            Some(Kind::File) => "/a/file",
                             other => panic!("{other:?}"),
                         };
                         Some((u32::try_from(entry.fd).unwrap(), link.into()))

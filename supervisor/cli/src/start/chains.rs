@@ -2,13 +2,13 @@
 
 use super::outside::Checks;
 use super::wanted::Wanted;
-use crate::auth::{Asks, Module, What};
+use crate::auth::{Module, What};
 use crate::error::{Error, Result};
 use crate::secrets::{self, Secret};
 use crate::session::Owner;
 use crate::users;
 use ipc::check::CheckId;
-use ipc::spec::{AuthListener, AuthModule, AuthStep, SecretAt};
+use ipc::spec::{AuthListener, AuthModule, AuthStep, CheckAsks, SecretAt};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -35,7 +35,8 @@ pub fn open_secrets(wanted: &[Wanted], owner: &Owner) -> Result<Secrets> {
             chain.push(AuthStep {
                 module: open
                     .module(module)
-                    .map_err(|error| error.at(&socket.said))?,
+                    .map_err(|error| error.at(&socket.said))
+                    .and_then(|found| socket.may_ask(module, found))?,
                 prompt: module.prompt.clone(),
                 client_username: module.client_username,
                 verify_username: module.verify_username,
@@ -54,8 +55,8 @@ struct Open<'a> {
     secrets: Secrets,
     /// What a secret is of, and where it is.
     known: Vec<(&'a What, SecretAt)>,
-    /// What a check is of, and its number.
-    known_checks: Vec<(&'a What, CheckId)>,
+    /// What a check is of, its number, and what it asks for.
+    known_checks: Vec<(&'a What, CheckId, CheckAsks)>,
     owner: &'a Owner,
 }
 
@@ -87,11 +88,14 @@ impl<'a> Open<'a> {
                         .map_err(at)?,
                 }
             }
-            What::Exec(_) | What::Ldap(_) | What::Pam(_) => AuthModule::Check {
-                name: module.name().to_owned(),
-                check: self.check(module)?,
-                password: module.kind.asks == Asks::Password,
-            },
+            What::Exec(_) | What::Ldap(_) | What::Pam(_) | What::Sqlite(_) => {
+                let (check, asks) = self.check(module)?;
+                AuthModule::Check {
+                    name: module.name().to_owned(),
+                    check,
+                    asks,
+                }
+            }
             What::Env { .. } | What::Password { .. } | What::File { .. } => AuthModule::Secret {
                 name: module.name().to_owned(),
                 secret: self.secret(module)?,
@@ -110,24 +114,28 @@ impl<'a> Open<'a> {
         })
     }
 
-    /// Which check a module needs.
-    fn check(&mut self, module: &'a Module) -> Result<CheckId> {
-        let known = self.known_checks.iter();
-        if let Some((_, id)) = known.clone().find(|(what, _)| *what == &module.what) {
-            return Ok(*id);
+    /// Which check a module needs, and what that asks the client for.
+    fn check(&mut self, module: &'a Module) -> Result<(CheckId, CheckAsks)> {
+        let mut known = self.known_checks.iter();
+        if let Some((_, id, asks)) = known.find(|(what, ..)| *what == &module.what) {
+            return Ok((*id, *asks));
         }
-        let checks = &mut self.secrets.checks;
-        let id = match &module.what {
-            What::Exec(command) => checks.command(command, self.owner)?,
+        let (checks, warnings) = (&mut self.secrets.checks, &mut self.secrets.warnings);
+        let (id, asks) = match &module.what {
+            What::Exec(command) => (checks.command(command, self.owner)?, CheckAsks::Nothing),
             What::Ldap(ldap) => {
-                let warnings = &mut self.secrets.warnings;
-                checks.ldap(module.name(), ldap, self.owner, warnings)?
+                let id = checks.ldap(module.name(), ldap, self.owner, warnings)?;
+                (id, CheckAsks::Password)
             }
-            What::Pam(pam) => checks.pam(module.name(), pam, self.owner)?,
+            What::Pam(pam) => {
+                let id = checks.pam(module.name(), pam, self.owner)?;
+                (id, CheckAsks::Password)
+            }
+            What::Sqlite(sqlite) => checks.sqlite(module.name(), sqlite, self.owner, warnings)?,
             _ => return Err(Error::usage(format!("auth={}: no check", module.name()))),
         };
-        self.known_checks.push((&module.what, id));
-        Ok(id)
+        self.known_checks.push((&module.what, id, asks));
+        Ok((id, asks))
     }
 
     /// Opens the secret of a module, unless it is open already.

@@ -3,15 +3,17 @@
 use super::executables::executable;
 use crate::certificate;
 use crate::checks::{Command, Ldap, LdapEntry};
+use crate::databases::Sqlite;
 use crate::error::{Error, Result, reason};
 use crate::pam::Pam;
 use crate::secrets;
 use crate::session::Owner;
 use crate::users;
+use accounts::file::Passwords;
 use ipc::check::CheckId;
 use ipc::spec::{
-    self, CheckKind, CheckSpec, ChecksSpec, FdIndex, LdapSpec, LdapTls, LdapUser, OutsideCheck,
-    PamSpec,
+    self, CheckAsks, CheckKind, CheckSpec, ChecksSpec, FdIndex, LdapSpec, LdapTls, LdapUser,
+    OutsideCheck, PamSpec, SqliteSpec,
 };
 use policy::{Role, SandboxMode, StartMode};
 use std::net::SocketAddr;
@@ -44,6 +46,9 @@ impl How {
     }
 }
 
+/// Seconds that the check of a local database may take.
+const TIMEOUT: u16 = 10;
+
 /// All of them, in the order of their ids.
 #[derive(Default)]
 pub struct Checks(Vec<Check>);
@@ -51,9 +56,18 @@ pub struct Checks(Vec<Check>);
 struct Check {
     module: &'static str,
     timeout: u16,
+    made: Made,
     outside: OutsideCheck,
     /// What its process gets; nothing if it has none.
     fds: Vec<OwnedFd>,
+}
+
+/// How a check is made, before its descriptors have places.
+enum Made {
+    Command,
+    Outside,
+    Ldap,
+    Sqlite,
 }
 
 impl Checks {
@@ -76,6 +90,7 @@ impl Checks {
         self.push(Check {
             module: "exec",
             timeout: command.timeout,
+            made: Made::Command,
             outside: OutsideCheck::Command {
                 argv: command.argv.clone(),
                 timeout: command.timeout,
@@ -141,6 +156,7 @@ impl Checks {
         self.push(Check {
             module,
             timeout: ldap.timeout,
+            made: Made::Ldap,
             outside: OutsideCheck::Connect(addresses),
             fds,
         })
@@ -155,6 +171,7 @@ impl Checks {
         self.push(Check {
             module,
             timeout: pam.timeout,
+            made: Made::Outside,
             outside: OutsideCheck::Start {
                 program: executable(Role::AuthPam)?,
                 // Known when all else is.
@@ -173,6 +190,41 @@ impl Checks {
         })
     }
 
+    /// Adds a SQLite database, and tells what its users are asked for; warnings too.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn sqlite(
+        &mut self,
+        module: &'static str,
+        sqlite: &Sqlite,
+        owner: &Owner,
+        warnings: &mut Vec<String>,
+    ) -> Result<(CheckId, CheckAsks)> {
+        let at = |error: Error| error.at(format!("auth={module}"));
+        let (secret, passwords) = secrets::database(&sqlite.filename, owner.ids()).map_err(at)?;
+        warnings.extend(secret.warnings);
+        let spec = spec::encode(&SqliteSpec {
+            query: sqlite.query.clone(),
+            timeout: TIMEOUT,
+        })
+        .map_err(|_| Error::usage(format!("auth={module}: its options are too long")))?;
+        let id = self.push(Check {
+            module,
+            timeout: TIMEOUT,
+            made: Made::Sqlite,
+            outside: OutsideCheck::Nothing,
+            fds: vec![secrets::sealed(&spec)?, secret.fd],
+        })?;
+        Ok((
+            id,
+            match passwords {
+                Passwords::Plain => CheckAsks::Proof,
+                Passwords::Hashed => CheckAsks::Password,
+            },
+        ))
+    }
+
     /// What the supervisor is told, and what the launcher is. `add` gives a descriptor its place.
     ///
     /// # Errors
@@ -184,17 +236,17 @@ impl Checks {
     ) -> Result<(Vec<CheckSpec>, ChecksSpec)> {
         let (mut inside, mut outside) = (Vec::new(), ChecksSpec::default());
         for mut check in self.0 {
-            let kind = match &mut check.outside {
-                OutsideCheck::Command { .. } => CheckKind::Command,
-                OutsideCheck::Start { arguments, id, .. } => {
-                    *arguments = how.arguments();
-                    *id = how.uid_base.map(|base| Role::AuthPam.id(base));
-                    CheckKind::Outside
-                }
-                OutsideCheck::Connect(_) => {
-                    let fds = check.fds.into_iter().map(&mut add);
-                    CheckKind::Ldap(fds.collect::<Result<_>>()?)
-                }
+            if let OutsideCheck::Start { arguments, id, .. } = &mut check.outside {
+                *arguments = how.arguments();
+                *id = how.uid_base.map(|base| Role::AuthPam.id(base));
+            }
+            let fds = check.fds.into_iter().map(&mut add);
+            let fds = fds.collect::<Result<_>>()?;
+            let kind = match check.made {
+                Made::Command => CheckKind::Command,
+                Made::Outside => CheckKind::Outside,
+                Made::Ldap => CheckKind::Ldap(fds),
+                Made::Sqlite => CheckKind::Sqlite(fds),
             };
             inside.push(CheckSpec {
                 module: check.module.to_owned(),

@@ -9,6 +9,7 @@ use crate::options::StartArgs;
 use crate::syntax::RawModule;
 use crate::tls::{self, Said, Tls};
 use crate::users;
+use ipc::spec::{AuthModule, CheckAsks};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// A socket that is to be opened.
@@ -42,13 +43,31 @@ impl Wanted {
         }
         let asks = |module: &&Module| module.kind.asks == Asks::Password;
         match self.chain.iter().find(asks) {
-            Some(module) if !self.is_confidential() => Err(Error::usage(format!(
-                "{}: auth={} is sent the password itself, which others could read on the way: use --bind-ssl, add encryption=AES,keyfile=FILE (a new one: head -c 32 /dev/urandom | base64 > FILE), or use a unix socket (--bind=) and ssh",
-                self.said,
-                module.name()
-            ))),
+            Some(module) if !self.is_confidential() => Err(self.readable(module, "")),
             _ => Ok(()),
         }
+    }
+
+    /// The same, for modules whose files say what they ask for.
+    pub fn may_ask(&self, module: &Module, opened: AuthModule) -> Result<AuthModule> {
+        match opened {
+            AuthModule::Check {
+                asks: CheckAsks::Password,
+                ..
+            } if !self.is_confidential() => Err(self.readable(
+                module,
+                " (its passwords are hashed; bulkhead passwd add --plain makes a database that needs no more than a proof)",
+            )),
+            opened => Ok(opened),
+        }
+    }
+
+    fn readable(&self, module: &Module, why: &str) -> Error {
+        Error::usage(format!(
+            "{}: auth={} is sent the password itself, which others could read on the way{why}: use --bind-ssl, add encryption=AES,keyfile=FILE (a new one: head -c 32 /dev/urandom | base64 > FILE), or use a unix socket (--bind=) and ssh",
+            self.said,
+            module.name()
+        ))
     }
 }
 

@@ -3,8 +3,9 @@
 //!
 //! `auth` names a connection and one of the configured checks. How many run is bounded, of one
 //! source too, and those who wait get their turn. A process gets one end of a channel to `auth`,
-//! over which the password goes, and sockets that the launcher has begun to connect; one that needs
-//! more than our sandbox leaves to our children is started by the launcher ([`super::outside`]). A connection
+//! over which the password goes, and what it needs: a file, or sockets that the launcher has begun
+//! to connect; one that needs more than our sandbox leaves to our children is started by the launcher
+//! ([`super::outside`]). A connection
 //! that goes takes its check with it, and a check whose time is over is ended. Whatever does not
 //! end with a clear yes is no.
 
@@ -166,6 +167,10 @@ impl Session {
         };
         check.until = Some(now + Duration::from_secs(spec.timeout.into()) + SLACK);
         let ask = match spec.kind {
+            CheckKind::Sqlite(_) => {
+                let place = usize::from(check.id.0);
+                return self.ask_process(id, Role::AuthSqlite, place, &[], now);
+            }
             CheckKind::Ldap(_) => {
                 check.stage = Stage::Connecting;
                 SupervisorToLauncher::Connect {
@@ -200,21 +205,32 @@ impl Session {
             return;
         };
         let place = usize::from(check.0);
-        let module = self.module(place);
         if sockets.is_empty() {
+            let module = self.module(place);
             let text = format!("auth={module}: no connection to its server can be made");
             self.log.own(Level::Error, Some(id.0), &text);
             return self.checked(id, false, now);
         }
+        self.ask_process(id, Role::AuthLdap, place, sockets, now);
+        self.start_checks(now);
+    }
+
+    /// Starts the process of a check, and tells `auth` whom to ask.
+    fn ask_process(
+        &mut self,
+        id: ConnectionId,
+        role: Role,
+        place: usize,
+        sockets: &[OwnedFd],
+        now: Instant,
+    ) {
         let own = self.check_fds.get(place).map_or(&[][..], Vec::as_slice);
         let started = socketpair().and_then(|(to_auth, to_check)| {
             let descriptors: Vec<_> = std::iter::once(to_auth.as_fd())
                 .chain(own.iter().map(AsFd::as_fd))
                 .chain(sockets.iter().map(AsFd::as_fd))
                 .collect();
-            let worker = self
-                .nursery
-                .start(Role::AuthLdap, Some(id), &descriptors, now)?;
+            let worker = self.nursery.start(role, Some(id), &descriptors, now)?;
             Ok((worker, to_check))
         });
         match (started, self.connections.get_mut(&id)) {
@@ -226,10 +242,14 @@ impl Session {
                     auth.tell(&SupervisorToAuth::Ask(id), vec![to_check], &mut self.log);
                 }
             }
-            (Err(error), _) => {
+            (Err(error), connection) => {
+                if let Some(connection) = connection {
+                    connection.check = None;
+                }
+                let module = self.module(place);
                 let text = format!("auth={module}: no process for its check: {error}");
                 self.log.own(Level::Error, Some(id.0), &text);
-                self.checked(id, false, now);
+                self.tell_checked(id, false);
             }
             (Ok(_), None) => {}
         }

@@ -24,7 +24,8 @@ impl Server {
     }
 }
 
-/// Check 0 is made by a process, check 1 by a command.
+/// Check 0 is made by a process with a socket, check 1 by a command, check 2 by a process that needs
+/// nothing from the launcher.
 fn bench(timeout: u16) -> Bench {
     Bench::new(|spec| {
         let check = |module: &str, kind| CheckSpec {
@@ -35,6 +36,7 @@ fn bench(timeout: u16) -> Bench {
         spec.checks = vec![
             check("ldap", CheckKind::Ldap(vec![])),
             check("exec", CheckKind::Command),
+            check("sqlite", CheckKind::Sqlite(vec![])),
         ];
     })
 }
@@ -99,6 +101,23 @@ pub fn yes_is_only_what_the_process_says() {
         wait_for("the end of a check", || {
             (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(())
         });
+    }
+}
+
+pub fn a_process_that_needs_nobody_is_asked_at_once() {
+    let bench = bench(10);
+    let mut client = bench.tcp();
+    client.say("login check:2:yes").expect("start id=none");
+    client.expect("accepted");
+    for word in ["no", "die", "forbidden"] {
+        let mut bench = self::bench(10);
+        let mut client = bench.tcp();
+        client
+            .say(&format!("login check:2:{word}"))
+            .expect("start id=none");
+        refused(&mut client);
+        bench.logged(0, &["\"auth-sqlite\""]);
+        assert_eq!(bench.answer(Duration::from_millis(50)), None);
     }
 }
 

@@ -64,7 +64,8 @@ pub fn run(name: &str) {
         "bulkhead-network" => network(),
         "bulkhead-auth" => auth(),
         "bulkhead-keys" => keys(),
-        "bulkhead-auth-ldap" => auth_ldap(),
+        "bulkhead-auth-ldap" => check(Some(File::from(descriptor(6)))),
+        "bulkhead-auth-sqlite" => check(None),
         "bulkhead-display" => display(),
         "bulkhead-encoder" => encoder(),
         other => panic!("no fake {other}"),
@@ -401,19 +402,23 @@ fn auth() {
 }
 
 /// Does what the user's name says.
-fn auth_ldap() {
+fn check(mut server: Option<File>) {
     let _supervisor: Channel<CheckToSupervisor, SupervisorToCheck> = Channel::new(descriptor(3));
     let mut auth: Channel<CheckToAuth, AuthToCheck> = Channel::new(descriptor(5));
     auth.send(&CheckToAuth::Ready, vec![]).unwrap();
-    // The socket of the server is there.
-    let mut server = File::from(descriptor(6));
     loop {
         wait(&[auth.as_fd()]);
-        for (AuthToCheck::Password { username, password }, _) in receive(&mut auth) {
+        for (question, _) in receive(&mut auth) {
+            let AuthToCheck::Password { username, password } = question else {
+                panic!("{question:?}");
+            };
             say(&format!("INFO asked about {username}"));
             match username.as_str() {
                 "yes" if password.0 == b"secret" => {
-                    server.write_all(b"hello").unwrap();
+                    // The socket of its server is there.
+                    if let Some(server) = &mut server {
+                        server.write_all(b"hello").unwrap();
+                    }
                     auth.send(&CheckToAuth::Yes, vec![]).unwrap();
                     exit(0);
                 }

@@ -36,6 +36,7 @@ tests![
     deaths::who_dies,
     deaths::a_worker_that_hangs_is_replaced,
     checks::yes_is_only_what_the_process_says,
+    checks::a_process_that_needs_nobody_is_asked_at_once,
     checks::a_command_decides,
     checks::a_check_that_takes_too_long_is_no,
     checks::a_connection_that_goes_takes_its_check_with_it,

@@ -1,0 +1,242 @@
+//! The process: a question from `auth`, an open database, an answer.
+
+use crate::database::Database;
+use crate::file::Locked;
+use accounts::file::Passwords;
+use check::{Auth, stored};
+use ipc::check::AuthToCheck;
+use ipc::spec::{self, SqliteSpec};
+use runtime::{PollSet, Seat, secret};
+use std::fs::File;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// In the descriptor table: the channel to `auth`, the spec, the database.
+const AUTH: i32 = 5;
+const SPEC: i32 = 6;
+const DATABASE: i32 = 7;
+
+/// A no is told after a multiple of this time: hashes of other programs cost more or less than ours,
+/// and a larger table takes longer.
+const NO_EVERY: Duration = Duration::from_millis(500);
+
+/// Everything that is there before the question.
+pub struct Prepared {
+    auth: Auth,
+    file: File,
+    database: Database,
+    query: String,
+}
+
+impl Prepared {
+    /// Takes what was passed, and makes what the sandbox will not let be made.
+    ///
+    /// # Errors
+    /// One line.
+    pub fn new(seat: &mut Seat) -> Result<Self, String> {
+        let auth = seat.descriptor(AUTH).ok_or("no channel to auth")?;
+        let spec = seat.descriptor(SPEC).ok_or("the spec was not passed")?;
+        let file = seat.descriptor(DATABASE).ok_or("no database was passed")?;
+        let spec: SqliteSpec = spec::read(&File::from(spec)).map_err(|error| error.to_string())?;
+        Ok(Self {
+            auth: Auth::new(auth, spec.timeout),
+            file: File::from(file),
+            database: Database::new().map_err(|error| error.to_string())?,
+            query: spec.query,
+        })
+    }
+
+    /// Hears the question, asks the database, answers.
+    pub fn work(mut self, seat: Seat) -> ExitCode {
+        let Some(claim) = self.auth.question(seat) else {
+            // Nobody waits for an answer.
+            return ExitCode::SUCCESS;
+        };
+        let (asked, until) = (Instant::now(), self.auth.until());
+        let answer = ask(self.file, self.database, &self.query, &claim, until);
+        drop(claim);
+        secret::wipe_stack();
+        let yes = answer.unwrap_or_else(|why| {
+            tracing::error!("no: {why}");
+            false
+        });
+        if !yes {
+            wait_for_nothing(asked);
+        }
+        self.auth.answer(yes)
+    }
+}
+
+/// Until the next time at which a no may be told.
+fn wait_for_nothing(asked: Instant) {
+    let mut tell_at = asked + NO_EVERY;
+    while tell_at < Instant::now() {
+        tell_at += NO_EVERY;
+    }
+    while let Some(left) = check::left(tell_at) {
+        if PollSet::new().wait(Some(left)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Whatever is wrong costs as much as a wrong password: who asks must not see which it is.
+fn ask(
+    file: File,
+    database: Database,
+    query: &str,
+    claim: &AuthToCheck,
+    until: Instant,
+) -> Result<bool, String> {
+    let (stored, kept, why) = match look_up(file, database, query, username(claim), until) {
+        Ok((stored, kept)) => (stored, kept, None),
+        Err(why) => (None, stored::needed(claim), Some(why)),
+    };
+    let fits = stored::fits(claim, stored.as_ref().map(|stored| &stored[..]), kept);
+    if let Some(why) = why {
+        return Err(why);
+    }
+    if stored.is_none() {
+        tracing::info!("there is no such user");
+    }
+    fits.map_err(|error| error.to_string())
+}
+
+fn username(claim: &AuthToCheck) -> &str {
+    let (AuthToCheck::Password { username, .. } | AuthToCheck::Proof { username, .. }) = claim;
+    username
+}
+
+/// A database may take a name with such signs for another: one of UTF-16 has one sign for the last
+/// three.
+fn is_name(name: &str) -> bool {
+    let odd = |c: char| c.is_control() || ('\u{fffd}'..='\u{ffff}').contains(&c);
+    !name.is_empty() && name.trim() == name && !name.contains(odd)
+}
+
+type Stored = (Option<Zeroizing<Vec<u8>>>, Passwords);
+
+fn look_up(
+    file: File,
+    mut database: Database,
+    query: &str,
+    username: &str,
+    until: Instant,
+) -> Result<Stored, String> {
+    if !is_name(username) {
+        return Err(
+            "a user name that is empty, or has control characters or spaces around it".into(),
+        );
+    }
+    let file = Locked::new(file, until).map_err(|error| error.to_string())?;
+    let kept = file.passwords();
+    let loaded = database.load(file.content(), until);
+    // Others may write now.
+    drop(file);
+    loaded
+        .and_then(|()| database.password(query, username))
+        .map(|stored| (stored, kept))
+        .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use accounts::{file, hash};
+    use ipc::check::Password;
+    use rusqlite::Connection;
+
+    const QUERY: &str = "SELECT password FROM users WHERE username=?1";
+
+    /// Of the given users and their passwords.
+    fn database(users: &[(&str, Option<&str>)]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let connection = Connection::open(file.path()).unwrap();
+        connection
+            .execute_batch("CREATE TABLE users (username TEXT, password TEXT)")
+            .unwrap();
+        let mark = file::HASHED_MARK;
+        connection
+            .pragma_update(None, "application_id", mark)
+            .unwrap();
+        for user in users {
+            connection
+                .execute("INSERT INTO users VALUES (?1, ?2)", *user)
+                .unwrap();
+        }
+        file
+    }
+
+    fn asked(file: &tempfile::NamedTempFile, query: &str, name: &str) -> Result<bool, String> {
+        let claim = AuthToCheck::Password {
+            username: name.into(),
+            password: Password(b"hunter2".to_vec()),
+        };
+        let until = Instant::now() + Duration::from_secs(10);
+        let database = Database::new().unwrap();
+        ask(file.reopen().unwrap(), database, query, &claim, until)
+    }
+
+    /// The shortest of some times: what else runs on the machine only makes it longer.
+    fn time(act: impl Fn()) -> Duration {
+        let times = (0..5).map(|_| {
+            let start = Instant::now();
+            act();
+            start.elapsed()
+        });
+        times.min().unwrap()
+    }
+
+    #[test]
+    fn who_is_not_there_or_is_there_oddly_takes_as_long_as_a_wrong_password() {
+        let other = hash::make(b"another", &[1; hash::SALT]).unwrap();
+        let file = database(&[
+            ("ann", Some(&other)),
+            ("two", Some(&other)),
+            ("two", Some(&other)),
+            ("null", None),
+            ("plain", Some("another")),
+            ("costly", Some(&other.replace("t=2", "t=9"))),
+        ]);
+        assert_eq!(asked(&file, QUERY, "ann"), Ok(false));
+        let wrong = time(|| assert_eq!(asked(&file, QUERY, "ann"), Ok(false)));
+        assert_eq!(asked(&file, QUERY, "nobody"), Ok(false));
+        let broken = "SELECT absent FROM users WHERE username=?1";
+        for (query, name, part) in [
+            (QUERY, "nobody", None),
+            (QUERY, "two", Some("more than one")),
+            (QUERY, "null", Some("no text")),
+            (QUERY, "plain", Some("no argon2id hash")),
+            (QUERY, "costly", Some("costs too much")),
+            (QUERY, "an\0n", Some("control characters")),
+            (QUERY, "", Some("empty")),
+            (QUERY, "ann ", Some("spaces around it")),
+            (QUERY, "ann\u{fffe}", Some("control characters")),
+            (broken, "ann", Some("no such column")),
+        ] {
+            let taken = time(|| match (asked(&file, query, name), part) {
+                (Ok(false), None) => {}
+                (Err(why), Some(part)) if why.contains(part) => {}
+                (other, _) => panic!("{name:?}: {other:?}"),
+            });
+            let ratio = taken.as_secs_f64() / wrong.as_secs_f64();
+            assert!(
+                (0.5..2.0).contains(&ratio),
+                "{name:?}: {taken:?} of {wrong:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_no_comes_after_a_multiple_of_a_time() {
+        for spent in [0, 100, 510] {
+            let asked = Instant::now()
+                .checked_sub(Duration::from_millis(spent))
+                .unwrap();
+            wait_for_nothing(asked);
+            let late = asked.elapsed().as_millis() % NO_EVERY.as_millis();
+            assert!(late < 100, "{spent}: {late}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What a client said, compared with what a database has for that user.
+
+use accounts::file::Passwords;
+use accounts::hash::{self, BadHash};
+use accounts::spelling;
+use ipc::auth::Digest;
+use ipc::check::AuthToCheck;
+use subtle::ConstantTimeEq;
+use wire::challenge::{self as maths, Hash};
+use zeroize::Zeroizing;
+
+/// Compared with where there is no such user.
+const NOBODY: &[u8] = b"nobody's secret";
+
+/// Why nothing can be compared. No password is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mistake {
+    /// What the client was asked for when the session was started is not what is needed now.
+    #[error(
+        "the database keeps its passwords in another way than when the session was started: start it again"
+    )]
+    Changed,
+    /// Who has stolen it could log in with the hash alone.
+    #[error(
+        "this user's password is a hash in a database of passwords in clear: it lets nobody in; set it again with bulkhead passwd"
+    )]
+    HashAmongPlain,
+    /// Everybody knows it.
+    #[error("this user's password is empty: it lets nobody in")]
+    Empty,
+    /// A hash that is none.
+    #[error(transparent)]
+    Hash(#[from] BadHash),
+}
+
+/// How a database has to keep its passwords for this to be compared with them.
+#[must_use]
+pub fn needed(claim: &AuthToCheck) -> Passwords {
+    match claim {
+        AuthToCheck::Password { .. } => Passwords::Hashed,
+        AuthToCheck::Proof { .. } => Passwords::Plain,
+    }
+}
+
+/// Does what the client said fit what is stored for the user, if anything is? It costs as much
+/// where there is no such user.
+///
+/// # Errors
+/// [`Mistake`]: then it does not, either.
+#[inline(never)]
+pub fn fits(claim: &AuthToCheck, stored: Option<&[u8]>, kept: Passwords) -> Result<bool, Mistake> {
+    match (claim, kept) {
+        (AuthToCheck::Password { password, .. }, Passwords::Hashed) => {
+            let text = spelling::text(&password.0);
+            let fits = match stored {
+                Some(stored) => hash::verify(stored, &text),
+                None => Err(BadHash::Malformed),
+            };
+            if fits.is_err() {
+                hash::verify_nobody(&text);
+            }
+            match stored {
+                Some(_) => Ok(fits?),
+                None => Ok(false),
+            }
+        }
+        (
+            AuthToCheck::Proof {
+                digest,
+                salt,
+                response,
+                ..
+            },
+            Passwords::Plain,
+        ) => {
+            let Some(hash) = hash_of(*digest) else {
+                return Ok(false);
+            };
+            let password = stored.unwrap_or(NOBODY);
+            let other = spelling::latin1(password);
+            let is = |password: &[u8]| {
+                let expected = Zeroizing::new(maths::hmac_response(hash, password, salt));
+                expected.ct_eq(response)
+            };
+            let fits = is(password) | other.map_or(0.into(), |other| is(&other));
+            match stored {
+                Some(stored) if hash::is_hash(stored) => Err(Mistake::HashAmongPlain),
+                Some(b"") => Err(Mistake::Empty),
+                Some(_) => Ok(fits.into()),
+                None => Ok(false),
+            }
+        }
+        (AuthToCheck::Password { .. }, Passwords::Plain)
+        | (AuthToCheck::Proof { .. }, Passwords::Hashed) => Err(Mistake::Changed),
+    }
+}
+
+fn hash_of(digest: Digest) -> Option<Hash> {
+    Some(match digest {
+        Digest::HmacSha512 => Hash::Sha512,
+        Digest::HmacSha384 => Hash::Sha384,
+        Digest::HmacSha256 => Hash::Sha256,
+        Digest::HmacSha224 => Hash::Sha224,
+        Digest::HmacSha3_512 => Hash::Sha3_512,
+        Digest::HmacSha3_384 => Hash::Sha3_384,
+        Digest::HmacSha3_256 => Hash::Sha3_256,
+        Digest::HmacSha3_224 => Hash::Sha3_224,
+        Digest::Xor => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ipc::check::Password;
+
+    const SALT: &str = "0123456789abcdef";
+
+    fn password(text: &[u8]) -> AuthToCheck {
+        AuthToCheck::Password {
+            username: "ann".into(),
+            password: Password(text.to_vec()),
+        }
+    }
+
+    fn proof(text: &[u8]) -> AuthToCheck {
+        AuthToCheck::Proof {
+            username: "ann".into(),
+            digest: Digest::HmacSha512,
+            salt: SALT.into(),
+            response: maths::hmac_response(Hash::Sha512, text, SALT),
+        }
+    }
+
+    #[test]
+    fn a_proof_is_made_with_the_password_in_either_spelling() {
+        let fits =
+            |said: &[u8], stored: Option<&[u8]>| fits(&proof(said), stored, Passwords::Plain);
+        let stored = "p\u{e4}ss".as_bytes();
+        assert_eq!(fits(stored, Some(stored)), Ok(true));
+        assert_eq!(fits(b"p\xe4ss", Some(stored)), Ok(true));
+        assert_eq!(fits(b"pass", Some(stored)), Ok(false));
+        assert_eq!(fits(b"", Some(stored)), Ok(false));
+        assert_eq!(fits(b"\xff\0", Some(b"\xff\0")), Ok(true));
+        // Whoever guesses what nobody's password is.
+        assert_eq!(fits(NOBODY, None), Ok(false));
+        assert_eq!(fits(b"", Some(b"")), Err(Mistake::Empty));
+    }
+
+    #[test]
+    fn a_stolen_hash_is_no_password() {
+        let hash = hash::make(b"hunter2", &[1; hash::SALT]).unwrap();
+        let hash = hash.as_bytes();
+        let stolen = fits(&proof(hash), Some(hash), Passwords::Plain);
+        assert_eq!(stolen, Err(Mistake::HashAmongPlain));
+        let fits = |said: &[u8], stored| fits(&password(said), stored, Passwords::Hashed);
+        assert_eq!(fits(b"hunter2", Some(hash)), Ok(true));
+        assert_eq!(fits(hash, Some(hash)), Ok(false));
+        assert_eq!(fits(b"hunter3", Some(hash)), Ok(false));
+        assert_eq!(fits(b"hunter2", None), Ok(false));
+        let plain = fits(b"hunter2", Some(b"hunter2"));
+        assert_eq!(plain, Err(Mistake::Hash(BadHash::Malformed)));
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_not_compared() {
+        let stored = Some(&b"x"[..]);
+        let changed = Err(Mistake::Changed);
+        assert_eq!(fits(&password(b"x"), stored, Passwords::Plain), changed);
+        assert_eq!(fits(&proof(b"x"), stored, Passwords::Hashed), changed);
+        let xor = AuthToCheck::Proof {
+            username: "ann".into(),
+            digest: Digest::Xor,
+            salt: SALT.into(),
+            response: vec![],
+        };
+        assert_eq!(fits(&xor, stored, Passwords::Plain), Ok(false));
+    }
+}
