@@ -3,37 +3,32 @@
 use crate::names;
 use crate::server::{Encryption, Server};
 use crate::transport::Tls;
-use check::{Auth, left};
-use ipc::check::AuthToCheck;
+use check::{Check, No, left};
+use ipc::check::{AuthToCheck, CheckToAuth};
 use ipc::spec::{self, LdapSpec, LdapTls, LdapUser};
 use runtime::secret::{Buffer, SecretFile};
-use runtime::{Interest, PollSet, Seat};
+use runtime::{Interest, PollSet, Role, Seat};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::ExitCode;
+use std::time::Instant;
 use zeroize::Zeroizing;
 
-/// In the descriptor table: the channel to `auth`, the spec, then what the spec says.
-const AUTH: i32 = 5;
+/// In the descriptor table: the spec, then what it says.
 const SPEC: i32 = 6;
 
-/// Everything that is there before the question.
-pub struct Prepared {
-    auth: Auth,
+/// A login that an LDAP server decides about.
+pub struct Ldap {
     sockets: Vec<OwnedFd>,
     server: Server,
 }
 
-impl Prepared {
-    /// Reads what was passed, and makes what the sandbox will not let be made.
-    ///
-    /// # Errors
-    /// One line.
-    pub fn new(seat: &mut Seat) -> Result<Self, String> {
-        let auth = seat.descriptor(AUTH).ok_or("no channel to auth")?;
+impl Check for Ldap {
+    const ROLE: Role = Role::AuthLdap;
+    const AUTH: i32 = 5;
+
+    fn prepare(seat: &mut Seat) -> Result<(Self, u16), String> {
         let spec = seat.descriptor(SPEC).ok_or("the spec was not passed")?;
         let spec: LdapSpec = spec::read(&File::from(spec)).map_err(|error| error.to_string())?;
-        let auth = Auth::new(auth, spec.timeout);
         let tls = spec.tls.map(encryption).transpose()?;
         let mut passed = seat.descriptors_from(SPEC + 1).into_iter();
         let reader_password = match &spec.user {
@@ -45,50 +40,50 @@ impl Prepared {
             }
             LdapUser::Search { reader: None, .. } | LdapUser::Name(_) => None,
         };
-        Ok(Self {
-            auth,
+        let check = Self {
             sockets: passed.collect(),
             server: Server {
                 user: spec.user,
                 reader_password,
                 tls,
             },
-        })
+        };
+        Ok((check, spec.timeout))
     }
 
-    /// Hears the question, asks the server, answers.
-    pub fn work(mut self, seat: Seat) -> ExitCode {
-        let Some(AuthToCheck::Password { username, password }) = self.auth.question(seat) else {
-            // Nobody waits for an answer.
-            return ExitCode::SUCCESS;
+    fn decide(mut self, question: AuthToCheck, until: Instant) -> Result<CheckToAuth, No> {
+        let AuthToCheck::Password { username, password } = question else {
+            return Err(No::Failed(
+                "bug: auth asks about something else than a password".into(),
+            ));
         };
         let text = names::password(&password.0);
         drop(password);
-        let answer = match self.ask(&username, text) {
-            Ok(true) => true,
-            Ok(false) => {
-                tracing::info!("the server says no");
-                false
-            }
-            Err(why) => {
-                tracing::error!("no: {why}");
-                false
-            }
-        };
-        self.auth.answer(answer)
+        match self.ask(&username, text, until) {
+            Ok(true) => Ok(CheckToAuth::Yes),
+            Ok(false) => Err(No::Refused("the server says no".into())),
+            Err(why) => Err(No::Failed(why)),
+        }
     }
+}
 
-    fn ask(&mut self, username: &str, password: Zeroizing<String>) -> Result<bool, String> {
-        let socket = self.connected()?;
+impl Ldap {
+    fn ask(
+        &mut self,
+        username: &str,
+        password: Zeroizing<String>,
+        until: Instant,
+    ) -> Result<bool, String> {
+        let socket = self.connected(until)?;
         self.server
-            .ask(socket, username, password, self.auth.until())
+            .ask(socket, username, password, until)
             .map_err(|failure| failure.to_string())
     }
 
     /// The first socket that is connected; if there are more, the one that is preferred.
-    fn connected(&mut self) -> Result<OwnedFd, String> {
+    fn connected(&mut self, until: Instant) -> Result<OwnedFd, String> {
         while !self.sockets.is_empty() {
-            let Some(left) = left(self.auth.until()) else {
+            let Some(left) = left(until) else {
                 return Err("the server does not take a connection".into());
             };
             let mut set = PollSet::new();

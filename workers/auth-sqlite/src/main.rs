@@ -1,13 +1,6 @@
-//! Asks a database about one login.
+//! `bulkhead-auth-sqlite`: asks a database about one login.
 #![forbid(unsafe_code)]
 
-use bulkhead_auth_sqlite::process::Prepared;
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    runtime::run(
-        runtime::Role::AuthSqlite,
-        Prepared::new,
-        |seat, prepared| prepared.work(seat),
-    )
+fn main() {
+    check::run::<bulkhead_auth_sqlite::process::Sqlite>()
 }

@@ -3,80 +3,51 @@
 use crate::database::Database;
 use crate::file::Locked;
 use accounts::file::Passwords;
-use check::{Auth, stored};
-use ipc::check::AuthToCheck;
+use check::{Check, No, stored};
+use ipc::check::{AuthToCheck, CheckToAuth};
 use ipc::spec::{self, SqliteSpec};
-use runtime::{PollSet, Seat, secret};
+use runtime::{Role, Seat, secret};
 use std::fs::File;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// In the descriptor table: the channel to `auth`, the spec, the database.
-const AUTH: i32 = 5;
+/// In the descriptor table: the spec, the database.
 const SPEC: i32 = 6;
 const DATABASE: i32 = 7;
 
-/// A no is told after a multiple of this time: hashes of other programs cost more or less than ours,
-/// and a larger table takes longer.
-const NO_EVERY: Duration = Duration::from_millis(500);
-
-/// Everything that is there before the question.
-pub struct Prepared {
-    auth: Auth,
+/// A login that a database decides about.
+pub struct Sqlite {
     file: File,
     database: Database,
     query: String,
 }
 
-impl Prepared {
-    /// Takes what was passed, and makes what the sandbox will not let be made.
-    ///
-    /// # Errors
-    /// One line.
-    pub fn new(seat: &mut Seat) -> Result<Self, String> {
-        let auth = seat.descriptor(AUTH).ok_or("no channel to auth")?;
+impl Check for Sqlite {
+    const ROLE: Role = Role::AuthSqlite;
+    const AUTH: i32 = 5;
+    /// Hashes of other programs cost more or less than ours, and a larger table takes longer.
+    const NO_EVERY: Option<Duration> = Some(Duration::from_millis(500));
+
+    fn prepare(seat: &mut Seat) -> Result<(Self, u16), String> {
         let spec = seat.descriptor(SPEC).ok_or("the spec was not passed")?;
         let file = seat.descriptor(DATABASE).ok_or("no database was passed")?;
         let spec: SqliteSpec = spec::read(&File::from(spec)).map_err(|error| error.to_string())?;
-        Ok(Self {
-            auth: Auth::new(auth, spec.timeout),
+        let check = Self {
             file: File::from(file),
             database: Database::new().map_err(|error| error.to_string())?,
             query: spec.query,
-        })
+        };
+        Ok((check, spec.timeout))
     }
 
-    /// Hears the question, asks the database, answers.
-    pub fn work(mut self, seat: Seat) -> ExitCode {
-        let Some(claim) = self.auth.question(seat) else {
-            // Nobody waits for an answer.
-            return ExitCode::SUCCESS;
-        };
-        let (asked, until) = (Instant::now(), self.auth.until());
+    fn decide(self, claim: AuthToCheck, until: Instant) -> Result<CheckToAuth, No> {
         let answer = ask(self.file, self.database, &self.query, &claim, until);
         drop(claim);
         secret::wipe_stack();
-        let yes = answer.unwrap_or_else(|why| {
-            tracing::error!("no: {why}");
-            false
-        });
-        if !yes {
-            wait_for_nothing(asked);
-        }
-        self.auth.answer(yes)
-    }
-}
-
-/// Until the next time at which a no may be told.
-fn wait_for_nothing(asked: Instant) {
-    let mut tell_at = asked + NO_EVERY;
-    while tell_at < Instant::now() {
-        tell_at += NO_EVERY;
-    }
-    while let Some(left) = check::left(tell_at) {
-        if PollSet::new().wait(Some(left)).is_err() {
-            return;
+        match answer {
+            Ok(true) => Ok(CheckToAuth::Yes),
+            Ok(false) => Err(No::Refused("it is not the password of this user".into())),
+            Err(why) => Err(No::Failed(why)),
         }
     }
 }

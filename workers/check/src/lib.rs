@@ -1,10 +1,14 @@
 //! What the processes have in common that live for the check of one login.
 //!
-//! * [`Auth`]: the channel to `auth`, one question and one answer.
+//! * [`Check`]: a module, which [`run()`] gives a process.
+//! * [`Auth`]: the channel to `auth`, with one question and one answer.
 //! * [`stored`]: a password that a database has, and what a client said.
 #![forbid(unsafe_code)]
 
+mod module;
 pub mod stored;
+
+pub use module::{Check, No, run};
 
 use ipc::Channel;
 use ipc::check::{AuthToCheck, CheckToAuth};
@@ -65,11 +69,16 @@ impl Auth {
 
     /// Answers, and says how the process is to end.
     #[must_use]
-    pub fn answer(mut self, yes: bool) -> ExitCode {
-        let answer = match yes {
+    pub fn answer(self, yes: bool) -> ExitCode {
+        self.say(match yes {
             true => CheckToAuth::Yes,
             false => CheckToAuth::No,
-        };
+        })
+    }
+
+    /// The same, with another answer than yes or no.
+    #[must_use]
+    pub fn say(mut self, answer: CheckToAuth) -> ExitCode {
         let sent = self.channel.send(&answer, Vec::new());
         if sent.is_ok() && !self.channel.wants_write() {
             ExitCode::SUCCESS
@@ -85,3 +94,8 @@ pub fn left(until: Instant) -> Option<Duration> {
     let left = until.saturating_duration_since(Instant::now());
     (!left.is_zero()).then_some(left)
 }
+
+/// The example of `docs/authentication-modules.md`.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/authentication-modules.md")]
+struct Example;
