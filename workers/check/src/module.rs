@@ -83,3 +83,21 @@ fn wait_for_nothing(asked: Instant, every: Duration) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_no_comes_after_a_multiple_of_a_time() {
+        const EVERY: Duration = Duration::from_millis(500);
+        for spent in [0, 100, 510] {
+            let asked = Instant::now()
+                .checked_sub(Duration::from_millis(spent))
+                .unwrap();
+            wait_for_nothing(asked, EVERY);
+            let late = asked.elapsed().as_millis() % EVERY.as_millis();
+            assert!(late < 100, "{spent}: {late}");
+        }
+    }
+}
