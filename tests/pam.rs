@@ -120,6 +120,14 @@ fn ask(spec: &PamSpec, username: &str, password: &str) -> Answered {
     }
 }
 
+/// A session that a user has started, and its unix socket.
+fn session_socket(services: &Services) -> (Session, String) {
+    let directory = services.path().display();
+    let name = format!("@bulkhead-pam-{}", free_port());
+    let option = format!("--bind={name},auth=pam(service-dir={directory},service=x)");
+    (Session::start(&[&option]), name)
+}
+
 fn spec(services: &Services, service: &str) -> PamSpec {
     PamSpec {
         service: service.to_owned(),
@@ -436,6 +444,23 @@ fn the_stock_client_is_let_in_by_a_session_of_a_user_or_not() {
     let (session, port) = session(Start::User, &services, "service=x");
     assert!(is_let_in(&info(&session, port, "ann", PASSWORD)));
     assert!(!is_let_in(&info(&session, port, "ann", "wrong")));
+    // Our own commands, on a socket whose listener is who they are started by.
+    let name = bulkhead_tests::commands::test_user().name;
+    services.write("users", &format!("ann:{0}\n{name}:{0}\n", hash(PASSWORD)));
+    let socket = session_socket(&services);
+    for (password, is_right) in [(PASSWORD, true), ("wrong", false)] {
+        let file = socket.0.home().join("pam-password.txt");
+        std::fs::write(&file, password).unwrap();
+        bulkhead_tests::commands::chmod(&file, 0o644);
+        let file = format!("--password-file={}", file.display());
+        let output = socket.0.bulkhead(&["info", &socket.1, &file]);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(
+            said.contains("server.mode=seamless"),
+            is_right,
+            "{output:?}"
+        );
+    }
     // Yes is not the answer of the command that comes after it, which the launcher runs too.
     let port = free_port();
     let chain = format!(

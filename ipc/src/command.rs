@@ -41,7 +41,7 @@ pub struct CommandSpec {
     pub can_ask: bool,
     /// User name for the hello.
     pub username: String,
-    /// The server is the invoker's own, started for this: it may be sent the password itself.
+    /// The server is the invoker's own or root's, on this machine: it may be sent the password itself.
     pub plain: bool,
 }
 

@@ -7,11 +7,14 @@ use crate::listen::{State, probe};
 use crate::options::display;
 use crate::places::{Places, SOCKET};
 use crate::users;
-use nix::sys::socket::{UnixAddr, getsockopt, sockopt::PeerCredentials};
+use nix::sys::socket::sockopt::PeerCredentials;
+use nix::sys::socket::{
+    AddressFamily, SockaddrLike, SockaddrStorage, UnixAddr, getsockname, getsockopt,
+};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -272,9 +275,17 @@ fn connect_path(path: &Path) -> io::Result<UnixStream> {
 /// Anybody may listen at an abstract name: the kernel says who does.
 fn connect_abstract(name: &str) -> Option<OwnedFd> {
     let address = UnixAddr::new_abstract(name.as_bytes()).ok()?;
-    let stream = files::connect(&address, CONNECT_TIMEOUT).ok()?;
-    let peer = getsockopt(&stream, PeerCredentials).ok()?;
-    (peer.uid() == nix::unistd::geteuid().as_raw() || peer.uid() == 0).then(|| stream.into())
+    let stream = files::connect(&address, CONNECT_TIMEOUT).ok()?.into();
+    is_own(&stream).then_some(stream)
+}
+
+/// Is who listens there our own user or root? The kernel knows of unix sockets only.
+pub fn is_own(socket: &OwnedFd) -> bool {
+    let own = nix::unistd::geteuid().as_raw();
+    let unix = getsockname::<SockaddrStorage>(socket.as_raw_fd())
+        .is_ok_and(|address| address.family() == Some(AddressFamily::Unix));
+    unix && getsockopt(socket, PeerCredentials)
+        .is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
 }
 
 fn connect_display(display: u32, places: &Places) -> Result<OwnedFd> {

@@ -4,7 +4,7 @@
 
 use crate::ended::{self, Remains, Running};
 use crate::error::{Error, Result, reason};
-use crate::find::{Target, only_display, session_dir};
+use crate::find::{Target, is_own, only_display, session_dir};
 use crate::options::{Sandbox, TargetArgs, display};
 use crate::places::{PID_FILE, Places};
 use crate::process::Program;
@@ -193,7 +193,7 @@ pub fn run(command: Command, args: &TargetArgs, file: Option<&Path>) -> Result<E
             password: password.as_ref().map(|bytes| bytes.to_vec()),
             can_ask: can_ask && password.is_none(),
             username: username.clone(),
-            plain: false,
+            plain: is_own(&socket),
         };
         let code = ask(Ask {
             spec: &spec,
