@@ -47,7 +47,8 @@ fn design(role: Role, check: Check, mode: StartMode) -> Answer {
         | Role::Ctl
         | Role::AuthLdap
         | Role::AuthPam
-        | Role::AuthSqlite => match (check, mode) {
+        | Role::AuthSqlite
+        | Role::AuthSql => match (check, mode) {
             (Check::Attach, _) => Refused,
             (Check::SameUser, StartMode::User) => Allowed,
             (Check::SameUser, StartMode::Root) => Refused,
@@ -66,6 +67,8 @@ struct Scene {
     strict: PathBuf,
     /// A port whose logins this server decides about.
     ldap: (u16, TcpListener),
+    /// A port whose logins this database server decides about.
+    sql: (u16, TcpListener),
     /// A port whose logins PAM decides about, and a service that makes who asks wait.
     pam: (u16, PasswordFile),
     /// A port whose logins a database decides about, and that.
@@ -89,6 +92,11 @@ fn scene(start: Start) -> Scene {
         "ldap(host=127.0.0.1,port={},timeout=50,username_format=uid=%username)",
         server.local_addr().unwrap().port()
     ));
+    let sql_server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (sql_port, sql) = encrypted_socket(&format!(
+        "sql(uri=postgresql://u@127.0.0.1:{}/d,timeout=50)",
+        sql_server.local_addr().unwrap().port()
+    ));
     let service = PasswordFile::new("somebody", "else");
     service.hang();
     let (pam_port, pam) = encrypted_socket(&service.module());
@@ -101,6 +109,7 @@ fn scene(start: Start) -> Scene {
         start,
         &[
             &bind,
+            &sql,
             &pam,
             &users,
             "--sharing=yes",
@@ -137,6 +146,7 @@ fn scene(start: Start) -> Scene {
         other,
         strict,
         ldap: (port, server),
+        sql: (sql_port, sql_server),
         pam: (pam_port, service),
         sqlite: (users_port, files),
         _directory,
@@ -173,13 +183,20 @@ fn login(port: u16, name: u8) -> JoinHandle<()> {
     })
 }
 
-/// One whose login an `auth-ldap` is asking about, until what is returned is dropped; and one whose
-/// login an `auth-pam` is asking about, until the service is released.
-fn logins(scene: &Scene) -> (TcpStream, [JoinHandle<()>; 2]) {
-    let ((port, server), (pam_port, service)) = (&scene.ldap, &scene.pam);
-    let logins = [login(*port, 3), login(*pam_port, 4)];
-    let (mut asked, _) = server.accept().unwrap();
-    asked.read_exact(&mut [0]).unwrap();
+/// One whose login an `auth-ldap` is asking about and one of an `auth-sql`, until what is returned is
+/// dropped; and one whose login an `auth-pam` is asking about, until the service is released.
+fn logins(scene: &Scene) -> ([TcpStream; 2], [JoinHandle<()>; 3]) {
+    let (pam_port, service) = &scene.pam;
+    let logins = [
+        login(scene.ldap.0, 3),
+        login(*pam_port, 4),
+        login(scene.sql.0, 6),
+    ];
+    let asked = [&scene.ldap.1, &scene.sql.1].map(|server| {
+        let (mut asked, _) = server.accept().unwrap();
+        asked.read_exact(&mut [0]).unwrap();
+        asked
+    });
     service.is_asked(&scene.session);
     (asked, logins)
 }
@@ -210,8 +227,8 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
     let mut targets = processes::workers(scene.session.process().id());
     assert_eq!(
         targets.len(),
-        15,
-        "five of network, two of encoder: {targets:?}"
+        17,
+        "six of network, two of encoder: {targets:?}"
     );
     targets.push(ctl);
     let roles: BTreeSet<Role> = targets.iter().map(role_of).collect();
@@ -255,7 +272,13 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
     let top = scene.session.process().id();
     eventually("the refused logins have left nothing", LONG, || {
         let left = processes::workers(top);
-        let ends = [Role::AuthLdap, Role::AuthPam, Role::AuthSqlite, Role::Ctl];
+        let ends = [
+            Role::AuthLdap,
+            Role::AuthPam,
+            Role::AuthSqlite,
+            Role::AuthSql,
+            Role::Ctl,
+        ];
         let gone = |one: &Worker| ends.contains(&role_of(one));
         let networks = left.iter().filter(|one| role_of(one) == Role::Network);
         (networks.count() == scene.clients.len() && !left.iter().any(gone)).then_some(())

@@ -1,8 +1,8 @@
 //! Logins that somebody outside of `auth` decides about, with the stock client and real backends:
 //! a command, a real LDAP server.
 
+use backend::{Broken, Tls};
 use bulkhead_auth_ldap::server::{Encryption, Failure, Server};
-use bulkhead_auth_ldap::transport::{Broken, Tls};
 use bulkhead_tests::commands::chmod;
 use bulkhead_tests::eventually;
 use bulkhead_tests::processes;

@@ -12,6 +12,7 @@ use bulkhead_tests::processes;
 use bulkhead_tests::screen::Screen;
 use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket};
 use bulkhead_tests::slapd::{ALICE, Slapd};
+use bulkhead_tests::sql_servers::SqlServer;
 use bulkhead_tests::tls::{self, tls_socket};
 use bulkhead_tests::twins::{attach, attach_as, options, shown};
 use nix::sys::signal::Signal;
@@ -104,6 +105,24 @@ const NOT_USED: &[(Role, &str, &[&str], &str)] = &[
         "mremap",
         &["flags == MREMAP_MAYMOVE"],
         "a hostile database; workers/runtime/tests/start.rs lets a block grow",
+    ),
+    (
+        Role::AuthSql,
+        "brk",
+        &[],
+        "the heap is large enough since the TLS library was tried; without TLS it grows",
+    ),
+    (
+        Role::AuthSql,
+        "mremap",
+        &["flags == MREMAP_MAYMOVE"],
+        "the server's answers are short; workers/runtime/tests/start.rs lets a block grow",
+    ),
+    (
+        Role::AuthSql,
+        "futex",
+        &["operation == FUTEX_WAKE|FUTEX_PRIVATE_FLAG"],
+        "a database server with an odd key share: the library is the same, tests/stock_tls.rs sends one",
     ),
     (
         Role::Display,
@@ -295,6 +314,12 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         "pam(service-dir={},service=x,open-session=yes)",
         unix.path().display()
     ));
+    let hash = accounts::hash::make(PASSWORD.as_bytes(), &[7; accounts::hash::SALT]).unwrap();
+    let server = SqlServer::postgresql(&[("ann", &hash)]);
+    let (sql_port, sql) = encrypted_socket(&server.module(&format!(
+        ",hashed=yes,tls=yes,cacert={}",
+        server.file("ca.pem").display()
+    )));
     let files = Files::new();
     files.passwd("users", &["add", "ann"], PASSWORD);
     let (users_port, users) = encrypted_socket(&format!(
@@ -311,6 +336,7 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         &tls_bind,
         &pam,
         &users,
+        &sql,
     ];
     words.extend(user.is_some().then_some(unix.as_str()));
     let mut session = Session::start_under(wrapper, start, &[&words, more].concat());
@@ -357,6 +383,12 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
     let address = Address::parse(&format!("tcp://127.0.0.1:{users_port}")).unwrap();
     let ann = options(6).encrypted(Mode::Gcm, KEY.as_bytes()).xor();
     let ann = ann.username("ann");
+    let sql_address = Address::parse(&format!("tcp://127.0.0.1:{sql_port}")).unwrap();
+    let by_sql = |password: &str| {
+        let client = ann.clone().password(password);
+        Client::connect(&sql_address, &client, LONG).is_ok()
+    };
+    assert!(by_sql(PASSWORD) && !by_sql("wrong"));
     let written = files.lock("users");
     std::thread::scope(|scope| {
         let client = ann.clone().password(PASSWORD);

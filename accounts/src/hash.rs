@@ -58,10 +58,16 @@ pub enum BadHash {
     Failed,
 }
 
-/// Is this the text of a hash, and no password in clear?
+/// How hashes of other programs begin (crypt(5), LDAP).
+const OTHERS: [&str; 8] = [
+    "$1$", "$2", "$5$", "$6$", "$y$", "$pbkdf2", "{SSHA", "{CRYPT}",
+];
+
+/// Is this the text of a hash, ours or another program's, and no password in clear?
 #[must_use]
 pub fn is_hash(text: &[u8]) -> bool {
-    text.starts_with(SCHEME.as_bytes())
+    let mut known = OTHERS.into_iter().chain([SCHEME]);
+    known.any(|scheme| text.starts_with(scheme.as_bytes()))
 }
 
 /// The hash of a password, as text. The salt has to be new and random.

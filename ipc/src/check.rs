@@ -1,4 +1,4 @@
-//! One check of one login in a process of its own, whose role depends on the module (`auth-ldap`, `auth-sqlite`):
+//! One check of one login in a process of its own, whose role depends on the module (`auth-ldap`, `auth-sqlite`, `auth-sql`):
 //! its edges to `supervisor` and to `auth`. The password goes from `auth` to that process and passes
 //! nobody else.
 

@@ -126,6 +126,9 @@ pub enum CheckKind {
     /// By a process `auth-ldap`, which gets these descriptors (its [`LdapSpec`], then the files
     /// that this names) and sockets to its server from the launcher.
     Ldap(Vec<FdIndex>),
+    /// By a process `auth-sql`, which gets these descriptors (its [`SqlSpec`], then the password of
+    /// the server's user) and sockets to its server from the launcher.
+    Sql(Vec<FdIndex>),
     /// By a process `auth-sqlite`, which gets these descriptors: its [`SqliteSpec`], then the
     /// database.
     Sqlite(Vec<FdIndex>),
@@ -214,19 +217,19 @@ pub struct LdapSpec {
     /// How the user is found.
     pub user: LdapUser,
     /// The connection is encrypted, if it is.
-    pub tls: Option<LdapTls>,
+    pub tls: Option<ServerTls>,
     /// Seconds for all of it.
     pub timeout: u16,
 }
 
-/// TLS with an LDAP server.
+/// TLS with a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LdapTls {
+pub struct ServerTls {
     /// The server's name or address, which its certificate has to be for.
     pub name: String,
     /// Certificates, each as DER, one of which has to have signed the server's.
     pub authorities: Vec<Vec<u8>>,
-    /// It is asked for TLS first (StartTLS).
+    /// It is asked for TLS first, in clear.
     pub ask: bool,
 }
 
@@ -254,6 +257,37 @@ pub struct SqliteSpec {
     pub query: String,
     /// Seconds for all of it.
     pub timeout: u16,
+}
+
+/// For `auth-sql`: how its server is asked. The password of the server's own user follows, if it has
+/// one, then the sockets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SqlSpec {
+    /// What kind of server it is.
+    pub server: SqlServer,
+    /// As whom it is asked.
+    pub user: String,
+    /// Does the password of that user follow?
+    pub password: bool,
+    /// The database.
+    pub database: String,
+    /// One SELECT with one parameter, the name of who logs in, that gives one password.
+    pub query: String,
+    /// The passwords there are hashed, and not in clear.
+    pub hashed: bool,
+    /// The connection is encrypted, if it is.
+    pub tls: Option<ServerTls>,
+    /// Seconds for all of it.
+    pub timeout: u16,
+}
+
+/// The protocol of a database server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SqlServer {
+    /// PostgreSQL's.
+    PostgreSql,
+    /// MariaDB's and MySQL's.
+    MariaDb,
 }
 
 /// One command that the launcher may start.

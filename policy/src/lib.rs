@@ -55,6 +55,7 @@ pub fn of(role: Role) -> &'static RolePolicy {
         Role::AuthLdap => &compiled::AUTH_LDAP,
         Role::AuthPam => &compiled::AUTH_PAM,
         Role::AuthSqlite => &compiled::AUTH_SQLITE,
+        Role::AuthSql => &compiled::AUTH_SQL,
     }
 }
 

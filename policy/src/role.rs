@@ -28,11 +28,13 @@ pub enum Role {
     AuthPam,
     /// One per login that a SQLite database decides about: looks there, once.
     AuthSqlite,
+    /// One per login that a database server decides about: asks it, once.
+    AuthSql,
 }
 
 impl Role {
     /// Every role, in the order of the policy files' table.
-    pub const ALL: [Role; 11] = [
+    pub const ALL: [Role; 12] = [
         Role::Supervisor,
         Role::Launcher,
         Role::Network,
@@ -44,10 +46,11 @@ impl Role {
         Role::AuthLdap,
         Role::AuthPam,
         Role::AuthSqlite,
+        Role::AuthSql,
     ];
 
     /// The roles that the supervisor starts and that end with it.
-    pub const WORKERS: [Role; 7] = [
+    pub const WORKERS: [Role; 8] = [
         Role::Network,
         Role::Auth,
         Role::Keys,
@@ -55,6 +58,7 @@ impl Role {
         Role::Encoder,
         Role::AuthLdap,
         Role::AuthSqlite,
+        Role::AuthSql,
     ];
 
     /// The role's name, as in `policy/roles/<name>.toml`.
@@ -72,6 +76,7 @@ impl Role {
             Role::AuthLdap => "auth-ldap",
             Role::AuthPam => "auth-pam",
             Role::AuthSqlite => "auth-sqlite",
+            Role::AuthSql => "auth-sql",
         }
     }
 
@@ -90,6 +95,7 @@ impl Role {
             Role::AuthLdap => "bulkhead-auth-ldap",
             Role::AuthPam => "bulkhead-auth-pam",
             Role::AuthSqlite => "bulkhead-auth-sqlite",
+            Role::AuthSql => "bulkhead-auth-sql",
         }
     }
 

@@ -63,6 +63,7 @@ fn system_call_budgets_hold() {
             Role::AuthLdap => 14,
             Role::AuthPam => 18,
             Role::AuthSqlite => 15,
+            Role::AuthSql => 14,
         };
         let calls = of(role).calls();
         println!("{role}: {} of {budget}: {calls:?}", calls.len());
@@ -160,6 +161,7 @@ fn the_channels_are_the_declared_graph() {
             (Role::Supervisor, Role::Encoder),
             (Role::Supervisor, Role::AuthLdap),
             (Role::Supervisor, Role::AuthSqlite),
+            (Role::Supervisor, Role::AuthSql),
             (Role::Network, Role::Auth),
             (Role::Network, Role::Keys),
             (Role::Network, Role::Display),
@@ -167,6 +169,7 @@ fn the_channels_are_the_declared_graph() {
             (Role::Auth, Role::AuthLdap),
             (Role::Auth, Role::AuthPam),
             (Role::Auth, Role::AuthSqlite),
+            (Role::Auth, Role::AuthSql),
             (Role::Display, Role::Encoder),
         ]
     );

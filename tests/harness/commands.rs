@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 /// The user that sessions run as when the tests run as root (made by `install-packages test`).
 pub const TEST_USER: &str = "bulkhead-test";
 
-const EXECUTABLES: [&str; 15] = [
+const EXECUTABLES: [&str; 16] = [
     "bulkhead",
     "bulkhead-supervisor",
     "bulkhead-launcher",
@@ -17,6 +17,7 @@ const EXECUTABLES: [&str; 15] = [
     "bulkhead-auth-ldap",
     "bulkhead-auth-pam",
     "bulkhead-auth-sqlite",
+    "bulkhead-auth-sql",
     "bulkhead-keys",
     "bulkhead-display",
     "bulkhead-encoder",

@@ -13,6 +13,7 @@ pub mod processes;
 pub mod screen;
 pub mod session;
 pub mod slapd;
+pub mod sql_servers;
 pub mod stock;
 pub mod tls;
 pub mod twins;

@@ -79,26 +79,23 @@ fn is_gone(session: &Session, role: &str) {
     });
 }
 
-fn by_ldap(start: Start, mode: StartMode) {
+/// By a server that takes connections and does not answer.
+fn by_server(start: Start, mode: StartMode, role: Role) {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let module = format!(
-        "ldap(host=127.0.0.1,port={},timeout=50,username_format=uid=%username)",
-        server.local_addr().unwrap().port()
-    );
+    let port = server.local_addr().unwrap().port();
+    let module = match role {
+        Role::AuthSql => format!("sql(uri=postgresql://u@127.0.0.1:{port}/d,timeout=50)"),
+        _ => format!("ldap(host=127.0.0.1,port={port},timeout=50,username_format=uid=%username)"),
+    };
     let (session, login) = login(start, &module);
     // Once the server has been asked, nothing changes any more.
     let (mut asked, _) = server.accept().unwrap();
     std::io::Read::read_exact(&mut asked, &mut [0]).unwrap();
-    look(
-        &session,
-        mode,
-        Role::AuthLdap,
-        &[Role::Supervisor, Role::Auth],
-    );
+    look(&session, mode, role, &[Role::Supervisor, Role::Auth]);
     // The server goes: that is no.
     drop(asked);
     assert!(!login.join().unwrap());
-    is_gone(&session, "auth-ldap");
+    is_gone(&session, role.name());
 }
 
 fn by_pam(start: Start, mode: StartMode) {
@@ -137,7 +134,9 @@ fn by_sqlite(start: Start, mode: StartMode) {
 #[test]
 fn a_check_in_a_session_of_a_user_is_what_the_policy_declares() {
     if needs::root("read the descriptors of our processes") {
-        by_ldap(Start::User, StartMode::User);
+        for role in [Role::AuthLdap, Role::AuthSql] {
+            by_server(Start::User, StartMode::User, role);
+        }
         by_pam(Start::User, StartMode::User);
         by_sqlite(Start::User, StartMode::User);
     }
@@ -146,7 +145,9 @@ fn a_check_in_a_session_of_a_user_is_what_the_policy_declares() {
 #[test]
 fn a_check_in_a_session_started_by_root_is_what_the_policy_declares() {
     if needs::root("read the descriptors of our processes") {
-        by_ldap(Start::Root, StartMode::Root);
+        for role in [Role::AuthLdap, Role::AuthSql] {
+            by_server(Start::Root, StartMode::Root, role);
+        }
         by_pam(Start::Root, StartMode::Root);
         by_sqlite(Start::Root, StartMode::Root);
     }

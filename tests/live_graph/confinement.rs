@@ -98,7 +98,8 @@ fn filters(live: &Live) {
         | Role::Display
         | Role::Encoder
         | Role::AuthLdap
-        | Role::AuthSqlite => (installed(role) + installed(Role::Supervisor), true),
+        | Role::AuthSqlite
+        | Role::AuthSql => (installed(role) + installed(Role::Supervisor), true),
     };
     assert_eq!(count(live.pid), count(outside) + own, "{:?}", live.who);
     let from_outside = |name| processes::status(outside, name).unwrap();

@@ -94,7 +94,7 @@ fn expected(role: Role) -> Option<BTreeMap<Kind, usize>> {
         Role::Display => Some(with(worker(2 * CLIENTS), Kind::Stream, 1)),
         Role::Encoder => Some(worker(2)),
         // Its channels: to the supervisor and to `auth`.
-        Role::AuthLdap => Some(with(worker(1), Kind::Stream, 1)),
+        Role::AuthLdap | Role::AuthSql => Some(with(worker(1), Kind::Stream, 1)),
         // To `auth` only.
         Role::AuthPam => Some(worker(0)),
         // The same, and the database.

@@ -43,7 +43,13 @@ impl Live {
         }
         let belong = |role: Role| (role, if per_client(role) { clients } else { 1 });
         // A check lives as long as a login that needs it.
-        let others = [Role::Ctl, Role::AuthLdap, Role::AuthPam, Role::AuthSqlite];
+        let others = [
+            Role::Ctl,
+            Role::AuthLdap,
+            Role::AuthPam,
+            Role::AuthSqlite,
+            Role::AuthSql,
+        ];
         let session_roles = Role::ALL.into_iter().filter(|role| !others.contains(role));
         assert_eq!(count, session_roles.map(belong).collect());
         for live in &all {
@@ -96,7 +102,12 @@ impl From<processes::Worker> for Live {
 /// Is there one of this role for each client?
 pub fn per_client(role: Role) -> bool {
     match role {
-        Role::Network | Role::Encoder | Role::AuthLdap | Role::AuthPam | Role::AuthSqlite => true,
+        Role::Network
+        | Role::Encoder
+        | Role::AuthLdap
+        | Role::AuthPam
+        | Role::AuthSqlite
+        | Role::AuthSql => true,
         Role::Supervisor | Role::Launcher | Role::Auth | Role::Keys | Role::Display | Role::Ctl => {
             false
         }

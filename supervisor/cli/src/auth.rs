@@ -1,7 +1,7 @@
 //! What the authentication modules are called and which options they take.
 
 use crate::checks::{self, Command, Ldap};
-use crate::databases::{self, Sqlite};
+use crate::databases::{self, Server, Sqlite};
 use crate::error::{Error, Result};
 use crate::options::boolean;
 use crate::pam::{self, Pam};
@@ -88,7 +88,7 @@ const PAM: Kind = Kind {
 };
 
 /// Every module that there is, those that a person looks for first.
-static KINDS: [Kind; 17] = [
+static KINDS: [Kind; 19] = [
     Kind {
         name: "file",
         options: &["filename"],
@@ -118,6 +118,22 @@ static KINDS: [Kind; 17] = [
         asks: Asks::ProofOrPassword,
         client_username: true,
         read: |options| Ok(What::Sqlite(Sqlite::read(options)?)),
+        ..PLAIN
+    },
+    Kind {
+        name: "mysql",
+        options: databases::SERVER,
+        asks: Asks::ProofOrPassword,
+        client_username: true,
+        read: databases::mysql,
+        ..PLAIN
+    },
+    Kind {
+        name: "sql",
+        options: databases::SERVER,
+        asks: Asks::ProofOrPassword,
+        client_username: true,
+        read: databases::sql,
         ..PLAIN
     },
     Kind {
@@ -218,9 +234,7 @@ pub fn kinds() -> &'static [Kind] {
 }
 
 /// Modules of Xpra's that do not exist here yet.
-const NOT_BUILT: [&str; 14] = [
-    "sql",
-    "mysql",
+const NOT_BUILT: [&str; 12] = [
     "capability",
     "http_header",
     "kerberos_password",
@@ -289,6 +303,8 @@ pub enum What {
     },
     /// The passwords of many users are in a SQLite database.
     Sqlite(Sqlite),
+    /// The passwords of many users are at a database server.
+    Sql(Server),
     /// Codes of the clock, made from a key.
     Otp {
         /// The key, in base32.

@@ -4,8 +4,9 @@ use crate::auth::{self, Module};
 use crate::encryption::{Encryption, Written};
 use crate::error::{Error, Result};
 use crate::options::boolean;
-use crate::syntax::{Pair, RawBind, RawModule, SECRET_OPTIONS};
+use crate::syntax::{Pair, RawBind, RawModule, SECRET_OPTIONS, URI_OPTION};
 use crate::tls;
+use crate::uri;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -336,10 +337,32 @@ pub fn masked(text: &str) -> String {
         });
         let secret = len.map_or(rest.len(), |len| end + len);
         shown.push_str(&rest[..end]);
-        shown.push_str("***");
+        if !rest[..end].ends_with(URI_OPTION) {
+            shown.push_str("***");
+            rest = &rest[secret..];
+            continue;
+        }
+        let value = &rest[end..secret];
+        let next = rest[secret..]
+            .find(URI_OPTION)
+            .unwrap_or(rest.len() - secret);
+        let goes_on = rest[secret..secret + next].contains('@');
+        // One that cannot be read may have its password anywhere, and be no end of it.
+        let (false, Some(hidden)) = (goes_on, uri::password(value)) else {
+            return shown + "***";
+        };
+        shown.push_str(&value[..hidden.start]);
+        if !hidden.is_empty() {
+            shown.push_str("***");
+        }
+        shown.push_str(&value[hidden.end..]);
         rest = &rest[secret..];
     }
-    shown + rest
+    // What stands under no option.
+    match rest.split_once("//") {
+        Some((before, after)) if after.contains('@') => shown + before + "//***",
+        _ => shown + rest,
+    }
 }
 
 #[cfg(test)]
@@ -437,6 +460,32 @@ mod tests {
             ":1,encryption=AES,encryption-keydata=***,stop=no,keydata=***"
         );
         assert_eq!(masked("nothing"), "nothing");
+        assert_eq!(
+            masked(":1,auth=mysql(uri=mysql://u:a(b,)c@h/d,tls=yes),auth=sql,uri=sql://h/d"),
+            ":1,auth=mysql(uri=mysql://u:***@h/d,tls=yes),auth=sql,uri=sql://h/d"
+        );
+        for (text, wanted) in [
+            ("mysql:uri=u:secret", "mysql:uri=***"),
+            ("sql:uri=s://u:secret", "sql:uri=***"),
+            ("sql:uri=s://u:123,4@h/d,tls=yes", "sql:uri=***"),
+            ("sql:uri=s://u:se,cret@h/d", "sql:uri=***"),
+            ("a(uri=s://u:sec)ret@h/d),tls=yes", "a(uri=***"),
+            ("sql(uri=s://u:a@b,c@h/d)", "sql(uri=***"),
+            ("sql(uri=s://h/d?user=u&password=secret)", "sql(uri=***"),
+            ("mysql(url=s://u:secret@h/d)", "mysql(url=***)"),
+            (
+                "sql(uri=s://h/d,password=secret)",
+                "sql(uri=s://h/d,password=***)",
+            ),
+            ("sql(uri=s://h/d),auth=x(value=s@e)", "sql(uri=***"),
+            ("sql://u:secret@h/d", "sql://***"),
+            (
+                "a(uri=s://u:x@h/d),b(uri=s://u:y@h/d)",
+                "a(uri=s://u:***@h/d),b(uri=s://u:***@h/d)",
+            ),
+        ] {
+            assert_eq!(masked(text), wanted, "{text}");
+        }
     }
 
     proptest! {

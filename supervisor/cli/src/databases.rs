@@ -1,12 +1,23 @@
 //! The modules whose users are in a database: what their options say.
 
-use crate::auth::Options;
+use crate::auth::{Options, What};
+use crate::checks;
 use crate::error::{Error, Result};
+use crate::uri::Uri;
 use accounts::query;
+use ipc::spec::SqlServer;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use zeroize::Zeroizing;
 
 /// The database when none is named (protocol "Modules").
 pub const FILENAME: &str = "sqlite.sdb";
+/// The same question to a server. MariaDB's own order of letters takes case, accents and spaces at the
+/// end for nothing; no name with such spaces is asked about.
+const MARIADB_QUERY: &str = "SELECT password FROM users WHERE username=(?) COLLATE utf8mb4_bin";
+/// See [`MARIADB_QUERY`].
+const POSTGRESQL_QUERY: &str =
+    "SELECT password FROM users WHERE CAST(username AS text)=(?) COLLATE \"C\"";
 /// Xpra's own query, for a name that is the same byte by byte, whatever the table takes for the same:
 /// guesses are counted by name.
 const PASSWORD_QUERY: &str =
@@ -38,8 +49,183 @@ impl Sqlite {
         };
         Ok(Self {
             filename: filename.into(),
-            query: password_query(options, |number| format!("?{number}"))?,
+            query: password_query(options, PASSWORD_QUERY, |number| format!("?{number}"))?,
         })
+    }
+}
+
+/// `mysql` and `sql`: a database server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Its protocol.
+    pub kind: SqlServer,
+    /// It, by name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// As whom it is asked.
+    pub user: String,
+    /// The password of that user, if it has one.
+    pub password: Option<Password>,
+    /// The database there.
+    pub database: String,
+    /// One SELECT of a password, with one parameter.
+    pub query: String,
+    /// What it gives are hashes, and not passwords in clear.
+    pub hashed: bool,
+    /// With TLS.
+    pub tls: Option<checks::LdapTls>,
+    /// Seconds that it may take.
+    pub timeout: u16,
+}
+
+/// Where the password of a server's user is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Password {
+    /// On the command line.
+    Value(Zeroizing<String>),
+    /// In a file.
+    File(PathBuf),
+}
+
+/// The options of `mysql` and `sql`.
+pub const SERVER: &[&str] = &[
+    "uri",
+    "password-file",
+    "hashed",
+    "password_query",
+    "sessions_query",
+    "tls",
+    "cacert",
+    "timeout",
+];
+/// Those that a file has no use for.
+const OF_SERVERS: [&str; 5] = ["password-file", "hashed", "tls", "cacert", "timeout"];
+
+/// Reads those of `mysql`.
+///
+/// # Errors
+/// What is wrong, by name.
+pub fn mysql(options: &mut Options<'_>) -> Result<What> {
+    let uri = uri(options, "mysql://USER@127.0.0.1/DATABASE")?;
+    match uri.scheme.as_str() {
+        "mysql" | "mariadb" => Ok(What::Sql(Server::read(options, SqlServer::MariaDb, uri)?)),
+        _ => Err(no_such(
+            options,
+            "mysql://… and mariadb://…; auth=sql has others",
+        )),
+    }
+}
+
+/// Reads those of `sql`.
+///
+/// # Errors
+/// What is wrong, by name.
+pub fn sql(options: &mut Options<'_>) -> Result<What> {
+    let uri = uri(options, "postgresql://USER@127.0.0.1/DATABASE")?;
+    let kind = match uri.scheme.as_str() {
+        "postgresql" | "postgres" => SqlServer::PostgreSql,
+        "mysql" | "mariadb" => SqlServer::MariaDb,
+        "sqlite" => return file(options, uri),
+        _ => {
+            return Err(no_such(
+                options,
+                "postgresql://…, mysql://…, mariadb://… and sqlite:///FILE",
+            ));
+        }
+    };
+    Ok(What::Sql(Server::read(options, kind, uri)?))
+}
+
+fn uri(options: &mut Options<'_>, example: &str) -> Result<Uri> {
+    let text = Zeroizing::new(options.require("uri", example)?);
+    Uri::read(&text).map_err(|why| Error::usage(format!("{}: uri {why}", options.place())))
+}
+
+fn no_such(options: &Options<'_>, allowed: &str) -> Error {
+    Error::usage(format!("{}: uri: there are {allowed}", options.place()))
+}
+
+/// `sqlite:///FILE`.
+fn file(options: &mut Options<'_>, uri: Uri) -> Result<What> {
+    let of_server = |key: &&str| options.take(key).is_some();
+    if let Some(key) = OF_SERVERS.into_iter().find(of_server) {
+        return Err(options.vain(key, "the uri of a server"));
+    }
+    if !uri.host.is_empty() || !uri.user.is_empty() || uri.port.is_some() || uri.database.is_empty()
+    {
+        return Err(no_such(options, "sqlite:///FILE and sqlite:////PATH/FILE"));
+    }
+    Ok(What::Sqlite(Sqlite {
+        filename: uri.database.into(),
+        query: password_query(options, PASSWORD_QUERY, |number| format!("?{number}"))?,
+    }))
+}
+
+impl Server {
+    fn read(options: &mut Options<'_>, kind: SqlServer, uri: Uri) -> Result<Self> {
+        let (port, default) = match kind {
+            SqlServer::MariaDb => (3306, MARIADB_QUERY),
+            SqlServer::PostgreSql => (5432, POSTGRESQL_QUERY),
+        };
+        let parameter = |number| match kind {
+            SqlServer::MariaDb => "?".to_owned(),
+            SqlServer::PostgreSql => format!("${number}"),
+        };
+        if uri.user.is_empty() || uri.database.is_empty() {
+            return Err(Error::usage(format!(
+                "{}: uri has no user or no database",
+                options.place()
+            )));
+        }
+        let password = match (options.take("password-file"), uri.password) {
+            (Some(_), Some(_)) => {
+                return Err(Error::usage(format!(
+                    "{}: one password is in uri, and one in password-file: leave one out",
+                    options.place()
+                )));
+            }
+            (Some(file), None) => Some(Password::File(file.into())),
+            (None, Some(value)) if value.trim().is_empty() => {
+                return Err(Error::usage(format!(
+                    "{}: uri has an empty password: leave its colon out",
+                    options.place()
+                )));
+            }
+            (None, value) => value.map(Password::Value),
+        };
+        let tls = options.flag("tls", false)?;
+        let authorities = options.take("cacert").map(PathBuf::from);
+        if authorities.is_some() && !tls {
+            return Err(options.vain("cacert", "tls=yes"));
+        }
+        Ok(Self {
+            kind,
+            host: match uri.host.is_empty() {
+                true => "localhost".to_owned(),
+                false => uri.host,
+            },
+            port: uri.port.unwrap_or(port),
+            user: uri.user,
+            password,
+            database: uri.database,
+            query: password_query(options, default, parameter)?,
+            hashed: options.flag("hashed", false)?,
+            tls: tls.then_some(checks::LdapTls {
+                ask: true,
+                authorities,
+            }),
+            timeout: checks::timeout(options)?,
+        })
+    }
+
+    /// Can nobody between us and the server read what it says, or speak for it?
+    #[must_use]
+    pub fn is_confidential(&self) -> bool {
+        let address = self.host.parse::<IpAddr>();
+        self.tls.is_some()
+            || self.host == "localhost"
+            || address.is_ok_and(|address| address.is_loopback())
     }
 }
 
@@ -47,6 +233,7 @@ impl Sqlite {
 /// the proxy server will need, is checked and changes nothing.
 fn password_query(
     options: &mut Options<'_>,
+    default: &str,
     parameter: impl Fn(usize) -> String,
 ) -> Result<String> {
     let mut bound = |key, default: &str, places| {
@@ -56,7 +243,7 @@ fn password_query(
             .map_err(|why| Error::usage(format!("{}: {key} {why}", options.place())))
     };
     bound("sessions_query", "SELECT ?, ?", 2)?;
-    let query = bound("password_query", PASSWORD_QUERY, 1)?;
+    let query = bound("password_query", default, 1)?;
     match query::one_column(&query) {
         Ok(()) => Ok(query),
         Err(why) => Err(Error::usage(format!(
@@ -95,6 +282,82 @@ mod tests {
         let it = it.ok().unwrap();
         assert_eq!(it.filename, PathBuf::from("/a b"));
         assert_eq!(it.query, "SELECT coalesce(p, q) FROM u WHERE n=?1");
+    }
+
+    fn server(text: &str) -> Result<Server> {
+        let mut modules = auth::chain(&[RawModule::parse(text)?], &[])?;
+        match modules.remove(0).what {
+            What::Sql(server) => Ok(server),
+            _ => panic!("{text}"),
+        }
+    }
+
+    #[test]
+    fn a_server_is_named_in_one_text() {
+        let it = server("mysql(uri=mysql://xpra:p%2Cw@db.test/users)")
+            .ok()
+            .unwrap();
+        assert_eq!((it.kind, it.port), (SqlServer::MariaDb, 3306));
+        assert_eq!(
+            (it.host.as_str(), it.database.as_str()),
+            ("db.test", "users")
+        );
+        assert!(it.password == Some(Password::Value(Zeroizing::new("p,w".into()))));
+        assert!(!it.is_confidential() && !it.hashed);
+        assert!(it.query.ends_with("username=(?) COLLATE utf8mb4_bin"));
+        let it = server(
+            "sql(uri=postgresql+psycopg2://xpra@127.0.0.1:5433/users,password-file=f,\
+             hashed=yes,password_query=SELECT p FROM u WHERE n=%s,tls=yes,cacert=ca.pem)",
+        );
+        let it = it.ok().unwrap();
+        assert_eq!((it.kind, it.port), (SqlServer::PostgreSql, 5433));
+        assert_eq!(it.query, "SELECT p FROM u WHERE n=$1");
+        assert!(it.password == Some(Password::File("f".into())) && it.hashed);
+        assert!(it.is_confidential() && it.tls.is_some());
+        let it = read("sql(uri=sqlite:////a/users.sdb)").ok().unwrap();
+        assert_eq!(it.filename, PathBuf::from("/a/users.sdb"));
+        assert!(it.query.contains("?1"));
+    }
+
+    #[test]
+    fn what_is_no_server_is_refused() {
+        for (text, part) in [
+            ("mysql", "needs uri="),
+            ("mysql(uri=mysql://hunter2)", "no user or no database"),
+            ("mysql(uri=mysql://u:hunter2@h)", "no user or no database"),
+            (
+                "mysql(uri=postgresql://u:hunter2@h/d)",
+                "auth=sql has others",
+            ),
+            (
+                "sql(uri=oracle://u:hunter2@h/d)",
+                "uri: there are postgresql",
+            ),
+            ("sql(uri=sqlite://h/d)", "sqlite:///FILE"),
+            (
+                "sql(uri=sqlite:///d,tls=yes)",
+                "`tls` needs the uri of a server",
+            ),
+            (
+                "sql(uri=mysql://u:hunter2@h/d,password-file=f)",
+                "leave one out",
+            ),
+            (
+                "sql(uri=mysql://u:hunter2@h/d,cacert=f)",
+                "`cacert` needs tls=yes",
+            ),
+            (
+                "sql(uri=mysql://u:hunter2@h/d,timeout=99)",
+                "1 to 50 seconds",
+            ),
+            ("sql(uri=mysql://u:hunter2@h/d?a=b)", "options of a driver"),
+        ] {
+            let error = server(text).err().expect(text).to_string();
+            assert!(
+                error.contains(part) && !error.contains("hunter2"),
+                "{text}: {error}"
+            );
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub mod start;
 pub mod syntax;
 pub mod tls;
 pub mod undo;
+pub mod uri;
 pub mod users;
 
 use clap::Parser;

@@ -5,7 +5,16 @@ use crate::error::{Error, Result};
 use std::fmt;
 
 /// The options whose values are secrets.
-pub const SECRET_OPTIONS: [&str; 3] = ["value=", "keydata=", "secret="];
+pub const SECRET_OPTIONS: [&str; 6] = [
+    "value=",
+    "keydata=",
+    "secret=",
+    "password=",
+    "url=",
+    URI_OPTION,
+];
+/// The one of which only the password is not shown.
+pub const URI_OPTION: &str = "uri=";
 
 /// Longest bind or authentication string that is looked at, in bytes.
 const MAX_LEN: usize = 16 * 1024;
@@ -62,7 +71,7 @@ pub fn pair(text: &str) -> Result<Pair> {
 fn pairs(parts: &[&str]) -> Result<Vec<Pair>> {
     let secret = parts
         .iter()
-        .any(|part| SECRET_OPTIONS.iter().any(|key| part.contains(key)));
+        .any(|part| part.contains("//") || SECRET_OPTIONS.iter().any(|key| part.contains(key)));
     let read = |part: &&str| {
         pair(part).map_err(|error| match secret {
             true => Error::usage("an option near a secret (***) is not option=value"),

@@ -11,7 +11,6 @@
 //! * [`message`]: the few messages.
 //! * [`names`]: what the client says becomes the name of an entry.
 //! * [`server`]: the conversation with the server.
-//! * [`transport`]: its bytes, in clear or with TLS.
 //! * [`process`]: the process around it.
 #![forbid(unsafe_code)]
 
@@ -20,4 +19,3 @@ pub mod message;
 pub mod names;
 pub mod process;
 pub mod server;
-pub mod transport;

@@ -2,14 +2,12 @@
 
 use crate::names;
 use crate::server::{Encryption, Server};
-use crate::transport::Tls;
-use check::{Check, No, left};
+use check::{Check, No};
 use ipc::check::{AuthToCheck, CheckToAuth};
-use ipc::spec::{self, LdapSpec, LdapTls, LdapUser};
-use runtime::secret::{Buffer, SecretFile};
-use runtime::{Interest, PollSet, Role, Seat};
+use ipc::spec::{self, LdapSpec, LdapUser, ServerTls};
+use runtime::{Role, Seat};
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 use zeroize::Zeroizing;
 
@@ -36,7 +34,8 @@ impl Check for Ldap {
                 reader: Some(_), ..
             } => {
                 let file = passed.next().ok_or("no password was passed")?;
-                Some(read_password(File::from(file))?)
+                let password = backend::password(file, "search-password-file")?;
+                Some(names::password(&password))
             }
             LdapUser::Search { reader: None, .. } | LdapUser::Name(_) => None,
         };
@@ -74,62 +73,17 @@ impl Ldap {
         password: Zeroizing<String>,
         until: Instant,
     ) -> Result<bool, String> {
-        let socket = self.connected(until)?;
+        let socket = backend::connected(&mut self.sockets, until)?;
         self.server
             .ask(socket, username, password, until)
             .map_err(|failure| failure.to_string())
     }
-
-    /// The first socket that is connected; if there are more, the one that is preferred.
-    fn connected(&mut self, until: Instant) -> Result<OwnedFd, String> {
-        while !self.sockets.is_empty() {
-            let Some(left) = left(until) else {
-                return Err("the server does not take a connection".into());
-            };
-            let mut set = PollSet::new();
-            let slots: Vec<_> = self
-                .sockets
-                .iter()
-                .map(|socket| set.add(socket.as_fd(), Interest::Write))
-                .collect();
-            set.wait(Some(left)).map_err(|error| error.to_string())?;
-            let states: Vec<_> = slots.into_iter().map(|slot| set.ready(slot)).collect();
-            let connected = |state: &runtime::Ready| state.writable && !state.hangup;
-            if let Some(place) = states.iter().position(connected) {
-                return Ok(self.sockets.swap_remove(place));
-            }
-            let mut states = states.iter();
-            self.sockets
-                .retain(|_| !states.next().is_some_and(|state| state.hangup));
-        }
-        Err("the server refuses connections".into())
-    }
 }
 
-/// The library of TLS is only used, and tried out, where there is TLS.
-fn encryption(spec: LdapTls) -> Result<Encryption, String> {
-    let client = tls::client();
-    tls::warm_up(&client)
-        .and_then(|()| tls::warm_up_verification(&client))
-        .map_err(|_| "the TLS library does not work")?;
+fn encryption(spec: ServerTls) -> Result<Encryption, String> {
+    let ask = spec.ask;
     Ok(Encryption {
-        tls: Tls::new(&spec.name, spec.authorities)?,
-        ask: spec.ask,
+        tls: backend::tls(spec)?,
+        ask,
     })
-}
-
-/// The password of who searches: a line end at its end is the editor's.
-fn read_password(file: File) -> Result<Zeroizing<String>, String> {
-    let mut buffer = Buffer::new().map_err(|error| error.to_string())?;
-    let at = |error: &dyn std::fmt::Display| format!("search-password-file: {error}");
-    let file = SecretFile::new(file);
-    let secret = file.read(&mut buffer).map_err(|error| at(&error))?;
-    let bytes = secret.bytes();
-    let end = bytes.len()
-        - bytes
-            .iter()
-            .rev()
-            .take_while(|b| b"\r\n".contains(b))
-            .count();
-    Ok(names::password(&bytes[..end]))
 }

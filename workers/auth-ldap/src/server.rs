@@ -3,7 +3,7 @@
 use crate::ber::{self, Malformed};
 use crate::message::{self, Answer};
 use crate::names::{self, BadName};
-use crate::transport::{Broken, Tls, Transport};
+use backend::{Broken, Tls, Transport};
 use ipc::spec::LdapUser;
 use std::os::fd::OwnedFd;
 use std::time::Instant;

@@ -2,14 +2,13 @@
 
 use crate::database::Database;
 use crate::file::Locked;
-use accounts::file::Passwords;
-use check::{Check, No, stored};
+use check::stored::{self, Stored};
+use check::{Check, No};
 use ipc::check::{AuthToCheck, CheckToAuth};
 use ipc::spec::{self, SqliteSpec};
 use runtime::{Role, Seat, secret};
 use std::fs::File;
 use std::time::{Duration, Instant};
-use zeroize::Zeroizing;
 
 /// In the descriptor table: the spec, the database.
 const SPEC: i32 = 6;
@@ -52,7 +51,6 @@ impl Check for Sqlite {
     }
 }
 
-/// Whatever is wrong costs as much as a wrong password: who asks must not see which it is.
 fn ask(
     file: File,
     database: Database,
@@ -60,33 +58,10 @@ fn ask(
     claim: &AuthToCheck,
     until: Instant,
 ) -> Result<bool, String> {
-    let (stored, kept, why) = match look_up(file, database, query, username(claim), until) {
-        Ok((stored, kept)) => (stored, kept, None),
-        Err(why) => (None, stored::needed(claim), Some(why)),
-    };
-    let fits = stored::fits(claim, stored.as_ref().map(|stored| &stored[..]), kept);
-    if let Some(why) = why {
-        return Err(why);
-    }
-    if stored.is_none() {
-        tracing::info!("there is no such user");
-    }
-    fits.map_err(|error| error.to_string())
+    stored::decide(claim, |username| {
+        look_up(file, database, query, username, until)
+    })
 }
-
-fn username(claim: &AuthToCheck) -> &str {
-    let (AuthToCheck::Password { username, .. } | AuthToCheck::Proof { username, .. }) = claim;
-    username
-}
-
-/// A database may take a name with such signs for another: one of UTF-16 has one sign for the last
-/// three.
-fn is_name(name: &str) -> bool {
-    let odd = |c: char| c.is_control() || ('\u{fffd}'..='\u{ffff}').contains(&c);
-    !name.is_empty() && name.trim() == name && !name.contains(odd)
-}
-
-type Stored = (Option<Zeroizing<Vec<u8>>>, Passwords);
 
 fn look_up(
     file: File,
@@ -95,11 +70,6 @@ fn look_up(
     username: &str,
     until: Instant,
 ) -> Result<Stored, String> {
-    if !is_name(username) {
-        return Err(
-            "a user name that is empty, or has control characters or spaces around it".into(),
-        );
-    }
     let file = Locked::new(file, until).map_err(|error| error.to_string())?;
     let kept = file.passwords();
     let loaded = database.load(file.content(), until);

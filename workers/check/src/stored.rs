@@ -33,9 +33,48 @@ pub enum Mistake {
     Hash(#[from] BadHash),
 }
 
+/// What a database has for a user, if it has one, and how it keeps passwords.
+pub type Stored = (Option<Zeroizing<Vec<u8>>>, Passwords);
+
+/// Does the client know the password of the user that it names? `look_up` asks the database.
+/// Whatever is wrong costs as much as a wrong password: who asks must not see which it is.
+///
+/// # Errors
+/// Why not, for the log.
+pub fn decide(
+    claim: &AuthToCheck,
+    look_up: impl FnOnce(&str) -> Result<Stored, String>,
+) -> Result<bool, String> {
+    let (AuthToCheck::Password { username, .. } | AuthToCheck::Proof { username, .. }) = claim;
+    let found = match is_name(username) {
+        true => look_up(username),
+        false => {
+            Err("a user name that is empty, or has control characters or spaces around it".into())
+        }
+    };
+    let (stored, kept, why) = match found {
+        Ok((stored, kept)) => (stored, kept, None),
+        Err(why) => (None, needed(claim), Some(why)),
+    };
+    let fits = fits(claim, stored.as_ref().map(|stored| &stored[..]), kept);
+    if let Some(why) = why {
+        return Err(why);
+    }
+    if stored.is_none() {
+        tracing::info!("there is no such user");
+    }
+    fits.map_err(|error| error.to_string())
+}
+
+/// A database may take a name with such signs for another (SQLite, in UTF-16, has one sign for the
+/// last three); and guesses are counted by name.
+fn is_name(name: &str) -> bool {
+    let odd = |c: char| c.is_control() || ('\u{fffd}'..='\u{ffff}').contains(&c);
+    !name.is_empty() && name.trim() == name && !name.contains(odd)
+}
+
 /// How a database has to keep its passwords for this to be compared with them.
-#[must_use]
-pub fn needed(claim: &AuthToCheck) -> Passwords {
+fn needed(claim: &AuthToCheck) -> Passwords {
     match claim {
         AuthToCheck::Password { .. } => Passwords::Hashed,
         AuthToCheck::Proof { .. } => Passwords::Plain,

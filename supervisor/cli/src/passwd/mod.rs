@@ -160,7 +160,7 @@ impl<'p> Database<'p> {
         if self.passwords == Passwords::Plain {
             if hash::is_hash(&text) {
                 return Err(Error::new(
-                    "a password that is kept in clear cannot begin as a hash does ($argon2): it would let nobody in",
+                    "a password that is kept in clear cannot begin as a hash does ($argon2, $2, $5$, $6$, $y$, {SSHA and the like): it would let nobody in",
                 ));
             }
             let text = std::str::from_utf8(&text).unwrap_or_default();

@@ -88,7 +88,7 @@ impl<'a> Open<'a> {
                         .map_err(at)?,
                 }
             }
-            What::Exec(_) | What::Ldap(_) | What::Pam(_) | What::Sqlite(_) => {
+            What::Exec(_) | What::Ldap(_) | What::Pam(_) | What::Sqlite(_) | What::Sql(_) => {
                 let (check, asks) = self.check(module)?;
                 AuthModule::Check {
                     name: module.name().to_owned(),
@@ -131,6 +131,7 @@ impl<'a> Open<'a> {
                 let id = checks.pam(module.name(), pam, self.owner)?;
                 (id, CheckAsks::Password)
             }
+            What::Sql(server) => checks.sql(module.name(), server, self.owner, warnings)?,
             What::Sqlite(sqlite) => checks.sqlite(module.name(), sqlite, self.owner, warnings)?,
             _ => return Err(Error::usage(format!("auth={}: no check", module.name()))),
         };

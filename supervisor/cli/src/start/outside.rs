@@ -2,8 +2,8 @@
 
 use super::executables::executable;
 use crate::certificate;
-use crate::checks::{Command, Ldap, LdapEntry};
-use crate::databases::Sqlite;
+use crate::checks::{Command, Ldap, LdapEntry, LdapTls};
+use crate::databases::{Password, Server, Sqlite};
 use crate::error::{Error, Result, reason};
 use crate::pam::Pam;
 use crate::secrets;
@@ -12,8 +12,8 @@ use crate::users;
 use accounts::file::Passwords;
 use ipc::check::CheckId;
 use ipc::spec::{
-    self, CheckAsks, CheckKind, CheckSpec, ChecksSpec, FdIndex, LdapSpec, LdapTls, LdapUser,
-    OutsideCheck, PamSpec, SqliteSpec,
+    self, CheckAsks, CheckKind, CheckSpec, ChecksSpec, FdIndex, LdapSpec, LdapUser, OutsideCheck,
+    PamSpec, ServerTls, SqlSpec, SqliteSpec,
 };
 use policy::{Role, SandboxMode, StartMode};
 use std::net::SocketAddr;
@@ -67,6 +67,7 @@ enum Made {
     Command,
     Outside,
     Ldap,
+    Sql,
     Sqlite,
 }
 
@@ -111,11 +112,7 @@ impl Checks {
         warnings: &mut Vec<String>,
     ) -> Result<CheckId> {
         let at = |error: Error| error.at(format!("auth={module}"));
-        let addresses = users::addresses(&ldap.host).map_err(at)?;
-        let addresses = addresses
-            .into_iter()
-            .map(|address| SocketAddr::new(address, ldap.port))
-            .collect();
+        let addresses = addresses(&ldap.host, ldap.port).map_err(at)?;
         let mut files = Vec::new();
         let user = match &ldap.user {
             LdapEntry::Name(format) => LdapUser::Name(format.clone()),
@@ -136,15 +133,8 @@ impl Checks {
                 }
             }
         };
-        let tls = ldap.tls.as_ref().map(|tls| {
-            let system = Path::new(certificate::SYSTEM);
-            let file = tls.authorities.as_deref().unwrap_or(system);
-            Ok(LdapTls {
-                name: ldap.host.clone(),
-                authorities: certificate::authorities(file, owner.ids()).map_err(at)?,
-                ask: tls.ask,
-            })
-        });
+        let tls = ldap.tls.as_ref();
+        let tls = tls.map(|tls| server_tls(&ldap.host, tls, owner).map_err(at));
         let spec = spec::encode(&LdapSpec {
             user,
             tls: tls.transpose()?,
@@ -225,6 +215,68 @@ impl Checks {
         ))
     }
 
+    /// Adds a database server, and tells what its users are asked for; warnings too.
+    ///
+    /// # Errors
+    /// Its name is not known, or a file cannot be used.
+    pub fn sql(
+        &mut self,
+        module: &'static str,
+        server: &Server,
+        owner: &Owner,
+        warnings: &mut Vec<String>,
+    ) -> Result<(CheckId, CheckAsks)> {
+        let at = |error: Error| error.at(format!("auth={module}"));
+        let mut addresses = addresses(&server.host, server.port).map_err(at)?;
+        // Where the server does not listen anybody may, and nothing would prove that it is another.
+        if server.host == "localhost" {
+            addresses.retain(SocketAddr::is_ipv4);
+        }
+        let password = match &server.password {
+            None => None,
+            Some(Password::File(file)) => {
+                let secret = secrets::file(file, owner.ids()).map_err(at)?;
+                warnings.extend(secret.warnings);
+                Some(secret.fd)
+            }
+            Some(Password::Value(value)) => {
+                warnings.push(format!(
+                    "auth={module}: a password on a command line can be seen by every user of this machine until the session runs, and stays in the shell's history; use password-file="
+                ));
+                Some(secrets::sealed(value.as_bytes())?)
+            }
+        };
+        let tls = server.tls.as_ref();
+        let tls = tls.map(|tls| server_tls(&server.host, tls, owner).map_err(at));
+        let spec = spec::encode(&SqlSpec {
+            server: server.kind,
+            user: server.user.clone(),
+            password: password.is_some(),
+            database: server.database.clone(),
+            query: server.query.clone(),
+            hashed: server.hashed,
+            tls: tls.transpose()?,
+            timeout: server.timeout,
+        })
+        .map_err(|_| Error::usage(format!("auth={module}: its options are too long")))?;
+        let mut fds = vec![secrets::sealed(&spec)?];
+        fds.extend(password);
+        let id = self.push(Check {
+            module,
+            timeout: server.timeout,
+            made: Made::Sql,
+            outside: OutsideCheck::Connect(addresses),
+            fds,
+        })?;
+        Ok((
+            id,
+            match server.hashed {
+                true => CheckAsks::Password,
+                false => CheckAsks::Proof,
+            },
+        ))
+    }
+
     /// What the supervisor is told, and what the launcher is. `add` gives a descriptor its place.
     ///
     /// # Errors
@@ -246,6 +298,7 @@ impl Checks {
                 Made::Command => CheckKind::Command,
                 Made::Outside => CheckKind::Outside,
                 Made::Ldap => CheckKind::Ldap(fds),
+                Made::Sql => CheckKind::Sql(fds),
                 Made::Sqlite => CheckKind::Sqlite(fds),
             };
             inside.push(CheckSpec {
@@ -257,4 +310,20 @@ impl Checks {
         }
         Ok((inside, outside))
     }
+}
+
+fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
+    let addresses = users::addresses(host)?;
+    let with_port = |address| SocketAddr::new(address, port);
+    Ok(addresses.into_iter().map(with_port).collect())
+}
+
+fn server_tls(host: &str, tls: &LdapTls, owner: &Owner) -> Result<ServerTls> {
+    let system = Path::new(certificate::SYSTEM);
+    let file = tls.authorities.as_deref().unwrap_or(system);
+    Ok(ServerTls {
+        name: host.to_owned(),
+        authorities: certificate::authorities(file, owner.ids())?,
+        ask: tls.ask,
+    })
 }

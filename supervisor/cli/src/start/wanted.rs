@@ -56,7 +56,12 @@ impl Wanted {
                 ..
             } if !self.is_confidential() => Err(self.readable(
                 module,
-                " (its passwords are hashed; bulkhead passwd add --plain makes a database that needs no more than a proof)",
+                match module.what {
+                    What::Sqlite(_) => {
+                        " (its passwords are hashed; bulkhead passwd add --plain makes a database that needs no more than a proof)"
+                    }
+                    _ => "",
+                },
             )),
             opened => Ok(opened),
         }
@@ -73,17 +78,25 @@ impl Wanted {
 
 /// Nobody's password is passed on where others could read it.
 fn check_servers(said: &str, chain: &[Module]) -> Result<()> {
-    let mut servers = chain.iter().filter_map(|module| match &module.what {
-        What::Ldap(ldap) => Some((module.name(), ldap)),
-        _ => None,
-    });
-    match servers.find(|(_, ldap)| !ldap.is_confidential()) {
-        Some((name, ldap)) => Err(Error::usage(format!(
-            "{said}: auth={name} would send passwords in clear to {}: add tls=yes or tls=starttls to its options, or --insecure",
-            ldap.host
-        ))),
-        None => Ok(()),
+    for module in chain {
+        let (host, why) = match &module.what {
+            What::Ldap(ldap) if !ldap.is_confidential() => (
+                &ldap.host,
+                "would send passwords in clear to {host}: add tls=yes or tls=starttls to its options, or --insecure",
+            ),
+            What::Sql(server) if !server.is_confidential() => (
+                &server.host,
+                "would be told in clear by {host} what users' passwords are: add tls=yes to its options, or --insecure",
+            ),
+            _ => continue,
+        };
+        let why = why.replace("{host}", host);
+        return Err(Error::usage(format!(
+            "{said}: auth={} {why}",
+            module.name()
+        )));
     }
+    Ok(())
 }
 
 /// How what is sent is protected on the way.
@@ -441,6 +454,7 @@ mod tests {
                 "file" | "multifile" | "otp" => format!("{name}(filename=mine)"),
                 "password" => "password(value=hunter2)".to_owned(),
                 "exec" => "exec(command=/bin/ask ${username})".to_owned(),
+                "mysql" | "sql" => format!("{name}(uri=mysql://u:hunter2@127.0.0.1/d)"),
                 _ => name.to_owned(),
             };
             let read = RawModule::parse(&text).and_then(|raw| auth::chain(&[raw], &[]));

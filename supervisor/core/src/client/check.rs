@@ -171,7 +171,7 @@ impl Session {
                 let place = usize::from(check.id.0);
                 return self.ask_process(id, Role::AuthSqlite, place, &[], now);
             }
-            CheckKind::Ldap(_) => {
+            CheckKind::Ldap(_) | CheckKind::Sql(_) => {
                 check.stage = Stage::Connecting;
                 SupervisorToLauncher::Connect {
                     connection: id,
@@ -211,7 +211,11 @@ impl Session {
             self.log.own(Level::Error, Some(id.0), &text);
             return self.checked(id, false, now);
         }
-        self.ask_process(id, Role::AuthLdap, place, sockets, now);
+        let role = match self.spec.checks.get(place).map(|check| &check.kind) {
+            Some(CheckKind::Sql(_)) => Role::AuthSql,
+            _ => Role::AuthLdap,
+        };
+        self.ask_process(id, role, place, sockets, now);
         self.start_checks(now);
     }
 

@@ -24,7 +24,7 @@ impl Server {
     }
 }
 
-/// Check 0 is made by a process with a socket, check 1 by a command, check 2 by a process that needs
+/// Checks 0 and 3 are made by a process with a socket, check 1 by a command, check 2 by a process that needs
 /// nothing from the launcher.
 fn bench(timeout: u16) -> Bench {
     Bench::new(|spec| {
@@ -37,6 +37,7 @@ fn bench(timeout: u16) -> Bench {
             check("ldap", CheckKind::Ldap(vec![])),
             check("exec", CheckKind::Command),
             check("sqlite", CheckKind::Sqlite(vec![])),
+            check("sql", CheckKind::Sql(vec![])),
         ];
     })
 }
@@ -53,7 +54,7 @@ fn connect(bench: &mut Bench, asked: &SupervisorToLauncher, server: &Server) {
     let SupervisorToLauncher::Connect { connection, check } = asked else {
         panic!("{asked:?}");
     };
-    assert_eq!(*check, CheckId(0));
+    assert!([CheckId(0), CheckId(3)].contains(check));
     let connecting = LauncherToSupervisor::Connecting {
         connection: *connection,
         sockets: 1,
@@ -72,17 +73,18 @@ pub fn yes_is_only_what_the_process_says() {
     let (mut client, question) = asked(&mut bench, "check:0:yes");
     connect(&mut bench, &question, &server);
     client.expect("accepted");
-    for (word, record) in [
-        ("no", "asked about no"),
-        ("die", "the process panicked"),
-        ("forbidden", "killed by its sandbox"),
+    for (check, role, word, record) in [
+        (0, "\"auth-ldap\"", "no", "asked about no"),
+        (0, "\"auth-ldap\"", "die", "the process panicked"),
+        (0, "\"auth-ldap\"", "forbidden", "killed by its sandbox"),
+        (3, "\"auth-sql\"", "no", "asked about no"),
     ] {
         // A session each: who fails often has to wait.
         let mut bench = self::bench(10);
-        let (mut client, question) = asked(&mut bench, &format!("check:0:{word}"));
+        let (mut client, question) = asked(&mut bench, &format!("check:{check}:{word}"));
         connect(&mut bench, &question, &server);
         refused(&mut client);
-        bench.logged(0, &["\"auth-ldap\"", record]);
+        bench.logged(0, &[role, record]);
     }
     // No socket, no process.
     let (mut client, question) = asked(&mut bench, "check:0:yes");

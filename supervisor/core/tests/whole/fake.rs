@@ -64,7 +64,7 @@ pub fn run(name: &str) {
         "bulkhead-network" => network(),
         "bulkhead-auth" => auth(),
         "bulkhead-keys" => keys(),
-        "bulkhead-auth-ldap" => check(Some(File::from(descriptor(6)))),
+        "bulkhead-auth-ldap" | "bulkhead-auth-sql" => check(Some(File::from(descriptor(6)))),
         "bulkhead-auth-sqlite" => check(None),
         "bulkhead-display" => display(),
         "bulkhead-encoder" => encoder(),
