@@ -102,7 +102,7 @@ fn modules_can_be_tried(start: Start) {
     );
     let alice = [ldap.as_str(), "--username=alice"];
     assert!(person.is_let_in(&alice, ALICE, "as `alice` by ldap"));
-    assert!(!person.is_let_in(&alice, "wrong", "(the server says no)"));
+    assert!(!person.is_let_in(&alice, "wrong", "(no: the server says no)"));
     let files = Files::new();
     files.passwd("hashed", &["add", "ann"], "sesame");
     files.passwd("plain", &["add", "ann", "--plain"], "sesame");
