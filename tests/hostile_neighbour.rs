@@ -7,6 +7,7 @@ use bulkhead_tests::eventually;
 use bulkhead_tests::neighbour::{Check, Door, Neighbour};
 use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::processes::{self, Worker};
+use bulkhead_tests::security_keys::{KeyFiles, held};
 use bulkhead_tests::session::{KEY, Session, Start, encrypted_socket};
 use bulkhead_tests::twins::{options, two_clients};
 use policy::{Role, StartMode};
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use test_client::wire::cipher::Mode;
-use test_client::{Address, Client};
+use test_client::{Address, Client, SecurityKey};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -48,7 +49,8 @@ fn design(role: Role, check: Check, mode: StartMode) -> Answer {
         | Role::AuthLdap
         | Role::AuthPam
         | Role::AuthSqlite
-        | Role::AuthSql => match (check, mode) {
+        | Role::AuthSql
+        | Role::AuthFido => match (check, mode) {
             (Check::Attach, _) => Refused,
             (Check::SameUser, StartMode::User) => Allowed,
             (Check::SameUser, StartMode::Root) => Refused,
@@ -73,6 +75,8 @@ struct Scene {
     pam: (u16, PasswordFile),
     /// A port whose logins a database decides about, and that.
     sqlite: (u16, Files),
+    /// A port for a security key, which has a file.
+    fido: (u16, SecurityKey, KeyFiles),
     _directory: tempfile::TempDir,
 }
 
@@ -105,6 +109,8 @@ fn scene(start: Start) -> Scene {
     let path_of_users = files.path("users");
     let (users_port, users) =
         encrypted_socket(&format!("sqlite(filename={})", path_of_users.display()));
+    let (key, key_files) = (SecurityKey::new(), KeyFiles::new());
+    let (fido_port, fido) = encrypted_socket(&key_files.module("u2f", &key));
     let session = Session::start_as(
         start,
         &[
@@ -112,6 +118,7 @@ fn scene(start: Start) -> Scene {
             &sql,
             &pam,
             &users,
+            &fido,
             "--sharing=yes",
             "--start=xterm",
             &format!("--start={}", app(path("attacker"))),
@@ -149,6 +156,7 @@ fn scene(start: Start) -> Scene {
         sql: (sql_port, sql_server),
         pam: (pam_port, service),
         sqlite: (users_port, files),
+        fido: (fido_port, key, key_files),
         _directory,
     }
 }
@@ -224,11 +232,22 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
     });
     let (asked, logins) = logins(scene);
     let (written, other_login) = login_while_written(scene);
-    let mut targets = processes::workers(scene.session.process().id());
+    let (port, key, _) = &scene.fido;
+    let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
+    let mut other = None;
+    let held = held(&scene.session, key, |key| {
+        let options = options(7).encrypted(Mode::Gcm, KEY.as_bytes());
+        let options = options.security_key(key);
+        other = Some(std::thread::spawn(move || {
+            assert!(Client::connect(&address, &options, 3 * LONG).is_ok());
+        }));
+    });
+    let top = scene.session.process().id();
+    let mut targets = processes::workers(top);
     assert_eq!(
         targets.len(),
-        17,
-        "six of network, two of encoder: {targets:?}"
+        19,
+        "seven of network, two of encoder: {targets:?}"
     );
     targets.push(ctl);
     let roles: BTreeSet<Role> = targets.iter().map(role_of).collect();
@@ -262,14 +281,13 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
         }
     }
     // No answer is no.
-    drop((asked, written));
+    drop((asked, written, held));
     scene.pam.1.release();
-    for login in logins {
+    for login in logins.into_iter().chain(other) {
         login.join().unwrap();
     }
     other_login.join().unwrap();
     // Their `network` has a second to say goodbye.
-    let top = scene.session.process().id();
     eventually("the refused logins have left nothing", LONG, || {
         let left = processes::workers(top);
         let ends = [
@@ -277,6 +295,7 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
             Role::AuthPam,
             Role::AuthSqlite,
             Role::AuthSql,
+            Role::AuthFido,
             Role::Ctl,
         ];
         let gone = |one: &Worker| ends.contains(&role_of(one));

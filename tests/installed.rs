@@ -9,7 +9,7 @@ const SHELLS: [(&str, &str); 3] = [
     ("zsh", "usr/share/zsh/site-functions/_bulkhead"),
     ("fish", "usr/share/fish/vendor_completions.d/bulkhead.fish"),
 ];
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 17] = [
     "seamless",
     "list",
     "info",
@@ -25,6 +25,8 @@ const COMMANDS: [&str; 15] = [
     "auth-test",
     "setup-ssl",
     "passwd",
+    "u2f",
+    "fido2",
 ];
 
 /// Further pages: of `passwd add` and the like.
@@ -77,7 +79,7 @@ fn everything_is_where_it_belongs_can_be_read_and_goes_again() {
     let at = |name: &str| destination.path().join(name);
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     let executables = files(&at("usr/libexec/bulkhead"));
-    assert_eq!(executables.len(), 12);
+    assert_eq!(executables.len(), 13);
     for file in executables {
         assert_eq!(mode(&file), 0o711, "{}", file.display());
     }

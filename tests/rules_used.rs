@@ -10,6 +10,7 @@ use bulkhead_tests::databases::Files;
 use bulkhead_tests::pam::{PasswordFile, Services, SystemUser, UNIX, unchanged_users};
 use bulkhead_tests::processes;
 use bulkhead_tests::screen::Screen;
+use bulkhead_tests::security_keys::KeyFiles;
 use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket};
 use bulkhead_tests::slapd::{ALICE, Slapd};
 use bulkhead_tests::sql_servers::SqlServer;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use test_client::wire::cipher::Mode;
 use test_client::wire::packet::{Coding, Packet, RgbFormat};
 use test_client::wire::rencodeplus::Value;
-use test_client::{Address, Client, State};
+use test_client::{Address, Client, SecurityKey, State};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{
     AtomEnum, ConfigureWindowAux, ConnectionExt as _, CreateGCAux, CreateWindowAux, ImageFormat,
@@ -61,6 +62,22 @@ const NOT_USED: &[(Role, &str, &[&str], &str)] = &[
             "flags == MAP_PRIVATE|MAP_ANONYMOUS",
         ],
         "slapd's answers are short; workers/runtime/tests/start.rs lets the memory run out",
+    ),
+    (
+        Role::AuthFido,
+        "brk",
+        &[],
+        "what comes before the filter is enough for one signature; \
+         workers/runtime/tests/start.rs lets the memory run out",
+    ),
+    (
+        Role::AuthFido,
+        "mmap",
+        &[
+            "prot == PROT_READ|PROT_WRITE",
+            "flags == MAP_PRIVATE|MAP_ANONYMOUS",
+        ],
+        "error path: workers/runtime/tests/start.rs lets the memory run out",
     ),
     (
         Role::AuthLdap,
@@ -326,6 +343,8 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         "sqlite(filename={})",
         files.path("users").display()
     ));
+    let (key, key_files) = (SecurityKey::new(), KeyFiles::new());
+    let (fido_port, fido) = encrypted_socket(&key_files.module("fido2", &key));
     let mut words = vec![
         "--sharing=yes",
         "--debug=yes",
@@ -337,6 +356,7 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         &pam,
         &users,
         &sql,
+        &fido,
     ];
     words.extend(user.is_some().then_some(unix.as_str()));
     let mut session = Session::start_under(wrapper, start, &[&words, more].concat());
@@ -399,6 +419,12 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         drop(written);
         waits.join().unwrap().unwrap();
     });
+    let address = Address::parse(&format!("tcp://127.0.0.1:{fido_port}")).unwrap();
+    for (key, yes) in [(key, true), (SecurityKey::new(), false)] {
+        let options = options(6).encrypted(Mode::Gcm, KEY.as_bytes());
+        let client = Client::connect(&address, &options.security_key(key), LONG);
+        assert_eq!(client.is_ok(), yes, "{:?}", client.err());
+    }
     for role in ["display", "encoder", "auth", "keys"] {
         processes::replace(session.process().id(), role, Signal::SIGKILL);
         let draws = first.state().draws;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 use test_client::wire::cipher::Mode;
-use test_client::{Address, Client, Options};
+use test_client::{Address, Client, Options, SecurityKey};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -62,12 +62,12 @@ fn rows() -> Vec<Row> {
     rows.collect()
 }
 
-/// The owner of the sessions, and the one that the one-shot commands are for.
-struct Owner(Session);
+/// The owner of the sessions, and the one that the one-shot commands are for; with a security key.
+struct Owner(Session, SecurityKey);
 
 impl Owner {
     fn new() -> Self {
-        let owner = Self(Session::start(&[]));
+        let owner = Self(Session::start(&[]), SecurityKey::new());
         // The lines call it by two names.
         let home = owner.0.home();
         std::fs::hard_link(home.join("password.txt"), home.join("mypasswordfile.txt")).unwrap();
@@ -95,6 +95,15 @@ impl Owner {
                 assert!(output.unwrap().status.success());
             }
         }
+        // Where a session looks for those of its user.
+        std::fs::write(home.join("typed"), owner.1.hex()).unwrap();
+        let typed = home.join("typed").display().to_string();
+        chmod(&home.join("typed"), 0o644);
+        for words in [&["u2f", &typed][..], &["fido2", &typed, "--label=ann-blue"]] {
+            let output = owner.0.bulkhead(words);
+            assert!(output.status.success(), "{output:?}");
+        }
+        owner.secret("key.hex", &owner.1.hex());
         owner
     }
 
@@ -250,6 +259,24 @@ impl Started<'_> {
                     && lets_in("bob", "another one", KEY)
                     && !lets_in("ann", "another one", KEY)
                     && !lets_in("ann", "sesame", "another key")
+            }
+            "who holds the key gets in" => {
+                let address = Address::parse(&self.target).unwrap();
+                let lets_in = |key: SecurityKey| {
+                    let options = Options::gtk().security_key(key);
+                    Client::connect(&address, &options, LONG).is_ok()
+                };
+                lets_in(self.owner.1.clone()) && !lets_in(SecurityKey::new())
+            }
+            "who holds the key and knows the password gets in" => {
+                let address = Address::parse(&self.target).unwrap();
+                let lets_in = |key: SecurityKey, password: &str| {
+                    let options = Options::gtk().security_key(key).password(password);
+                    Client::connect(&address, &options, LONG).is_ok()
+                };
+                lets_in(self.owner.1.clone(), PASSWORD)
+                    && !lets_in(SecurityKey::new(), PASSWORD)
+                    && !lets_in(self.owner.1.clone(), "wrong")
             }
             "who has the key, the password and a code gets in" => {
                 let code = oathtool("now");

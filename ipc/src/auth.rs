@@ -21,6 +21,10 @@ pub enum Digest {
     /// The password itself, covered by the salts, which who can read the answer has seen too.
     /// Never for salts.
     Xor,
+    /// A signature of a security key (protocol "U2F/FIDO2"). Never for salts.
+    U2f,
+    /// The same, for another handler of the client's.
+    Fido2,
 }
 
 /// `network` asks `auth`. No variant names a connection or an address: the channel does.
@@ -155,6 +159,8 @@ pub enum Refusal {
     Unusable,
     /// A code that has been used.
     UsedCode,
+    /// A security key has not counted on since its last signature: there may be a copy of it.
+    Counter,
 }
 
 /// `auth` tells the supervisor.

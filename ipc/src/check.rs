@@ -1,6 +1,6 @@
-//! One check of one login in a process of its own, whose role depends on the module (`auth-ldap`, `auth-sqlite`, `auth-sql`):
-//! its edges to `supervisor` and to `auth`. The password goes from `auth` to that process and passes
-//! nobody else.
+//! One check of one login in a process of its own, whose role depends on the module (`auth-ldap`,
+//! `auth-sqlite`, `auth-sql`, `auth-fido`): its edges to `supervisor` and to `auth`. The password goes from
+//! `auth` to that process and passes nobody else.
 
 use crate::auth::Digest;
 use crate::channel::Message;
@@ -67,6 +67,15 @@ pub enum AuthToCheck {
         /// As the client sent it: at most 1024 bytes.
         response: Vec<u8>,
     },
+    /// Which of the security keys has signed this?
+    Signature {
+        /// What it had to sign: our salt, 64 bytes.
+        challenge: Vec<u8>,
+        /// What the client says that its origin is: at most 1024 bytes.
+        origin: Vec<u8>,
+        /// As the client sent it: at most 1024 bytes.
+        response: Vec<u8>,
+    },
 }
 
 impl Message for AuthToCheck {
@@ -83,6 +92,13 @@ pub enum CheckToAuth {
     Yes,
     /// It is not, or that could not be found out: the reason is in the log only.
     No,
+    /// This one has, to [`AuthToCheck::Signature`].
+    Signed {
+        /// Its number in the configuration.
+        key: u16,
+        /// How often it has signed, as it says itself.
+        counter: u32,
+    },
 }
 
 impl Message for CheckToAuth {

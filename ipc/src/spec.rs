@@ -137,6 +137,8 @@ pub enum CheckKind {
     /// By a process of ours that the launcher starts, because it needs what the supervisor's sandbox,
     /// which its own children inherit, has not.
     Outside,
+    /// By a process `auth-fido`, which gets these descriptors: its [`FidoSpec`].
+    Fido(Vec<FdIndex>),
 }
 
 /// What the launcher does for checks of logins, by [`CheckId`]. It comes over the channel and not
@@ -281,6 +283,21 @@ pub struct SqlSpec {
     pub timeout: u16,
 }
 
+/// For `auth-fido`: which signatures are good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FidoSpec {
+    /// What the keys were registered for (`app_id=`).
+    pub app_id: String,
+    /// What the client has to say that its origin is, if that matters.
+    pub origin: Option<String>,
+    /// The key has to know who touched it, by a PIN or a finger.
+    pub verify: bool,
+    /// The keys, of which one has to have signed.
+    pub keys: Vec<FidoKey>,
+    /// Seconds for all of it.
+    pub timeout: u16,
+}
+
 /// The protocol of a database server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SqlServer {
@@ -288,6 +305,17 @@ pub enum SqlServer {
     PostgreSql,
     /// MariaDB's and MySQL's.
     MariaDb,
+}
+
+/// A security key that is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FidoKey {
+    /// The same in all modules of the session that know the key, and no other key's.
+    pub number: u16,
+    /// Where it comes from, for the log.
+    pub name: String,
+    /// Its public key: a point of P-256, 65 bytes.
+    pub point: Vec<u8>,
 }
 
 /// One command that the launcher may start.
@@ -423,6 +451,17 @@ pub enum CheckAsks {
     Proof,
     /// The password itself.
     Password,
+    /// A signature of a security key.
+    Signature(Fido),
+}
+
+/// By which name clients know that a security key is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fido {
+    /// `u2f`.
+    U2f,
+    /// `fido2`.
+    Fido2,
 }
 
 /// Where a secret of a module is.

@@ -162,6 +162,7 @@ const HOLDABLE: &[&str] = &[
     "picture-codecs",
     "pixels",
     "private-keys",
+    "public-keys",
     "server-socket",
     "system-passwords",
     "user-environment",

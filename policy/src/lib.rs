@@ -56,6 +56,7 @@ pub fn of(role: Role) -> &'static RolePolicy {
         Role::AuthPam => &compiled::AUTH_PAM,
         Role::AuthSqlite => &compiled::AUTH_SQLITE,
         Role::AuthSql => &compiled::AUTH_SQL,
+        Role::AuthFido => &compiled::AUTH_FIDO,
     }
 }
 

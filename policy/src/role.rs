@@ -30,11 +30,13 @@ pub enum Role {
     AuthSqlite,
     /// One per login that a database server decides about: asks it, once.
     AuthSql,
+    /// One per login that a security key signs: looks which, once.
+    AuthFido,
 }
 
 impl Role {
     /// Every role, in the order of the policy files' table.
-    pub const ALL: [Role; 12] = [
+    pub const ALL: [Role; 13] = [
         Role::Supervisor,
         Role::Launcher,
         Role::Network,
@@ -47,10 +49,11 @@ impl Role {
         Role::AuthPam,
         Role::AuthSqlite,
         Role::AuthSql,
+        Role::AuthFido,
     ];
 
     /// The roles that the supervisor starts and that end with it.
-    pub const WORKERS: [Role; 8] = [
+    pub const WORKERS: [Role; 9] = [
         Role::Network,
         Role::Auth,
         Role::Keys,
@@ -59,6 +62,7 @@ impl Role {
         Role::AuthLdap,
         Role::AuthSqlite,
         Role::AuthSql,
+        Role::AuthFido,
     ];
 
     /// The role's name, as in `policy/roles/<name>.toml`.
@@ -77,6 +81,7 @@ impl Role {
             Role::AuthPam => "auth-pam",
             Role::AuthSqlite => "auth-sqlite",
             Role::AuthSql => "auth-sql",
+            Role::AuthFido => "auth-fido",
         }
     }
 
@@ -96,6 +101,7 @@ impl Role {
             Role::AuthPam => "bulkhead-auth-pam",
             Role::AuthSqlite => "bulkhead-auth-sqlite",
             Role::AuthSql => "bulkhead-auth-sql",
+            Role::AuthFido => "bulkhead-auth-fido",
         }
     }
 

@@ -64,6 +64,7 @@ fn system_call_budgets_hold() {
             Role::AuthPam => 18,
             Role::AuthSqlite => 15,
             Role::AuthSql => 14,
+            Role::AuthFido => 10,
         };
         let calls = of(role).calls();
         println!("{role}: {} of {budget}: {calls:?}", calls.len());
@@ -162,6 +163,7 @@ fn the_channels_are_the_declared_graph() {
             (Role::Supervisor, Role::AuthLdap),
             (Role::Supervisor, Role::AuthSqlite),
             (Role::Supervisor, Role::AuthSql),
+            (Role::Supervisor, Role::AuthFido),
             (Role::Network, Role::Auth),
             (Role::Network, Role::Keys),
             (Role::Network, Role::Display),
@@ -170,6 +172,7 @@ fn the_channels_are_the_declared_graph() {
             (Role::Auth, Role::AuthPam),
             (Role::Auth, Role::AuthSqlite),
             (Role::Auth, Role::AuthSql),
+            (Role::Auth, Role::AuthFido),
             (Role::Display, Role::Encoder),
         ]
     );

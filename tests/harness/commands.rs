@@ -8,13 +8,14 @@ use std::sync::OnceLock;
 /// The user that sessions run as when the tests run as root (made by `install-packages test`).
 pub const TEST_USER: &str = "bulkhead-test";
 
-const EXECUTABLES: [&str; 16] = [
+const EXECUTABLES: [&str; 17] = [
     "bulkhead",
     "bulkhead-supervisor",
     "bulkhead-launcher",
     "bulkhead-network",
     "bulkhead-auth",
     "bulkhead-auth-ldap",
+    "bulkhead-auth-fido",
     "bulkhead-auth-pam",
     "bulkhead-auth-sqlite",
     "bulkhead-auth-sql",

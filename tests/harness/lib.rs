@@ -11,6 +11,7 @@ pub mod pam;
 pub mod process;
 pub mod processes;
 pub mod screen;
+pub mod security_keys;
 pub mod session;
 pub mod slapd;
 pub mod sql_servers;

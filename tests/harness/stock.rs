@@ -182,6 +182,14 @@ pub fn run_at(
     command.stdin(std::process::Stdio::null()).output().unwrap()
 }
 
+/// Runs a command of the stock client to its end with more variables in its environment.
+pub fn run_with(session: &Session, variables: &[(&str, String)], words: &[&str]) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = stock(session, home.path(), words);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    command.stdin(std::process::Stdio::null()).output().unwrap()
+}
+
 /// Runs a command of the stock client that names no display.
 pub fn run_without_display(session: &Session, words: &[&str]) -> Output {
     let home = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@ use bulkhead_tests::databases::Files;
 use bulkhead_tests::eventually;
 use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::processes;
+use bulkhead_tests::security_keys::{KeyFiles, held};
 use bulkhead_tests::session::{Session, Start, free_port};
 use bulkhead_tests::twins::options;
 use policy::{Role, StartMode};
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use test_client::{Address, Client};
+use test_client::{Address, Client, SecurityKey};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -131,6 +132,28 @@ fn by_sqlite(start: Start, mode: StartMode) {
     is_gone(&session, "auth-sqlite");
 }
 
+fn by_fido(start: Start, mode: StartMode) {
+    let (key, files) = (SecurityKey::new(), KeyFiles::new());
+    let port = free_port();
+    let bind = format!(
+        "--bind-tcp=127.0.0.1:{port},auth={}",
+        files.module("u2f", &key)
+    );
+    let session = Session::start_as(start, &[&bind]);
+    let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
+    let mut login = None;
+    let held = held(&session, &key, |key| {
+        let options = options(1).security_key(key);
+        let connect = move || Client::connect(&address, &options, LONG).is_ok();
+        login = Some(std::thread::spawn(connect));
+    });
+    // The other end of its channel to `auth`, which is stopped, is on its way there.
+    look(&session, mode, Role::AuthFido, &[Role::Supervisor]);
+    drop(held);
+    assert!(login.unwrap().join().unwrap());
+    is_gone(&session, "auth-fido");
+}
+
 #[test]
 fn a_check_in_a_session_of_a_user_is_what_the_policy_declares() {
     if needs::root("read the descriptors of our processes") {
@@ -139,6 +162,7 @@ fn a_check_in_a_session_of_a_user_is_what_the_policy_declares() {
         }
         by_pam(Start::User, StartMode::User);
         by_sqlite(Start::User, StartMode::User);
+        by_fido(Start::User, StartMode::User);
     }
 }
 
@@ -150,5 +174,6 @@ fn a_check_in_a_session_started_by_root_is_what_the_policy_declares() {
         }
         by_pam(Start::Root, StartMode::Root);
         by_sqlite(Start::Root, StartMode::Root);
+        by_fido(Start::Root, StartMode::Root);
     }
 }

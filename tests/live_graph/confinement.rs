@@ -99,7 +99,8 @@ fn filters(live: &Live) {
         | Role::Encoder
         | Role::AuthLdap
         | Role::AuthSqlite
-        | Role::AuthSql => (installed(role) + installed(Role::Supervisor), true),
+        | Role::AuthSql
+        | Role::AuthFido => (installed(role) + installed(Role::Supervisor), true),
     };
     assert_eq!(count(live.pid), count(outside) + own, "{:?}", live.who);
     let from_outside = |name| processes::status(outside, name).unwrap();

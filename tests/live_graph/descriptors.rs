@@ -93,12 +93,14 @@ fn expected(role: Role) -> Option<BTreeMap<Kind, usize>> {
         Role::Auth | Role::Keys => Some(with(worker(0), Kind::File, 1)),
         Role::Display => Some(with(worker(2 * CLIENTS), Kind::Stream, 1)),
         Role::Encoder => Some(worker(2)),
-        // Its channels: to the supervisor and to `auth`.
+        // To the supervisor and to `auth`.
+        Role::AuthFido => Some(worker(1)),
+        // The same, and the database.
+        Role::AuthSqlite => Some(with(worker(1), Kind::File, 1)),
+        // The same, and a socket.
         Role::AuthLdap | Role::AuthSql => Some(with(worker(1), Kind::Stream, 1)),
         // To `auth` only.
         Role::AuthPam => Some(worker(0)),
-        // The same, and the database.
-        Role::AuthSqlite => Some(with(worker(1), Kind::File, 1)),
         Role::Launcher | Role::Ctl => None,
     }
 }

@@ -49,6 +49,7 @@ impl Live {
             Role::AuthPam,
             Role::AuthSqlite,
             Role::AuthSql,
+            Role::AuthFido,
         ];
         let session_roles = Role::ALL.into_iter().filter(|role| !others.contains(role));
         assert_eq!(count, session_roles.map(belong).collect());
@@ -107,7 +108,8 @@ pub fn per_client(role: Role) -> bool {
         | Role::AuthLdap
         | Role::AuthPam
         | Role::AuthSqlite
-        | Role::AuthSql => true,
+        | Role::AuthSql
+        | Role::AuthFido => true,
         Role::Supervisor | Role::Launcher | Role::Auth | Role::Keys | Role::Display | Role::Ctl => {
             false
         }

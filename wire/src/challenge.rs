@@ -3,14 +3,15 @@
 //! the verifier compares in constant time and never accepts a combined salt
 //! twice.
 
+use crate::security_key::Protocol;
 use hmac::{KeyInit, Mac};
 
 /// Why a challenge cannot be answered or checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChallengeError {
     /// A salt digest that is no hash: it would hide nothing.
-    #[error("challenge: xor cannot mix salts")]
-    XorSalt,
+    #[error("challenge: only a hash can mix salts")]
+    NoHash,
 }
 
 macro_rules! hashes {
@@ -82,13 +83,21 @@ pub enum Digest {
     /// The password can be read by the server. Only for modules that need it,
     /// and only on connections that nobody else can read.
     Xor,
+    /// There is no password: a security key signs the server's salt (see
+    /// [`crate::security_key`]).
+    SecurityKey(Protocol),
 }
 
 impl Digest {
-    /// From the name on the wire.
+    /// From the name on the wire, as a hello has it.
     pub fn parse(name: &str) -> Option<Digest> {
-        if name == "xor" {
-            return Some(Digest::Xor);
+        let others = [
+            Digest::Xor,
+            Digest::SecurityKey(Protocol::U2f),
+            Digest::SecurityKey(Protocol::Fido2),
+        ];
+        if let Some(other) = others.into_iter().find(|other| other.name() == name) {
+            return Some(other);
         }
         Hash::ALL
             .iter()
@@ -96,15 +105,25 @@ impl Digest {
             .map(|hash| Digest::Hmac(*hash))
     }
 
-    /// The name on the wire.
+    /// From the name in a challenge.
+    pub fn of_challenge(name: &str) -> Option<Digest> {
+        let keys = [Protocol::U2f, Protocol::Fido2];
+        match keys.into_iter().find(|key| key.challenge_name() == name) {
+            Some(key) => Some(Digest::SecurityKey(key)),
+            None => Digest::parse(name).filter(|digest| !matches!(digest, Digest::SecurityKey(_))),
+        }
+    }
+
+    /// The name on the wire, as a hello has it.
     pub fn name(self) -> &'static str {
         match self {
             Digest::Hmac(hash) => hash.digest_name(),
             Digest::Xor => "xor",
+            Digest::SecurityKey(key) => key.digest_name(),
         }
     }
 
-    /// The names of all digests that we can answer, for a client's hello;
+    /// All digests that can be answered with a password, for a client's hello;
     /// `xor` only if the connection may carry it.
     pub fn offered(xor: bool) -> Vec<Digest> {
         let hashes = Hash::ALL.iter().map(|hash| Digest::Hmac(*hash));
@@ -130,7 +149,7 @@ pub fn combined_salt(
 ) -> Result<String, ChallengeError> {
     match salt_digest {
         Digest::Hmac(hash) => Ok(hash.hmac_hex(client_salt, server_salt)),
-        Digest::Xor => Err(ChallengeError::XorSalt),
+        Digest::Xor | Digest::SecurityKey(_) => Err(ChallengeError::NoHash),
     }
 }
 
@@ -152,10 +171,30 @@ pub fn xor_response(data: &[u8], combined_salt: &str) -> Vec<u8> {
         .collect()
 }
 
-/// The response by either digest.
+/// The response by any digest that a password answers; to the others it is empty, and wrong.
 pub fn response(digest: Digest, password: &[u8], combined_salt: &str) -> Vec<u8> {
     match digest {
         Digest::Hmac(hash) => hmac_response(hash, password, combined_salt),
         Digest::Xor => xor_response(password, combined_salt),
+        Digest::SecurityKey(_) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_security_key_has_one_name_in_a_hello_and_another_in_a_challenge() {
+        let key = |key| Some(Digest::SecurityKey(key));
+        for (name, digest) in [("u2f", key(Protocol::U2f)), ("fido2", key(Protocol::Fido2))] {
+            let challenge = format!("{name}:xor");
+            assert_eq!(Digest::parse(name), digest);
+            assert_eq!(Digest::parse(&challenge), None);
+            assert_eq!(Digest::of_challenge(&challenge), digest);
+            assert_eq!(Digest::of_challenge(name), None);
+        }
+        assert_eq!(Digest::of_challenge("xor"), Some(Digest::Xor));
+        assert_eq!(Digest::of_challenge("u2f:"), None);
     }
 }

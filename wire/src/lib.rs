@@ -62,3 +62,4 @@ pub mod lz4;
 pub mod packet;
 pub mod record;
 pub mod rencodeplus;
+pub mod security_key;

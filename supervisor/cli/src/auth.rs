@@ -3,9 +3,11 @@
 use crate::checks::{self, Command, Ldap};
 use crate::databases::{self, Server, Sqlite};
 use crate::error::{Error, Result};
+use crate::fido::{self, Fido, Keys};
 use crate::options::boolean;
 use crate::pam::{self, Pam};
 use crate::syntax::{Pair, RawModule};
+use ipc::spec::Fido as Protocol;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,8 @@ pub enum Asks {
     Password,
     /// One of these two, as its file says, which is not open yet.
     ProofOrPassword,
+    /// A signature of a security key.
+    Signature,
 }
 
 /// On which sockets a module works.
@@ -88,7 +92,7 @@ const PAM: Kind = Kind {
 };
 
 /// Every module that there is, those that a person looks for first.
-static KINDS: [Kind; 19] = [
+static KINDS: [Kind; 21] = [
     Kind {
         name: "file",
         options: &["filename"],
@@ -201,6 +205,20 @@ static KINDS: [Kind; 19] = [
     PAM,
     Kind { name: "sys", ..PAM },
     Kind {
+        name: "u2f",
+        options: fido::U2F,
+        asks: Asks::Signature,
+        read: |options| Ok(What::Fido(Fido::read(options, Protocol::U2f)?)),
+        ..PLAIN
+    },
+    Kind {
+        name: "fido2",
+        options: fido::FIDO2,
+        asks: Asks::Signature,
+        read: |options| Ok(What::Fido(Fido::read(options, Protocol::Fido2)?)),
+        ..PLAIN
+    },
+    Kind {
         name: "none",
         authenticates: false,
         read: |_| Ok(What::None),
@@ -234,15 +252,13 @@ pub fn kinds() -> &'static [Kind] {
 }
 
 /// Modules of Xpra's that do not exist here yet.
-const NOT_BUILT: [&str; 12] = [
+const NOT_BUILT: [&str; 10] = [
     "capability",
     "http_header",
     "kerberos_password",
     "kerberos_token",
     "gss",
     "keycloak",
-    "u2f",
-    "fido2",
     "otpscreen",
     "scram",
     "oauth",
@@ -334,6 +350,8 @@ pub enum What {
     Ldap(Ldap),
     /// PAM's modules decide.
     Pam(Pam),
+    /// Security keys sign.
+    Fido(Fido),
 }
 
 /// Where the key of one-time codes is.
@@ -400,7 +418,11 @@ impl Module {
             | What::Otp {
                 key: OtpKey::File(filename),
                 ..
-            } => Some(filename),
+            }
+            | What::Fido(Fido {
+                keys: Keys::File(filename),
+                ..
+            }) => Some(filename),
             _ => None,
         }
     }
@@ -771,6 +793,16 @@ mod tests {
             ),
             ("otp(filename=a,valid-window=-1)", "from 0 to 10"),
             ("multifile", "needs filename="),
+            ("u2f(verify=yes)", "no option `verify`"),
+            ("fido2(app_id=)", "printable texts of 1 to 256 bytes"),
+            ("fido2(origin=a\tb)", "printable texts"),
+            ("u2f(public_key=04)", "is no public key of P-256"),
+            ("u2f(public_key=0x04)", "is not hexadecimal"),
+            (
+                "u2f(public_key=04,public-key-file=k)",
+                "either `public_key=` or `public-key-file=`",
+            ),
+            ("u2f(public-key-file=)", "names of files"),
             ("hosts(filename=a)", "no option `filename`"),
             ("env:name=A=B", "no variable's name"),
             ("peercred:allow-owner=perhaps", "perhaps"),
@@ -800,6 +832,8 @@ mod tests {
             "multifile:filename=x",
             "hosts",
             "otp:filename=x",
+            "u2f",
+            "fido2",
         ];
         let yes: Vec<_> = all
             .iter()
@@ -817,7 +851,9 @@ mod tests {
                 "file",
                 "peercred",
                 "multifile",
-                "otp"
+                "otp",
+                "u2f",
+                "fido2"
             ]
         );
     }

@@ -40,6 +40,12 @@ pub fn run(args: &AuthTestArgs) -> Result<ExitCode> {
     let mut asks = false;
     for module in auth::chain(std::slice::from_ref(&raw), &[])? {
         asks |= module.kind.asks != Asks::Nothing;
+        if module.kind.asks == Asks::Signature {
+            return Err(Error::usage(format!(
+                "auth={}: a security key answers it, which only a client has: xpra attach",
+                module.name()
+            )));
+        }
         if module.kind.sockets == Sockets::Network {
             return Err(Error::usage(format!(
                 "auth={}: asks nothing but where a client comes from: tcpdmatch(8) says what its rules mean",

@@ -15,6 +15,7 @@ pub mod encryption;
 pub mod ended;
 pub mod error;
 pub mod exposure;
+pub mod fido;
 pub mod find;
 pub mod generate;
 pub mod listen;
@@ -28,6 +29,7 @@ pub mod places;
 pub mod proc;
 pub mod process;
 pub mod prompt;
+pub mod register;
 pub mod secrets;
 pub mod session;
 pub mod setup_ssl;
@@ -43,6 +45,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use error::{Error, Result, one_line};
 use exposure::Typed;
 use ipc::command::Command as Ask;
+use ipc::spec::Fido;
 use options::{Cli, Command};
 use places::Places;
 use std::io::Write;
@@ -116,6 +119,8 @@ fn run(args: Vec<std::ffi::OsString>) -> Result<ExitCode> {
         Command::OtpKey(args) => otp_key::run(args).map(success),
         Command::AuthTest(args) => auth_test::run(args),
         Command::Passwd(args) => passwd::run(args).map(success),
+        Command::U2f(args) => register::run(args, Fido::U2f).map(success),
+        Command::Fido2(args) => register::run(args, Fido::Fido2).map(success),
     }
 }
 

@@ -78,6 +78,10 @@ pub enum Command {
     AuthTest(AuthTestArgs),
     /// Add, change, remove and list the users of a database for auth=sqlite
     Passwd(PasswdArgs),
+    /// Make a security key known to auth=u2f, by its public key
+    U2f(RegisterArgs),
+    /// Make a security key known to auth=fido2, by its public key
+    Fido2(RegisterArgs),
 }
 
 const LISTEN: &str = "Where it listens";
@@ -429,6 +433,27 @@ pub enum PasswdAction {
     },
     /// Print the names of the users
     List,
+}
+
+/// Arguments of `u2f` and `fido2`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+The key itself is not needed here: FILE is what its registration gave on the machine where it is plugged in, such \
+as the file that `xpra fido2` made there in ~/.config/xpra (fido2-pub.hex).
+
+Examples:
+  bulkhead fido2 fido2-pub.hex --label=ann-blue
+  openssl ec -in software-key.pem -pubout | bulkhead u2f -")]
+pub struct RegisterArgs {
+    /// A public key of P-256 (hexadecimal, base64, PEM or DER), or the answer to a U2F registration; - is standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Part of the name of the file that is made [default: a number]
+    #[arg(long, value_name = "NAME")]
+    pub label: Option<String>,
+    /// Where the file is made [default: bulkhead in ~/.config, where sessions look]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub directory: Option<PathBuf>,
 }
 
 /// Writes man pages and shell completions, as `make install` does.

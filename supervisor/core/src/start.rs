@@ -49,7 +49,10 @@ impl Passed {
 /// The descriptors that a check's process gets.
 fn own_fds(check: &CheckSpec) -> &[FdIndex] {
     match &check.kind {
-        CheckKind::Ldap(fds) | CheckKind::Sql(fds) | CheckKind::Sqlite(fds) => fds,
+        CheckKind::Ldap(fds)
+        | CheckKind::Sql(fds)
+        | CheckKind::Sqlite(fds)
+        | CheckKind::Fido(fds) => fds,
         CheckKind::Command | CheckKind::Outside => &[],
     }
 }

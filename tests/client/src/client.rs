@@ -94,8 +94,14 @@ impl Client {
                 None => return Err(Error::Timeout(timeout, "a hello")),
                 Some(ServerPacket::Challenge(challenge)) => {
                     self.renew(&challenge.auth_caps)?;
-                    self.answer(&challenge, password.as_deref())?;
-                    password = passwords.next().or(password);
+                    let key = self.options.security_key.as_mut();
+                    match key.and_then(|key| key.answer(&challenge.digest, &challenge.salt)) {
+                        Some((response, salt)) => self.respond(response, salt)?,
+                        None => {
+                            self.answer(&challenge, password.as_deref())?;
+                            password = passwords.next().or(password);
+                        }
+                    }
                 }
                 Some(ServerPacket::Disconnect(disconnect)) => return Err(disconnected(disconnect)),
                 Some(ServerPacket::Hello(map)) => {
@@ -127,9 +133,14 @@ impl Client {
         std::fs::File::open("/dev/urandom")?.read_exact(&mut salt)?;
         let combined =
             challenge::combined_salt(salt_digest, &challenge.salt, &salt).map_err(|_| refuse())?;
+        let response = challenge::response(digest, password, &combined);
+        self.respond(response, salt.to_vec())
+    }
+
+    fn respond(&mut self, response: Vec<u8>, client_salt: Vec<u8>) -> Result<(), Error> {
         let mut hello = self.options.hello.clone();
-        hello.auth.response = Some(challenge::response(digest, password, &combined));
-        hello.auth.client_salt = Some(salt.to_vec());
+        hello.auth.response = Some(response);
+        hello.auth.client_salt = Some(client_salt);
         self.send_hello(hello)
     }
 

@@ -21,6 +21,7 @@ mod encryption;
 mod framebuffer;
 mod keyboard;
 mod options;
+mod security_key;
 mod state;
 mod transport;
 
@@ -30,6 +31,7 @@ pub use encryption::Encryption;
 pub use framebuffer::Framebuffer;
 pub use keyboard::{KeyPress, keycodes, named, press_of};
 pub use options::Options;
+pub use security_key::SecurityKey;
 pub use state::{Event, Happening, State, Window};
 pub use transport::Address;
 pub use wire;

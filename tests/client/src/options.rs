@@ -2,6 +2,7 @@
 
 use crate::encryption::Encryption;
 use crate::keyboard::keycodes;
+use crate::security_key::SecurityKey;
 use wire::challenge::Digest;
 use wire::cipher::{KeySize, Mode};
 use wire::hello::{
@@ -19,6 +20,8 @@ pub struct Options {
     pub password: Option<Vec<u8>>,
     /// Answers to the challenges after the first; the last one is repeated.
     pub next_passwords: Vec<Vec<u8>>,
+    /// What answers a challenge for security keys.
+    pub security_key: Option<SecurityKey>,
     /// What everything is encrypted with.
     pub encryption: Option<Encryption>,
     /// Send the password itself to who asks for it (`xor`).
@@ -122,6 +125,7 @@ impl Options {
             hello,
             password: None,
             next_passwords: Vec::new(),
+            security_key: None,
             encryption: None,
             xor: false,
             acknowledge: true,
@@ -148,15 +152,32 @@ impl Options {
     #[must_use]
     pub fn xor(mut self) -> Self {
         self.xor = true;
-        self.hello.auth.digests = Digest::offered(true);
+        self.offer(Digest::Xor);
         self
+    }
+
+    /// With a security key.
+    #[must_use]
+    pub fn security_key(mut self, key: SecurityKey) -> Self {
+        self.security_key = Some(key);
+        for digest in SecurityKey::digests() {
+            self.offer(digest);
+        }
+        self
+    }
+
+    fn offer(&mut self, digest: Digest) {
+        let offered = &mut self.hello.auth.digests;
+        if !offered.contains(&digest) {
+            offered.push(digest);
+        }
     }
 
     /// Encrypted in this mode with the contents of a key file.
     #[must_use]
     pub fn encrypted(mut self, mode: Mode, key_data: &[u8]) -> Self {
         // Nobody else can read what it sends, so it may send the password itself.
-        self.hello.auth.digests = Digest::offered(true);
+        self.offer(Digest::Xor);
         self.encryption = Some(Encryption {
             mode,
             key_data: key_data.to_vec(),

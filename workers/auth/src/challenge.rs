@@ -1,6 +1,7 @@
 //! One challenge: fresh random bytes, answered at most once.
 
 use ipc::auth::{AuthToNetwork, Digest};
+use ipc::spec::Fido;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::collections::{BTreeSet, VecDeque};
 use subtle::ConstantTimeEq;
@@ -31,6 +32,8 @@ pub enum Question {
     Proof,
     /// The password itself: only where nobody on the way can read it.
     Password,
+    /// A signature of a security key.
+    Signature(Fido),
 }
 
 /// Why no challenge can be made.
@@ -64,6 +67,10 @@ fn digest(question: Question, offered: &[Digest]) -> Result<Digest, ChallengeErr
         Question::Proof => best(offered),
         Question::Password if offered.contains(&Digest::Xor) => Ok(Digest::Xor),
         Question::Password => Err(ChallengeError::NoDigest("xor")),
+        Question::Signature(Fido::U2f) if offered.contains(&Digest::U2f) => Ok(Digest::U2f),
+        Question::Signature(Fido::U2f) => Err(ChallengeError::NoDigest("u2f")),
+        Question::Signature(Fido::Fido2) if offered.contains(&Digest::Fido2) => Ok(Digest::Fido2),
+        Question::Signature(Fido::Fido2) => Err(ChallengeError::NoDigest("fido2")),
     }
 }
 
@@ -102,6 +109,13 @@ impl Challenge {
     /// been used before.
     #[must_use]
     pub fn combine(self, client_salt: &[u8], used: &mut UsedSalts) -> Option<Combined> {
+        if matches!(self.digest, Digest::U2f | Digest::Fido2) {
+            // The client mixes nothing in: what is signed is our salt.
+            let salt: String = self.salt.iter().map(|byte| format!("{byte:02x}")).collect();
+            return used
+                .insert(&salt)
+                .then_some(Combined::Signature(Signed(self.salt)));
+        }
         if !CLIENT_SALT.contains(&client_salt.len()) {
             return None;
         }
@@ -125,7 +139,13 @@ pub enum Combined {
     Proof(Proof),
     /// What was asked for is a [`Question::Password`].
     Password(Covered),
+    /// What was asked for is a [`Question::Signature`].
+    Signature(Signed),
 }
+
+/// What a security key has to sign.
+#[derive(Debug)]
+pub struct Signed(pub [u8; SALT]);
 
 /// What a client proves that it knows a secret with.
 #[derive(Debug)]
@@ -175,7 +195,7 @@ fn hash(digest: Digest) -> Option<Hash> {
         Digest::HmacSha3_384 => Hash::Sha3_384,
         Digest::HmacSha3_256 => Hash::Sha3_256,
         Digest::HmacSha3_224 => Hash::Sha3_224,
-        Digest::Xor => return None,
+        Digest::Xor | Digest::U2f | Digest::Fido2 => return None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! What one connection may say to us, and in which order.
 
-use crate::challenge::{Challenge, ChallengeError, Combined, Question, UsedSalts};
+use crate::challenge::{Challenge, ChallengeError, Combined, Question, Signed, UsedSalts};
+use crate::counters::Counters;
 use crate::guesses::Guesses;
 use crate::modules::{self, Modules, Opening, Unusable};
 use crate::multifile;
@@ -8,7 +9,7 @@ use crate::otp::{self, UsedCodes};
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::check::{AuthToCheck, CheckId, Password};
-use ipc::spec::{AuthModule, AuthStep};
+use ipc::spec::{AuthModule, AuthStep, CheckAsks};
 use runtime::secret::{self, Buffer};
 use std::time::Instant;
 use zeroize::Zeroizing;
@@ -100,6 +101,11 @@ enum Claim {
         salt: String,
         response: Vec<u8>,
     },
+    Signature {
+        challenge: Signed,
+        origin: Vec<u8>,
+        response: Vec<u8>,
+    },
 }
 
 impl Claim {
@@ -108,9 +114,27 @@ impl Claim {
         let bytes = match self {
             Self::Password(Password(bytes)) => bytes,
             Self::Proof { response, .. } => response,
+            // It costs nobody anything to look at that.
+            Self::Signature { .. } => return,
         };
         bytes.fill(b'x');
     }
+}
+
+/// What somebody else says of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Also when there is none.
+    No,
+    /// The check says yes.
+    Yes,
+    /// This security key has signed.
+    Signed {
+        /// Which.
+        key: u16,
+        /// How often it has.
+        counter: u32,
+    },
 }
 
 /// One connection's way through its chain of modules. Without a right answer to every question
@@ -185,7 +209,13 @@ impl Conversation {
                     return refuse(None, offer.username, Refusal::Failed);
                 };
                 let user = user(step, &offer.username, modules);
-                let stranger = verifier.guesses.is_stranger(user, &self.peer);
+                // A signature cannot be guessed, and whoever sends rubbish instead of one keeps nobody
+                // out.
+                let guess = !matches!(
+                    modules::question(&step.module),
+                    Some(Question::Signature(_))
+                );
+                let stranger = guess && verifier.guesses.is_stranger(user, &self.peer);
                 if stranger && !verifier.guesses.begin(user, Instant::now()) {
                     return refuse(Some(step), offer.username, Refusal::TooMany);
                 }
@@ -361,47 +391,50 @@ impl Conversation {
                 salt,
                 response,
             },
+            Claim::Signature {
+                challenge,
+                origin,
+                response,
+            } => AuthToCheck::Signature {
+                challenge: challenge.0.to_vec(),
+                origin,
+                response,
+            },
         })
     }
 
     /// The check is over. `None` when nobody waits for it.
     pub fn checked(
         &mut self,
-        passed: bool,
+        finding: Finding,
         modules: &Modules,
         verifier: &mut Verifier,
     ) -> Option<Step> {
-        match std::mem::replace(&mut self.stage, Stage::Ended) {
+        let (offer, module, stranger) = match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Checking {
                 offer,
                 module,
                 stranger,
                 ..
-            } if passed => {
-                if let Some(step) = self.chain(modules).get(module)
-                    && let Err(why) = check_name(step, &offer.username, modules)
-                {
-                    return Some(refuse(Some(step), offer.username, why));
-                }
-                if let Some(step) = self.chain(modules).get(module)
-                    && stranger
-                {
-                    let user = user(step, &offer.username, modules);
-                    verifier.guesses.was_right(user);
-                }
-                Some(self.walk(offer, module + 1, modules, verifier))
-            }
-            Stage::Checking { offer, module, .. } => {
-                let step = self.chain(modules).get(module);
-                let named = step.map_or(Ok(()), |it| check_name(it, &offer.username, modules));
-                let why = named.err().unwrap_or(Refusal::Failed);
-                Some(refuse(step, offer.username, why))
-            }
+            } => (offer, module, stranger),
             other => {
                 self.stage = other;
-                None
+                return None;
             }
+        };
+        let Some(step) = self.chain(modules).get(module) else {
+            return Some(refuse(None, offer.username, Refusal::Failed));
+        };
+        let found = verifier.found(&step.module, finding);
+        let named = check_name(step, &offer.username, modules);
+        if let Err(why) = named.and(found) {
+            return Some(refuse(Some(step), offer.username, why));
         }
+        if stranger {
+            let user = user(step, &offer.username, modules);
+            verifier.guesses.was_right(user);
+        }
+        Some(self.walk(offer, module + 1, modules, verifier))
     }
 
     fn ask(
@@ -465,6 +498,14 @@ fn prompt(step: Option<&AuthStep>, username: &str, modules: &Modules) -> String 
             module: AuthModule::Otp { .. },
             ..
         }) => return "OTP".to_owned(),
+        Some(AuthStep {
+            module:
+                AuthModule::Check {
+                    asks: CheckAsks::Signature(_),
+                    ..
+                },
+            ..
+        }) => return "security key".to_owned(),
         // Who has to name the owner is not told the name.
         Some(step) if step.verify_username => username,
         Some(step) => user(step, username, modules),
@@ -501,6 +542,7 @@ pub struct Verifier {
     buffer: Buffer,
     used: UsedSalts,
     codes: UsedCodes,
+    counters: Counters,
     guesses: Guesses,
 }
 
@@ -515,6 +557,7 @@ impl Verifier {
             buffer,
             used: UsedSalts::default(),
             codes: UsedCodes::default(),
+            counters: Counters::default(),
             guesses: Guesses::default(),
         }
     }
@@ -557,6 +600,32 @@ impl Verifier {
                     response: answer.response.to_vec(),
                 })
             }
+            Combined::Signature(challenge) => Some(Claim::Signature {
+                challenge,
+                origin: answer.client_salt.clone(),
+                response: answer.response.to_vec(),
+            }),
+        }
+    }
+
+    /// Does this let the client pass the module? Who is asked for a signature has to say whose it is.
+    fn found(&mut self, module: &AuthModule, finding: Finding) -> Result<(), Refusal> {
+        let signature = matches!(
+            module,
+            AuthModule::Check {
+                asks: CheckAsks::Signature(_),
+                ..
+            }
+        );
+        match finding {
+            Finding::Yes if !signature => Ok(()),
+            Finding::Signed { key, counter } if signature => {
+                self.counters.go_on(key, counter).map_err(|last| {
+                    tracing::warn!(key, last, counter, "a security key has not counted on");
+                    Refusal::Counter
+                })
+            }
+            _ => Err(Refusal::Failed),
         }
     }
 

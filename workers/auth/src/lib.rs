@@ -4,6 +4,7 @@
 //! * [`modules`]: the chains of modules that guard the listeners.
 //! * [`challenge`]: fresh random bytes, answered once.
 //! * [`multifile`], [`hosts`], [`otp`]: what single modules look at, without any side effect.
+//! * [`counters`]: how often security keys have signed.
 //! * [`guesses`]: how often somebody may try to be a user.
 //! * [`conversation`]: what one connection may say, and in which order.
 //! * [`service`]: the process around them.
@@ -11,6 +12,7 @@
 
 pub mod challenge;
 pub mod conversation;
+pub mod counters;
 pub mod guesses;
 pub mod hosts;
 pub mod modules;

@@ -274,6 +274,7 @@ pub fn question(module: &AuthModule) -> Option<Question> {
             CheckAsks::Nothing => None,
             CheckAsks::Proof => Some(Question::Proof),
             CheckAsks::Password => Some(Question::Password),
+            CheckAsks::Signature(fido) => Some(Question::Signature(*fido)),
         },
         AuthModule::None
         | AuthModule::Fail

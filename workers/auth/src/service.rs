@@ -1,6 +1,6 @@
 //! The process: one channel to the supervisor, one to each connection's `network`.
 
-use crate::conversation::{Conversation, Step, Verifier};
+use crate::conversation::{Conversation, Finding, Step, Verifier};
 use crate::modules::Modules;
 use ipc::auth::{AuthToNetwork, AuthToSupervisor, NetworkToAuth, PeerFacts, SupervisorToAuth};
 use ipc::check::{AuthToCheck, CheckToAuth};
@@ -157,7 +157,11 @@ impl Service<'_> {
                 }
             }
             SupervisorToAuth::Checked { connection, passed } => {
-                self.check_over(connection, passed, supervisor)?;
+                let finding = match passed {
+                    true => Finding::Yes,
+                    false => Finding::No,
+                };
+                self.check_over(connection, finding, supervisor)?;
             }
             SupervisorToAuth::Ping => supervisor.send(&AuthToSupervisor::Pong, Vec::new())?,
         }
@@ -258,12 +262,16 @@ impl Service<'_> {
                 None
             }
             (Ok(Some((CheckToAuth::Yes, _))), true) => {
-                return self.check_over(id, true, supervisor);
+                return self.check_over(id, Finding::Yes, supervisor);
+            }
+            (Ok(Some((CheckToAuth::Signed { key, counter }, _))), true) => {
+                return self.check_over(id, Finding::Signed { key, counter }, supervisor);
             }
             (Ok(Some((CheckToAuth::No, _))), true) => None,
-            (Ok(Some((CheckToAuth::Yes | CheckToAuth::No, _))), false) => {
-                Some("an answer before it was asked".to_owned())
-            }
+            (
+                Ok(Some((CheckToAuth::Yes | CheckToAuth::No | CheckToAuth::Signed { .. }, _))),
+                false,
+            ) => Some("an answer before it was asked".to_owned()),
             (Ok(Some((CheckToAuth::Ready, _))), true) => Some("ready twice".to_owned()),
             (Err(error), _) => error.is_violation().then(|| error.to_string()),
         };
@@ -274,14 +282,14 @@ impl Service<'_> {
             };
             supervisor.send(&AuthToSupervisor::Violation(violation), Vec::new())?;
         }
-        self.check_over(id, false, supervisor)
+        self.check_over(id, Finding::No, supervisor)
     }
 
     /// The check of a connection is over.
     fn check_over(
         &mut self,
         id: ConnectionId,
-        passed: bool,
+        finding: Finding,
         supervisor: &mut Supervisor,
     ) -> Result<(), ChannelError> {
         let Some(connection) = self.connections.get_mut(&id) else {
@@ -291,7 +299,7 @@ impl Service<'_> {
         if let Some(step) =
             connection
                 .conversation
-                .checked(passed, self.modules, &mut self.verifier)
+                .checked(finding, self.modules, &mut self.verifier)
         {
             connection.follow(id, step, supervisor)?;
         }

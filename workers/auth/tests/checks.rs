@@ -9,7 +9,7 @@ use ipc::auth::{
 };
 use ipc::channel::socketpair;
 use ipc::check::{AuthToCheck, CheckId, CheckToAuth};
-use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks};
+use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, Fido};
 use ipc::verdict::Peer;
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId, Message};
 use nix::sys::socket::{MsgFlags, sendmsg};
@@ -220,7 +220,8 @@ fn nothing_is_asked_before_the_sandbox_is_in_force() {
 #[test]
 fn an_answer_without_a_question_and_a_second_ready_break_the_rules() {
     use CheckToAuth::{No, Ready, Yes};
-    for said in [vec![Yes], vec![No], vec![Ready, Ready]] {
+    let signed = CheckToAuth::Signed { key: 0, counter: 1 };
+    for said in [vec![Yes], vec![No], vec![signed], vec![Ready, Ready]] {
         with(vec![check(CheckAsks::Password)], |supervisor| {
             let mut network = connect(supervisor, ID);
             log_in(&mut network, Some(b"x"));
@@ -298,6 +299,7 @@ fn a_name_that_may_not_be_said_is_no_when_the_check_is_over() {
                     AuthToCheck::Proof {
                         username, response, ..
                     } => (username, response),
+                    AuthToCheck::Signature { .. } => panic!("nobody signs"),
                 };
                 assert_eq!(name, "no-user-has-this-name");
                 assert_eq!(said, b"xxxxxxxxxx");
@@ -446,6 +448,156 @@ fn every_module_of_a_chain_has_its_check() {
             passes(supervisor, &mut network);
         },
     );
+}
+
+/// Says hello, and answers the question for a signature with this and that.
+fn sign(network: &mut Network, response: &[u8], client_salt: &[u8]) -> Vec<u8> {
+    let hello = NetworkToAuth::Hello {
+        username: "someone".into(),
+        digests: vec![Digest::HmacSha512, Digest::U2f, Digest::Xor],
+        salt_digests: vec![Digest::HmacSha512],
+        small: false,
+    };
+    network.send(&hello, vec![]).unwrap();
+    let AuthToNetwork::Challenge { salt, digest, .. } = next(network).unwrap() else {
+        panic!("no challenge");
+    };
+    assert_eq!((digest, salt.len()), (Digest::U2f, 64));
+    let answer = NetworkToAuth::Response {
+        response: response.to_vec(),
+        client_salt: client_salt.to_vec(),
+    };
+    network.send(&answer, vec![]).unwrap();
+    salt
+}
+
+const KEY: CheckAsks = CheckAsks::Signature(Fido::U2f);
+
+/// Whatever the client sends: nothing of it is looked at here.
+#[test]
+fn a_signature_goes_to_the_process_as_it_came_with_our_salt() {
+    for (response, client_salt) in [(&b"signature"[..], &b"origin"[..]), (b"", b"")] {
+        with(vec![check(KEY)], |supervisor| {
+            let mut network = connect(supervisor, ID);
+            let challenge = sign(&mut network, response, client_salt);
+            wanted(supervisor, ID);
+            let mut process = ready(supervisor);
+            let question = AuthToCheck::Signature {
+                challenge,
+                origin: client_salt.to_vec(),
+                response: response.to_vec(),
+            };
+            assert_eq!(next(&mut process).unwrap(), question);
+            let signed = CheckToAuth::Signed { key: 0, counter: 0 };
+            process.send(&signed, vec![]).unwrap();
+            passes(supervisor, &mut network);
+        });
+    }
+}
+
+/// A yes that does not say whose signature it was is no yes; nor is one where none was asked for.
+#[test]
+fn who_is_asked_for_a_signature_says_whose_it_was() {
+    use CheckToAuth::{No, Yes};
+    for answer in [Yes, No] {
+        with(vec![check(KEY)], |supervisor| {
+            let mut network = connect(supervisor, ID);
+            sign(&mut network, b"signature", b"origin");
+            wanted(supervisor, ID);
+            let mut process = ready(supervisor);
+            next(&mut process).unwrap();
+            process.send(&answer, vec![]).unwrap();
+            fails(supervisor, &mut network);
+        });
+    }
+    with(vec![check(KEY)], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        sign(&mut network, b"signature", b"origin");
+        wanted(supervisor, ID);
+        let yes = SupervisorToAuth::Checked {
+            connection: ID,
+            passed: true,
+        };
+        supervisor.send(&yes, vec![]).unwrap();
+        fails(supervisor, &mut network);
+    });
+    with(vec![check(CheckAsks::Password)], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        log_in(&mut network, Some(b"x"));
+        wanted(supervisor, ID);
+        let mut process = ready(supervisor);
+        next(&mut process).unwrap();
+        let signed = CheckToAuth::Signed { key: 0, counter: 1 };
+        process.send(&signed, vec![]).unwrap();
+        fails(supervisor, &mut network);
+    });
+}
+
+#[test]
+fn a_key_that_does_not_count_on_is_refused_and_another_one_is_not() {
+    with(vec![check(KEY)], |supervisor| {
+        for (key, counter, passes) in [
+            (0, 7, true),
+            (0, 7, false),
+            (1, 3, true),
+            (0, 6, false),
+            (0, 8, true),
+        ] {
+            let mut network = connect(supervisor, ID);
+            sign(&mut network, b"signature", b"origin");
+            wanted(supervisor, ID);
+            let mut process = ready(supervisor);
+            next(&mut process).unwrap();
+            let signed = CheckToAuth::Signed { key, counter };
+            process.send(&signed, vec![]).unwrap();
+            match passes {
+                true => self::passes(supervisor, &mut network),
+                false => {
+                    let AuthToSupervisor::Refused { why, .. } = next(supervisor).unwrap() else {
+                        panic!("no refusal");
+                    };
+                    assert_eq!(why, Refusal::Counter);
+                    let text = "authentication failed".to_owned();
+                    assert_eq!(
+                        next(&mut network).unwrap(),
+                        AuthToNetwork::Rejected { text }
+                    );
+                }
+            }
+            let gone = SupervisorToAuth::Gone(ID);
+            supervisor.send(&gone, vec![]).unwrap();
+        }
+    });
+}
+
+/// The check is made for who says another name, too: how long the answer takes does not tell the
+/// name.
+#[test]
+fn who_does_not_say_the_owners_name_is_refused_after_the_check() {
+    let step = AuthStep {
+        verify_username: true,
+        ..check(KEY).into()
+    };
+    with(vec![step], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        sign(&mut network, b"signature", b"origin");
+        wanted(supervisor, ID);
+        let mut process = ready(supervisor);
+        next(&mut process).unwrap();
+        let signed = CheckToAuth::Signed { key: 0, counter: 1 };
+        process.send(&signed, vec![]).unwrap();
+        let refused = next(supervisor).unwrap();
+        assert!(
+            matches!(
+                refused,
+                AuthToSupervisor::Refused {
+                    why: Refusal::OtherName,
+                    ..
+                }
+            ),
+            "{refused:?}"
+        );
+    });
 }
 
 /// Who speaks before its answer is there does what `network` never does.

@@ -1,11 +1,11 @@
 //! What one connection may say to `auth`, and what comes of it.
 
-use bulkhead_auth::conversation::{Conversation, Step, Verifier};
+use bulkhead_auth::conversation::{Conversation, Finding, Step, Verifier};
 use bulkhead_auth::modules::Modules;
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::check::CheckId;
-use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, SecretAt};
+use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, Fido, SecretAt};
 use proptest::prelude::*;
 use runtime::secret::Buffer;
 use std::fs::File;
@@ -272,7 +272,7 @@ fn guesses_of_strangers_that_somebody_else_decides_about_count_too() {
     for host in 0..50 {
         let (mut conversation, step) = asks(host, &mut verifier);
         assert!(matches!(step, Step::Check { .. }), "{step:?}");
-        let step = conversation.checked(true, &modules, &mut verifier);
+        let step = conversation.checked(Finding::Yes, &modules, &mut verifier);
         assert!(is_accepted(&step.unwrap()));
     }
     let heard = (100..200).filter(|host| {
@@ -284,6 +284,52 @@ fn guesses_of_strangers_that_somebody_else_decides_about_count_too() {
     // From where she has been before.
     let (_, step) = asks(49, &mut verifier);
     assert!(matches!(step, Step::Check { .. }), "{step:?}");
+}
+
+/// Nobody guesses a signature: rubbish instead of one keeps no stranger from the next module of the
+/// chain, or from another socket.
+#[test]
+fn rubbish_for_a_security_key_keeps_nobody_out() {
+    let key = AuthModule::Check {
+        name: "u2f".into(),
+        check: CheckId(0),
+        asks: CheckAsks::Signature(Fido::U2f),
+    };
+    let mut buffer = Buffer::new().unwrap();
+    let modules = modules(vec![key, secret(0)], &mut buffer);
+    let mut verifier = Verifier::new(buffer);
+    let mut come = |host: u8, finding: Finding| {
+        let peer = from(&format!("10.0.0.{host}"));
+        let mut conversation = Conversation::new(ListenerId(0), peer);
+        let hello = NetworkToAuth::Hello {
+            username: "me".into(),
+            digests: vec![Digest::HmacSha512, Digest::U2f],
+            salt_digests: vec![Digest::HmacSha512],
+            small: false,
+        };
+        conversation.receive(hello, &modules, &mut verifier);
+        let response = NetworkToAuth::Response {
+            response: vec![1; 13],
+            client_salt: b"Xpra".to_vec(),
+        };
+        let step = conversation.receive(response, &modules, &mut verifier);
+        assert!(matches!(step, Step::Check { .. }), "{step:?}");
+        let step = conversation.checked(finding, &modules, &mut verifier);
+        let step = step.unwrap();
+        if finding == Finding::No {
+            assert!(is_refused(&step));
+            return;
+        }
+        let answer = respond(&step, b"one\n", SALT);
+        let step = conversation.receive(answer, &modules, &mut verifier);
+        assert!(is_accepted(&step), "{step:?}");
+    };
+    for host in 0..60 {
+        come(host, Finding::No);
+    }
+    for (host, counter) in (100..150).zip(1..) {
+        come(host, Finding::Signed { key: 0, counter });
+    }
 }
 
 #[test]

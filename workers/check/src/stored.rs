@@ -45,7 +45,10 @@ pub fn decide(
     claim: &AuthToCheck,
     look_up: impl FnOnce(&str) -> Result<Stored, String>,
 ) -> Result<bool, String> {
-    let (AuthToCheck::Password { username, .. } | AuthToCheck::Proof { username, .. }) = claim;
+    let username = match claim {
+        AuthToCheck::Password { username, .. } | AuthToCheck::Proof { username, .. } => username,
+        AuthToCheck::Signature { .. } => "",
+    };
     let found = match is_name(username) {
         true => look_up(username),
         false => {
@@ -76,7 +79,8 @@ fn is_name(name: &str) -> bool {
 /// How a database has to keep its passwords for this to be compared with them.
 fn needed(claim: &AuthToCheck) -> Passwords {
     match claim {
-        AuthToCheck::Password { .. } => Passwords::Hashed,
+        // Nobody compares a signature with a password.
+        AuthToCheck::Password { .. } | AuthToCheck::Signature { .. } => Passwords::Hashed,
         AuthToCheck::Proof { .. } => Passwords::Plain,
     }
 }
@@ -130,7 +134,8 @@ pub fn fits(claim: &AuthToCheck, stored: Option<&[u8]>, kept: Passwords) -> Resu
             }
         }
         (AuthToCheck::Password { .. }, Passwords::Plain)
-        | (AuthToCheck::Proof { .. }, Passwords::Hashed) => Err(Mistake::Changed),
+        | (AuthToCheck::Proof { .. }, Passwords::Hashed)
+        | (AuthToCheck::Signature { .. }, _) => Err(Mistake::Changed),
     }
 }
 
@@ -144,7 +149,7 @@ fn hash_of(digest: Digest) -> Option<Hash> {
         Digest::HmacSha3_384 => Hash::Sha3_384,
         Digest::HmacSha3_256 => Hash::Sha3_256,
         Digest::HmacSha3_224 => Hash::Sha3_224,
-        Digest::Xor => return None,
+        Digest::Xor | Digest::U2f | Digest::Fido2 => return None,
     })
 }
 

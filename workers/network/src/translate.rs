@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use wire::challenge::{Digest, Hash};
 use wire::hello::{ClientHello, id_reply};
 use wire::packet as p;
+use wire::security_key::Protocol;
 
 /// Longest strings of a keyboard in bytes.
 const MAX_NAME: usize = 64;
@@ -51,6 +52,8 @@ fn digest(digest: Digest) -> IpcDigest {
             Hash::Sha3_224 => IpcDigest::HmacSha3_224,
         },
         Digest::Xor => IpcDigest::Xor,
+        Digest::SecurityKey(Protocol::U2f) => IpcDigest::U2f,
+        Digest::SecurityKey(Protocol::Fido2) => IpcDigest::Fido2,
     }
 }
 
@@ -63,7 +66,7 @@ pub fn digests(offered: &[Digest]) -> Vec<IpcDigest> {
         .collect()
 }
 
-/// A digest's name on the wire.
+/// A digest's name in a challenge.
 pub fn digest_name(digest: IpcDigest) -> &'static str {
     match digest {
         IpcDigest::HmacSha512 => Hash::Sha512.digest_name(),
@@ -75,6 +78,8 @@ pub fn digest_name(digest: IpcDigest) -> &'static str {
         IpcDigest::HmacSha3_256 => Hash::Sha3_256.digest_name(),
         IpcDigest::HmacSha3_224 => Hash::Sha3_224.digest_name(),
         IpcDigest::Xor => Digest::Xor.name(),
+        IpcDigest::U2f => Protocol::U2f.challenge_name(),
+        IpcDigest::Fido2 => Protocol::Fido2.challenge_name(),
     }
 }
 

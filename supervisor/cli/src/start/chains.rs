@@ -88,7 +88,12 @@ impl<'a> Open<'a> {
                         .map_err(at)?,
                 }
             }
-            What::Exec(_) | What::Ldap(_) | What::Pam(_) | What::Sqlite(_) | What::Sql(_) => {
+            What::Exec(_)
+            | What::Ldap(_)
+            | What::Pam(_)
+            | What::Sqlite(_)
+            | What::Sql(_)
+            | What::Fido(_) => {
                 let (check, asks) = self.check(module)?;
                 AuthModule::Check {
                     name: module.name().to_owned(),
@@ -133,6 +138,10 @@ impl<'a> Open<'a> {
             }
             What::Sql(server) => checks.sql(module.name(), server, self.owner, warnings)?,
             What::Sqlite(sqlite) => checks.sqlite(module.name(), sqlite, self.owner, warnings)?,
+            What::Fido(fido) => {
+                let id = checks.fido(module.name(), fido, self.owner)?;
+                (id, CheckAsks::Signature(fido.protocol))
+            }
             _ => return Err(Error::usage(format!("auth={}: no check", module.name()))),
         };
         self.known_checks.push((&module.what, id, asks));

@@ -5,6 +5,7 @@ use crate::certificate;
 use crate::checks::{Command, Ldap, LdapEntry, LdapTls};
 use crate::databases::{Password, Server, Sqlite};
 use crate::error::{Error, Result, reason};
+use crate::fido::{Fido, Point};
 use crate::pam::Pam;
 use crate::secrets;
 use crate::session::Owner;
@@ -12,13 +13,16 @@ use crate::users;
 use accounts::file::Passwords;
 use ipc::check::CheckId;
 use ipc::spec::{
-    self, CheckAsks, CheckKind, CheckSpec, ChecksSpec, FdIndex, LdapSpec, LdapUser, OutsideCheck,
-    PamSpec, ServerTls, SqlSpec, SqliteSpec,
+    self, CheckAsks, CheckKind, CheckSpec, ChecksSpec, FdIndex, FidoKey, FidoSpec, LdapSpec,
+    LdapUser, OutsideCheck, PamSpec, ServerTls, SqlSpec, SqliteSpec,
 };
 use policy::{Role, SandboxMode, StartMode};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+
+/// Seconds that a check on this machine may take.
+const TIMEOUT: u16 = 10;
 
 /// How the session is started, for the processes that the launcher starts.
 pub struct How {
@@ -46,12 +50,14 @@ impl How {
     }
 }
 
-/// Seconds that the check of a local database may take.
-const TIMEOUT: u16 = 10;
-
-/// All of them, in the order of their ids.
+/// All of them.
 #[derive(Default)]
-pub struct Checks(Vec<Check>);
+pub struct Checks {
+    /// In the order of their ids.
+    checks: Vec<Check>,
+    /// The security keys of all modules, in the order of their numbers.
+    keys: Vec<Point>,
+}
 
 struct Check {
     module: &'static str,
@@ -69,12 +75,13 @@ enum Made {
     Ldap,
     Sql,
     Sqlite,
+    Fido,
 }
 
 impl Checks {
     fn push(&mut self, check: Check) -> Result<CheckId> {
-        self.0.push(check);
-        u16::try_from(self.0.len() - 1)
+        self.checks.push(check);
+        u16::try_from(self.checks.len() - 1)
             .map(CheckId)
             .map_err(|_| Error::usage("too many auth modules"))
     }
@@ -277,6 +284,47 @@ impl Checks {
         ))
     }
 
+    /// Adds security keys.
+    ///
+    /// # Errors
+    /// There is none, or a file of one cannot be used.
+    pub fn fido(&mut self, module: &'static str, fido: &Fido, owner: &Owner) -> Result<CheckId> {
+        let mut keys = Vec::new();
+        for (name, point) in fido.public_keys(owner)? {
+            keys.push(FidoKey {
+                number: self.key(&point)?,
+                name,
+                point: point.bytes().to_vec(),
+            });
+        }
+        let spec = spec::encode(&FidoSpec {
+            app_id: fido.app_id.clone(),
+            origin: fido.origin.clone(),
+            verify: fido.verify,
+            keys,
+            timeout: TIMEOUT,
+        })
+        .map_err(|_| Error::usage(format!("auth={module}: its options are too long")))?;
+        self.push(Check {
+            module,
+            timeout: TIMEOUT,
+            made: Made::Fido,
+            outside: OutsideCheck::Nothing,
+            fds: vec![secrets::sealed(&spec)?],
+        })
+    }
+
+    /// The number of a security key, wherever it is known: `auth` remembers by it how often it has
+    /// signed.
+    fn key(&mut self, point: &Point) -> Result<u16> {
+        let known = self.keys.iter().position(|known| known == point);
+        let place = known.unwrap_or_else(|| {
+            self.keys.push(point.clone());
+            self.keys.len() - 1
+        });
+        u16::try_from(place).map_err(|_| Error::usage("too many security keys"))
+    }
+
     /// What the supervisor is told, and what the launcher is. `add` gives a descriptor its place.
     ///
     /// # Errors
@@ -287,7 +335,7 @@ impl Checks {
         mut add: impl FnMut(OwnedFd) -> Result<FdIndex>,
     ) -> Result<(Vec<CheckSpec>, ChecksSpec)> {
         let (mut inside, mut outside) = (Vec::new(), ChecksSpec::default());
-        for mut check in self.0 {
+        for mut check in self.checks {
             if let OutsideCheck::Start { arguments, id, .. } = &mut check.outside {
                 *arguments = how.arguments();
                 *id = how.uid_base.map(|base| Role::AuthPam.id(base));
@@ -300,6 +348,7 @@ impl Checks {
                 Made::Ldap => CheckKind::Ldap(fds),
                 Made::Sql => CheckKind::Sql(fds),
                 Made::Sqlite => CheckKind::Sqlite(fds),
+                Made::Fido => CheckKind::Fido(fds),
             };
             inside.push(CheckSpec {
                 module: check.module.to_owned(),

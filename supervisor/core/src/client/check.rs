@@ -171,6 +171,10 @@ impl Session {
                 let place = usize::from(check.id.0);
                 return self.ask_process(id, Role::AuthSqlite, place, &[], now);
             }
+            CheckKind::Fido(_) => {
+                let place = usize::from(check.id.0);
+                return self.ask_process(id, Role::AuthFido, place, &[], now);
+            }
             CheckKind::Ldap(_) | CheckKind::Sql(_) => {
                 check.stage = Stage::Connecting;
                 SupervisorToLauncher::Connect {

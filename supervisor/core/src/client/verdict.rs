@@ -103,6 +103,8 @@ impl Session {
                         Refusal::Origin => "not from there",
                         Refusal::Unusable => "what it compares with cannot be used",
                         Refusal::UsedCode => "this code has been used",
+                        Refusal::Counter =>
+                            "the security key has not counted on since its last signature: cloned?",
                     }
                 );
                 self.log.own(Level::Warn, Some(id.0), &text);

@@ -24,8 +24,8 @@ impl Server {
     }
 }
 
-/// Checks 0 and 3 are made by a process with a socket, check 1 by a command, check 2 by a process that needs
-/// nothing from the launcher.
+/// Checks 0 and 3 are made by a process with a socket, check 1 by a command, checks 2 and 4 by processes
+/// that need nothing from the launcher.
 fn bench(timeout: u16) -> Bench {
     Bench::new(|spec| {
         let check = |module: &str, kind| CheckSpec {
@@ -38,6 +38,7 @@ fn bench(timeout: u16) -> Bench {
             check("exec", CheckKind::Command),
             check("sqlite", CheckKind::Sqlite(vec![])),
             check("sql", CheckKind::Sql(vec![])),
+            check("u2f", CheckKind::Fido(vec![])),
         ];
     })
 }
@@ -107,19 +108,23 @@ pub fn yes_is_only_what_the_process_says() {
 }
 
 pub fn a_process_that_needs_nobody_is_asked_at_once() {
-    let bench = bench(10);
-    let mut client = bench.tcp();
-    client.say("login check:2:yes").expect("start id=none");
-    client.expect("accepted");
-    for word in ["no", "die", "forbidden"] {
-        let mut bench = self::bench(10);
+    for (check, role) in [(2, "\"auth-sqlite\""), (4, "\"auth-fido\"")] {
+        let bench = bench(10);
         let mut client = bench.tcp();
         client
-            .say(&format!("login check:2:{word}"))
+            .say(&format!("login check:{check}:yes"))
             .expect("start id=none");
-        refused(&mut client);
-        bench.logged(0, &["\"auth-sqlite\""]);
-        assert_eq!(bench.answer(Duration::from_millis(50)), None);
+        client.expect("accepted");
+        for word in ["no", "die", "forbidden"] {
+            let mut bench = self::bench(10);
+            let mut client = bench.tcp();
+            client
+                .say(&format!("login check:{check}:{word}"))
+                .expect("start id=none");
+            refused(&mut client);
+            bench.logged(0, &[role]);
+            assert_eq!(bench.answer(Duration::from_millis(50)), None);
+        }
     }
 }
 
