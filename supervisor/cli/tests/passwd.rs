@@ -5,35 +5,58 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// As whom, where the tests run as root: a session is never root's.
 const NOBODY: u32 = 65534;
 
-struct Place(tempfile::TempDir);
+/// A directory of the user's, and one with the executables: they are built where others may not look. One at a
+/// time: a fork of another test would hold an executable open while it is still being written.
+struct Place {
+    directory: tempfile::TempDir,
+    bin: tempfile::TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
 
 impl Place {
     fn new() -> Self {
+        static ONE: Mutex<()> = Mutex::new(());
+        let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = tempfile::tempdir().unwrap();
         if nix::unistd::geteuid().is_root() {
             std::os::unix::fs::chown(directory.path(), Some(NOBODY), Some(NOBODY)).unwrap();
         }
-        Self(directory)
+        let bin = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(bin.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let built = env!("CARGO_BIN_EXE_bulkhead");
+        std::fs::copy(built, bin.path().join("bulkhead")).unwrap();
+        // They are looked for, and not started.
+        for role in policy::Role::ALL {
+            let program = bin.path().join(role.executable());
+            std::fs::write(&program, "").unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        Self {
+            directory,
+            bin,
+            _alone,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.directory.path().join(name)
     }
 
     fn run(&self, words: &[&str], input: &[u8]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bulkhead"));
+        let mut command = Command::new(self.bin.path().join("bulkhead"));
         if nix::unistd::geteuid().is_root() {
             command.uid(NOBODY).gid(NOBODY);
         }
         let mut child = command
             .args(words)
-            .current_dir(self.0.path())
-            .env("HOME", self.0.path())
-            .env("XDG_RUNTIME_DIR", self.0.path())
+            .current_dir(self.directory.path())
+            .env("HOME", self.directory.path())
+            .env("XDG_RUNTIME_DIR", self.directory.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -76,7 +99,7 @@ impl Place {
         }
         let output = command
             .args([file, sql])
-            .current_dir(self.0.path())
+            .current_dir(self.directory.path())
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
