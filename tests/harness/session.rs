@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How the session is started.
@@ -313,11 +314,22 @@ pub fn encrypted_socket(auth: &str) -> (u16, String) {
     (port, bind)
 }
 
-/// A TCP port on 127.0.0.1 that nobody uses now.
+/// A TCP port on 127.0.0.1 that nobody uses now. The kernel gives it to nobody who does not ask for it, so
+/// it is still free when a session is started.
 ///
 /// # Panics
 /// When there is none.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    /// Below those of `ip_local_port_range`.
+    const FIRST: u16 = 16_000;
+    const COUNT: u32 = 16_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    // Other programs of the tests begin elsewhere.
+    let begin = std::process::id().wrapping_mul(61);
+    let mut ports = std::iter::repeat_with(|| {
+        let place = begin.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        FIRST + u16::try_from(place).unwrap()
+    });
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    ports.by_ref().take(1000).find(free).expect("a free port")
 }
