@@ -144,6 +144,8 @@ pub struct Conversation {
     listener: ListenerId,
     peer: PeerFacts,
     stage: Stage,
+    /// The user as whom a stranger has given its last right answer.
+    right: Option<String>,
 }
 
 impl Conversation {
@@ -154,6 +156,7 @@ impl Conversation {
             listener,
             peer,
             stage: Stage::Fresh,
+            right: None,
         }
     }
 
@@ -216,7 +219,10 @@ impl Conversation {
                     Some(Question::Signature(_))
                 );
                 let stranger = guess && verifier.guesses.is_stranger(user, &self.peer);
-                if stranger && !verifier.guesses.begin(user, Instant::now()) {
+                let now = Instant::now();
+                if stranger && self.right.as_deref() == Some(user) {
+                    verifier.guesses.go_on(user, now);
+                } else if stranger && !verifier.guesses.begin(user, now) {
                     return refuse(Some(step), offer.username, Refusal::TooMany);
                 }
                 let answer = Answer {
@@ -241,6 +247,7 @@ impl Conversation {
                     Ok(()) => {
                         if stranger {
                             verifier.guesses.was_right(user);
+                            self.right = Some(user.to_owned());
                         }
                         self.walk(offer, position + 1, modules, verifier)
                     }
@@ -433,6 +440,7 @@ impl Conversation {
         if stranger {
             let user = user(step, &offer.username, modules);
             verifier.guesses.was_right(user);
+            self.right = Some(user.to_owned());
         }
         Some(self.walk(offer, module + 1, modules, verifier))
     }

@@ -47,6 +47,16 @@ impl Record {
             _ => self.updated + FORGIVEN_AFTER * times,
         };
     }
+
+    /// One failure more, and its pause.
+    fn count(&mut self, now: Instant) {
+        self.forgive(now);
+        self.failures = (self.failures + 1).min(MAX_FAILURES);
+        if let Some(excess) = self.failures.checked_sub(FREE_FAILURES + 1) {
+            let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(excess));
+            self.until = now + pause.min(LONGEST_PAUSE);
+        }
+    }
 }
 
 /// The memory of failures, and of where users come from.
@@ -100,13 +110,16 @@ impl Guesses {
         if now < record.until {
             return false;
         }
-        record.forgive(now);
-        record.failures = (record.failures + 1).min(MAX_FAILURES);
-        if let Some(excess) = record.failures.checked_sub(FREE_FAILURES + 1) {
-            let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(excess));
-            record.until = now + pause.min(LONGEST_PAUSE);
-        }
+        record.count(now);
         true
+    }
+
+    /// A stranger who was right goes on to the next module that is about this user: it is a failure until
+    /// [`Self::was_right`] as well, and does not wait for the pause that its own first answer may have begun.
+    pub fn go_on(&mut self, user: &str, now: Instant) {
+        if let Some(record) = self.users.get_mut(user) {
+            record.count(now);
+        }
     }
 
     /// What a stranger has begun was no guess. The pause that it began stays: it is not the last

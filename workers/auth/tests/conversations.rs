@@ -229,6 +229,42 @@ fn strangers_are_heard_only_so_often_and_others_always() {
     }
 }
 
+/// Two modules about one user: the pause that the first answer begins does not meet the second.
+#[test]
+fn who_was_right_goes_on_to_the_next_module_whoever_guesses_meanwhile() {
+    let mut buffer = Buffer::new().unwrap();
+    let modules = modules(vec![secret(0), secret(1)], &mut buffer);
+    let mut verifier = Verifier::new(buffer);
+    let mut talk = |host: u8, passwords: [&[u8]; 2]| {
+        let peer = from(&format!("10.0.0.{host}"));
+        let mut conversation = Conversation::new(ListenerId(0), peer);
+        let mut step = conversation.receive(hello(false), &modules, &mut verifier);
+        for password in passwords {
+            if !matches!(step, Step::Ask(_)) {
+                break;
+            }
+            let answer = respond(&step, password, &[host; 32]);
+            step = conversation.receive(answer, &modules, &mut verifier);
+        }
+        step
+    };
+    for host in 1..=11 {
+        assert!(is_refused(&talk(host, [b"x", b""])));
+    }
+    let right: [&[u8]; 2] = [b"one\n", b"two"];
+    assert_eq!(why(&talk(12, right)), Some(Refusal::TooMany));
+    // After the pause, which is a second.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert!(is_accepted(&talk(13, right)));
+    // And whoever has only the first password does not guess at the second any faster. This pause is two seconds.
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    let halfway: [&[u8]; 2] = [b"one\n", b"x"];
+    assert_eq!(why(&talk(14, halfway)), Some(Refusal::Failed));
+    for host in 15..30 {
+        assert_eq!(why(&talk(host, halfway)), Some(Refusal::TooMany));
+    }
+}
+
 /// A check outside that has not ended is a failure until it has, so many at a time are no way around.
 #[test]
 fn guesses_of_strangers_that_somebody_else_decides_about_count_too() {
