@@ -1,10 +1,7 @@
 //! Users at database servers, with the stock client and real servers.
 
-use bulkhead_tests::eventually;
-use bulkhead_tests::processes;
-use bulkhead_tests::session::{Session, free_port};
+use bulkhead_tests::door::Door;
 use bulkhead_tests::sql_servers::{READER_IN_URI, SqlServer};
-use bulkhead_tests::stock;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{Read, Write};
@@ -14,61 +11,8 @@ use std::time::{Duration, Instant};
 const LONG: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "a long p\u{e4}ssword";
 
-/// A session with one more TCP socket, on which this module decides.
-struct Door {
-    session: Session,
-    port: u16,
-    encrypted: bool,
-}
-
-impl Door {
-    fn new(module: &str, encrypted: bool) -> Self {
-        let port = free_port();
-        let encryption = match encrypted {
-            true => ",encryption=AES-CTR,keyfile=key.txt",
-            false => "",
-        };
-        let bind = format!("--bind-tcp=127.0.0.1:{port},auth={module}{encryption}");
-        Self {
-            session: Session::start(&["--debug", &bind]),
-            port,
-            encrypted,
-        }
-    }
-
-    /// Does the stock client get an answer there?
-    fn lets_in(&self, user: &str, password: &str) -> bool {
-        let address = format!("tcp://{user}@127.0.0.1:{}/", self.port);
-        let key = self.session.home().join("key.txt");
-        let key = format!("--encryption-keyfile={}", key.display());
-        let more: &[&str] = match self.encrypted {
-            true => &["--encryption=AES-CTR", &key],
-            false => &[],
-        };
-        let output = stock::run_at(&self.session, &address, &[password], more, &["info"]);
-        let said = String::from_utf8_lossy(&output.stdout);
-        let yes = output.status.success();
-        assert_eq!(yes, said.contains("server.mode=seamless"), "{output:?}");
-        yes
-    }
-
-    fn logged(&self, text: &str) {
-        let process = self.session.process();
-        process.wait_for_line(LONG, |line| line.contains(text));
-    }
-
-    /// No process of a check is left, and no password is in the log.
-    fn is_clean(&self) {
-        eventually("the end of the checks", LONG, || {
-            let left = processes::of_role(self.session.process().id(), "auth-sql");
-            left.is_empty().then_some(())
-        });
-        for line in self.session.process().lines() {
-            let secret = ["a long p", "argon2", "reader's"];
-            assert!(!secret.iter().any(|text| line.contains(text)), "{line}");
-        }
-    }
-}
+/// What must not be in a log.
+const SECRETS: [&str; 3] = ["a long p", "argon2", "reader's"];
 
 fn hash(password: &str) -> String {
     accounts::hash::make(password.as_bytes(), &[7; accounts::hash::SALT]).unwrap()
@@ -91,7 +35,7 @@ fn a_server_lets_the_stock_client_in_or_not(start: fn(&[(&str, &str)]) -> SqlSer
     for (name, password) in [("ann", "another"), ("Ann", PASSWORD), ("ann ", PASSWORD)] {
         assert!(!door.lets_in(name, password), "{name}");
     }
-    door.is_clean();
+    door.is_clean("auth-sql", &SECRETS);
     let door = Door::new(&server.module(""), false);
     for (name, password, part) in [
         ("' OR '1'='1", PASSWORD, "there is no such user"),
@@ -105,7 +49,7 @@ fn a_server_lets_the_stock_client_in_or_not(start: fn(&[(&str, &str)]) -> SqlSer
         assert!(!door.lets_in(name, password), "{name}");
         door.logged(part);
     }
-    door.is_clean();
+    door.is_clean("auth-sql", &SECRETS);
     let door = Door::new(&server.module(",timeout=4"), false);
     // The server goes, and who waits for it has an answer all the same.
     let stop = |signal| {
@@ -143,7 +87,7 @@ fn a_server_proves_who_it_is(start: fn(&[(&str, &str)]) -> SqlServer) {
     assert!(door.lets_in("ann", PASSWORD));
     assert!(!door.lets_in("ann", "another"));
     assert!(!door.lets_in("eve", PASSWORD));
-    door.is_clean();
+    door.is_clean("auth-sql", &SECRETS);
     let shown = std::fs::read(format!("/proc/{}/cmdline", door.session.process().id()));
     assert!(!String::from_utf8_lossy(&shown.unwrap()).contains("reader"));
     drop(door);
@@ -205,7 +149,7 @@ fn a_server_that_is_down_slow_or_mad_is_no() {
             door.logged(part);
             assert!(begun.elapsed() < LONG);
         }
-        door.is_clean();
+        door.is_clean("auth-sql", &SECRETS);
     }
     drop(listener);
     let door = Door::new(&format!("mysql(uri=mysql://u@127.0.0.1:{port}/d)"), false);

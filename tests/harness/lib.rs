@@ -5,6 +5,7 @@ pub mod application;
 pub mod commands;
 pub mod counter;
 pub mod databases;
+pub mod door;
 pub mod memory;
 pub mod neighbour;
 pub mod pam;
