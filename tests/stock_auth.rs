@@ -192,3 +192,18 @@ fn a_code_after_a_password() {
     assert!(!door.answers("", &["a long secret", "000000"], &encrypted));
     assert!(door.answers("", &["a long secret", &oathtool("now")], &encrypted));
 }
+
+#[test]
+fn what_the_client_says_of_itself_before_a_password() {
+    let door = Door::new(
+        &[("pw.txt", "a long secret")],
+        "auth=capability(property=username,value=ann),auth=file(filename=HOME/pw.txt)",
+    );
+    assert!(door.answers("ann@", &["a long secret"], &[]));
+    assert!(!door.answers("ann@", &["another"], &[]));
+    door.logged(&["is refused by file: authentication failed"]);
+    assert!(!door.answers("ann2@", &["a long secret"], &[]));
+    door.logged(&["is refused by capability: authentication failed"]);
+    door.shows("ann@", &["a long secret"], &[]);
+    door.is_silent_about(&["a long secret"]);
+}

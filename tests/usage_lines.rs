@@ -260,6 +260,17 @@ impl Started<'_> {
                     && !lets_in("ann", "another one", KEY)
                     && !lets_in("ann", "sesame", "another key")
             }
+            "who says it and knows the password gets in" => {
+                let address = Address::parse(&self.target).unwrap();
+                let lets_in = |client_type: &str, password: &str| {
+                    let mut options = Options::gtk().password(password);
+                    options.hello.identity.client_type = client_type.into();
+                    Client::connect(&address, &options, LONG).is_ok()
+                };
+                lets_in("Python/GTK3", PASSWORD)
+                    && !lets_in("HTML5", PASSWORD)
+                    && !lets_in("Python/GTK3", "wrong")
+            }
             "who holds the key gets in" => {
                 let address = Address::parse(&self.target).unwrap();
                 let lets_in = |key: SecurityKey| {

@@ -49,6 +49,11 @@ pub enum NetworkToAuth {
         /// At most 1024 bytes.
         client_salt: Vec<u8>,
     },
+    /// What the client says of itself, where a module of the listener looks at that: once, before
+    /// the hello. The values of the capabilities that
+    /// [`ListenerSpec::capabilities`](crate::spec::ListenerSpec) names, in that order, each of at
+    /// most 256 bytes.
+    Capabilities(Vec<Option<String>>),
 }
 
 impl Message for NetworkToAuth {

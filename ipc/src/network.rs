@@ -43,6 +43,9 @@ pub enum SupervisorToNetwork {
         login_timeout: u16,
         /// What the listener demands.
         encryption: Option<Encryption>,
+        /// Capabilities of the client's first hello that `auth` is to be told, by name: at most 8 of
+        /// at most 64 bytes.
+        capabilities: Vec<String>,
     },
     /// The request is granted. Descriptors: channel to `display`, channel to `encoder`.
     Session(Box<SessionFacts>),

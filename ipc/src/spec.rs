@@ -50,6 +50,8 @@ pub struct ListenerSpec {
     pub encryption: Option<Encryption>,
     /// Requests that this socket refuses, e.g. `stop` (`stop=no` on the bind option).
     pub refused_requests: Vec<String>,
+    /// Capabilities of clients that its modules look at ([`AuthModule::Capability`]).
+    pub capabilities: Vec<String>,
 }
 
 /// For the supervisor: no secret in it.
@@ -439,6 +441,13 @@ pub enum AuthModule {
         secret: SecretAt,
         /// How many codes before and after the present one are good too.
         window: u8,
+    },
+    /// What the client says of itself (`capability`).
+    Capability {
+        /// Which of [`ListenerSpec::capabilities`].
+        place: u8,
+        /// What it has to be.
+        secret: SecretAt,
     },
 }
 

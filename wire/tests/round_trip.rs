@@ -803,6 +803,7 @@ fn hello() -> impl Strategy<Value = ClientHello> {
                 wants_challenge,
                 response,
                 client_salt,
+                named: Vec::new(),
             },
         );
     let request = prop_oneof![

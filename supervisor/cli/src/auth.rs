@@ -59,6 +59,8 @@ pub struct Kind {
     /// Whose name it is about: the client's, unless `client-username=no` says that it is the
     /// session's owner's; or the other way round.
     client_username: bool,
+    /// Its `value=` is no secret.
+    is_open: bool,
     read: fn(&mut Options<'_>) -> Result<What>,
 }
 
@@ -70,6 +72,7 @@ const PLAIN: Kind = Kind {
     authenticates: true,
     sockets: Sockets::All,
     client_username: false,
+    is_open: false,
     read: |_| Err(Error::usage("a module that cannot be read")),
 };
 
@@ -92,7 +95,7 @@ const PAM: Kind = Kind {
 };
 
 /// Every module that there is, those that a person looks for first.
-static KINDS: [Kind; 21] = [
+static KINDS: [Kind; 22] = [
     Kind {
         name: "file",
         options: &["filename"],
@@ -219,6 +222,15 @@ static KINDS: [Kind; 21] = [
         ..PLAIN
     },
     Kind {
+        name: "capability",
+        options: &["property", "value"],
+        // Everybody can say it.
+        authenticates: false,
+        is_open: true,
+        read: capability,
+        ..PLAIN
+    },
+    Kind {
         name: "none",
         authenticates: false,
         read: |_| Ok(What::None),
@@ -252,9 +264,7 @@ pub fn kinds() -> &'static [Kind] {
 }
 
 /// Modules of Xpra's that do not exist here yet.
-const NOT_BUILT: [&str; 10] = [
-    "capability",
-    "http_header",
+const NOT_BUILT: [&str; 8] = [
     "kerberos_password",
     "kerberos_token",
     "gss",
@@ -334,6 +344,13 @@ pub enum What {
         allow: Option<PathBuf>,
         /// The path of `hosts.deny`.
         deny: Option<PathBuf>,
+    },
+    /// The client says something of itself.
+    Capability {
+        /// The key in its hello.
+        property: String,
+        /// What has to stand there.
+        value: Zeroizing<String>,
     },
     /// The kernel says who connects.
     PeerCred {
@@ -488,6 +505,20 @@ pub fn chain(raw: &[RawModule], shared: &[Pair]) -> Result<Vec<Module>> {
     }
 }
 
+/// The keys of a client's hello that these modules look at, each once.
+#[must_use]
+pub fn capabilities(chain: &[Module]) -> Vec<String> {
+    let mut names = Vec::new();
+    for module in chain {
+        if let What::Capability { property, .. } = &module.what
+            && !names.contains(property)
+        {
+            names.push(property.clone());
+        }
+    }
+    names
+}
+
 /// The options of one module while it is being read.
 pub struct Options<'a> {
     kind: &'static Kind,
@@ -519,7 +550,8 @@ impl Options<'_> {
     fn written(&self) -> Vec<Pair> {
         let is_own = |key: &String| self.own.iter().any(|(own, _)| own == key);
         let beside = self.shared.iter().filter(|(key, _)| !is_own(key));
-        let shown = |(key, _): &&Pair| self.knows(key) && !SECRETS.contains(&key.as_str());
+        let secret = |key: &str| SECRETS.contains(&key) && !self.kind.is_open;
+        let shown = |(key, _): &&Pair| self.knows(key) && !secret(key);
         self.own
             .iter()
             .chain(beside)
@@ -632,6 +664,11 @@ pub fn kind(name: &str) -> Result<&'static Kind> {
     if let Some(kind) = KINDS.iter().find(|kind| kind.name == normal) {
         return Ok(kind);
     }
+    if normal == "http_header" {
+        return Err(Error::usage(
+            "auth=http-header looks at the request that opens a WebSocket, and there are none here yet: no socket could have it",
+        ));
+    }
     if normal == "win32" {
         return Err(Error::usage("auth=win32 needs MS Windows; use sys or pam"));
     }
@@ -701,6 +738,33 @@ fn otp(options: &mut Options<'_>) -> Result<What> {
         key,
         window: number,
     })
+}
+
+/// Longest key of a client's hello, in bytes.
+const MAX_PROPERTY: usize = 64;
+/// Longest value there, in bytes.
+const MAX_CAPABILITY: usize = 256;
+
+fn capability(options: &mut Options<'_>) -> Result<What> {
+    let property = options
+        .take("property")
+        .unwrap_or_else(|| "display".to_owned());
+    if property.is_empty() || property.len() > MAX_PROPERTY || property.contains(char::is_control) {
+        return Err(options.wrong(
+            "property",
+            "…",
+            &format!("printable texts of 1 to {MAX_PROPERTY} bytes"),
+        ));
+    }
+    let value = Zeroizing::new(options.require("value", "TEXT")?);
+    if value.len() > MAX_CAPABILITY {
+        return Err(options.wrong(
+            "value",
+            "…",
+            &format!("texts of 1 to {MAX_CAPABILITY} bytes"),
+        ));
+    }
+    Ok(What::Capability { property, value })
 }
 
 fn peercred(options: &mut Options<'_>) -> Result<What> {
@@ -779,7 +843,13 @@ mod tests {
             ("env(verify-username=perhaps)", "perhaps"),
             ("hosts(verify-username=yes)", "no option `verify-username`"),
             ("gss", "auth=gss: this module is not built yet"),
-            ("http-header", "not built yet"),
+            ("http-header", "WebSocket"),
+            ("capability", "needs value="),
+            ("capability(value=)", "`value=` is empty"),
+            (
+                "capability(property=,value=x)",
+                "printable texts of 1 to 64",
+            ),
             ("frob", "auth=frob: there is no such module"),
             ("win32", "needs MS Windows"),
             ("otp", "needs filename="),
@@ -831,6 +901,7 @@ mod tests {
             "peercred",
             "multifile:filename=x",
             "hosts",
+            "capability:value=x",
             "otp:filename=x",
             "u2f",
             "fido2",

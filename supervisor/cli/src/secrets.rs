@@ -220,6 +220,11 @@ pub fn of_module(module: &Module, user: Option<Ids>) -> Result<Secret> {
             ],
             in_place: false,
         }),
+        What::Capability { value, .. } => Ok(Secret {
+            fd: literal("auth=capability", value)?,
+            warnings: Vec::new(),
+            in_place: false,
+        }),
         What::MultiFile { filename } => open(filename, user, Kind::Users),
         What::Otp {
             key: OtpKey::File(filename),

@@ -115,6 +115,7 @@ pub fn ours(carrier: Carrier, keys: &mut Keys) -> Result<f64> {
         id: None,
         login_timeout: 20,
         encryption: encryption.map(|(encryption, _)| encryption),
+        capabilities: Vec::new(),
     };
     supervisor.send(&start, fds)?;
     let mut auth: Channel<AuthToNetwork, NetworkToAuth> = Channel::new(auth);

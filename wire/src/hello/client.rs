@@ -109,6 +109,9 @@ pub struct AuthCaps {
     pub response: Option<Vec<u8>>,
     /// The client's half of the salt.
     pub client_salt: Option<Vec<u8>>,
+    /// The values of those capabilities that the reader has asked for by name, in that order; not
+    /// written.
+    pub named: Vec<Option<String>>,
 }
 
 /// Responses are shown by their length.
@@ -120,6 +123,7 @@ impl std::fmt::Debug for AuthCaps {
             .field("wants_challenge", &self.wants_challenge)
             .field("response", &self.response.as_ref().map(Vec::len))
             .field("client_salt", &self.client_salt.as_ref().map(Vec::len))
+            .field("named", &self.named.len())
             .finish()
     }
 }
@@ -424,7 +428,25 @@ impl AuthCaps {
             wants_challenge: caps.bool("challenge", false),
             response: caps.bytes("challenge_response", MAX_RESPONSE)?,
             client_salt: caps.bytes("challenge_client_salt", MAX_SALT)?,
+            named: Vec::new(),
         })
+    }
+
+    /// The values of these capabilities, as texts: numbers and truth values as Python writes
+    /// them. What is anything else, or longer than an identity, is none.
+    pub fn named(map: &[(Value, Value)], names: &[String]) -> Vec<Option<String>> {
+        let caps = Caps::new(map);
+        let text = |name: &String| {
+            let value = caps.get(name)?.scalar();
+            let text = match value {
+                Value::Int(number) => Some(number.to_string()),
+                Value::Bool(true) => Some("True".to_owned()),
+                Value::Bool(false) => Some("False".to_owned()),
+                _ => value.to_text(),
+            };
+            text.filter(|text| text.len() <= MAX_IDENTITY)
+        };
+        names.iter().map(text).collect()
     }
 
     fn write(self, map: &mut Map) {

@@ -1,7 +1,7 @@
 use super::args::{Args, PacketError};
 use super::shared::Disconnect;
 use super::{MessageError, Packet};
-use crate::hello::{ClientHello, HelloError};
+use crate::hello::{AuthCaps, ClientHello, HelloError};
 use crate::limits::MAX_PACKET_NAME;
 use crate::record::Message;
 use crate::rencodeplus::{self, Budget, DecodeError};
@@ -46,11 +46,23 @@ impl PreAuthPacket {
     /// Looks at the packet type first, and decodes the rest only if it is one
     /// of the two that exist.
     pub fn decode(message: Message, budget: &Budget) -> Result<PreAuthPacket, PreAuthError> {
+        Self::decode_with(message, budget, &[])
+    }
+
+    /// The same, and of a hello the values of these capabilities too
+    /// ([`AuthCaps::named`](crate::hello::AuthCaps)).
+    pub fn decode_with(
+        message: Message,
+        budget: &Budget,
+        named: &[String],
+    ) -> Result<PreAuthPacket, PreAuthError> {
         match rencodeplus::packet_name(&message.payload, MAX_PACKET_NAME)? {
             "hello" => {
                 let mut args = Args::new(Packet::decode(message, budget)?);
                 let caps = args.dict()?;
-                Ok(PreAuthPacket::Hello(Box::new(ClientHello::parse(&caps)?)))
+                let mut hello = ClientHello::parse(&caps)?;
+                hello.auth.named = AuthCaps::named(&caps, named);
+                Ok(PreAuthPacket::Hello(Box::new(hello)))
             }
             "disconnect" | "connection-close" => {
                 let args = Args::new(Packet::decode(message, budget)?);

@@ -22,6 +22,8 @@ const NO_USER: &str = "no-user-has-this-name";
 const MAX_USERNAME: usize = 256;
 const MAX_DIGESTS: usize = 16;
 const MAX_RESPONSE: usize = 1024;
+const MAX_CAPABILITIES: usize = 8;
+const MAX_CAPABILITY: usize = 256;
 
 /// What follows from a message.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub enum Step {
         /// Whom it is about.
         username: String,
     },
+    /// More is to come.
+    Listen,
     /// The `network` worker does what it never does.
     Violation(&'static str),
 }
@@ -69,7 +73,7 @@ struct Offer {
 
 #[derive(Debug)]
 enum Stage {
-    /// Nothing was said yet.
+    /// Nothing was said yet, but perhaps what the client says of itself.
     Fresh,
     /// A challenge waits for its answer.
     Asked {
@@ -143,6 +147,8 @@ pub enum Finding {
 pub struct Conversation {
     listener: ListenerId,
     peer: PeerFacts,
+    /// What the client says of itself, once that was told.
+    capabilities: Option<Vec<Option<String>>>,
     stage: Stage,
     /// The user as whom a stranger has given its last right answer.
     right: Option<String>,
@@ -155,6 +161,7 @@ impl Conversation {
         Self {
             listener,
             peer,
+            capabilities: None,
             stage: Stage::Fresh,
             right: None,
         }
@@ -168,6 +175,20 @@ impl Conversation {
         verifier: &mut Verifier,
     ) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Ended), message) {
+            (Stage::Fresh, NetworkToAuth::Capabilities(told)) if self.capabilities.is_none() => {
+                let long = |value: &Option<String>| {
+                    value
+                        .as_ref()
+                        .is_some_and(|value| value.len() > MAX_CAPABILITY)
+                };
+                if told.len() > MAX_CAPABILITIES || told.iter().any(long) {
+                    return Step::Violation("capabilities with too long fields");
+                }
+                self.capabilities = Some(told);
+                self.stage = Stage::Fresh;
+                Step::Listen
+            }
+            (_, NetworkToAuth::Capabilities(_)) => Step::Violation("capabilities out of order"),
             (
                 Stage::Fresh,
                 NetworkToAuth::Hello {
@@ -302,7 +323,8 @@ impl Conversation {
             return refuse(None, offer.username, Refusal::Failed);
         }
         for (position, step) in chain.iter().enumerate().skip(from) {
-            match modules.open(&step.module, &self.peer, &mut verifier.buffer) {
+            let told = self.capabilities.as_deref().unwrap_or_default();
+            match modules.open(&step.module, &self.peer, told, &mut verifier.buffer) {
                 Opening::Pass => match check_name(step, &offer.username, modules) {
                     Ok(()) => {}
                     Err(why) => return refuse(Some(step), offer.username, why),

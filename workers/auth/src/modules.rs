@@ -9,6 +9,8 @@ use ipc::check::CheckId;
 use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, SecretAt};
 use runtime::secret::{Buffer, Secret, SecretError, SecretFile};
 use std::fs::File;
+use subtle::ConstantTimeEq;
+use wire::challenge::{self as maths, Hash};
 
 /// Most modules in one chain.
 const MAX_CHAIN: usize = 8;
@@ -141,7 +143,9 @@ impl Modules {
     /// Can it be put in force?
     fn check(&self, module: &AuthModule, buffer: &mut Buffer) -> Result<(), Unusable> {
         match module {
-            AuthModule::Secret { secret, .. } => self.read(*secret, buffer).map(drop),
+            AuthModule::Secret { secret, .. } | AuthModule::Capability { secret, .. } => {
+                self.read(*secret, buffer).map(drop)
+            }
             AuthModule::Users { secret } => {
                 Ok(multifile::check(self.read(*secret, buffer)?.bytes())?)
             }
@@ -209,14 +213,30 @@ impl Modules {
         }
     }
 
-    /// What a module says before the client is asked anything.
-    pub fn open(&self, module: &AuthModule, peer: &PeerFacts, buffer: &mut Buffer) -> Opening {
+    /// What a module says before the client is asked anything. `told`: what the client says of
+    /// itself.
+    pub fn open(
+        &self,
+        module: &AuthModule,
+        peer: &PeerFacts,
+        told: &[Option<String>],
+        buffer: &mut Buffer,
+    ) -> Opening {
         if let Some(question) = question(module) {
             return Opening::Ask(question);
         }
         let passes = match (module, peer) {
             (AuthModule::Check { check, .. }, _) => return Opening::Check(*check),
             (AuthModule::None, _) => Ok(true),
+            (AuthModule::Capability { place, secret }, _) => {
+                let told = told.get(usize::from(*place)).and_then(Option::as_deref);
+                let wanted = self.read(*secret, buffer);
+                match wanted.map(|wanted| is_same(wanted.bytes(), told.unwrap_or_default())) {
+                    Ok(same) if same && told.is_some() => return Opening::Pass,
+                    Ok(_) => return Opening::Refuse(Refusal::Failed),
+                    Err(error) => Err(error),
+                }
+            }
             (AuthModule::Fail, _) => return Opening::Refuse(Refusal::Failed),
             (AuthModule::PeerCred { uids, gids }, PeerFacts::Unix { uid, gid, .. }) => {
                 Ok(uids.contains(uid) || gids.contains(gid))
@@ -244,6 +264,13 @@ impl Modules {
     }
 }
 
+/// In a time that does not tell where they differ.
+fn is_same(wanted: &[u8], told: &str) -> bool {
+    let [wanted, told] = [wanted, told.as_bytes()]
+        .map(|value| maths::hmac_response(Hash::Sha512, value, "capability"));
+    wanted.ct_eq(&told).into()
+}
+
 /// The module's name, for the log.
 #[must_use]
 pub fn name(module: &AuthModule) -> &str {
@@ -257,6 +284,7 @@ pub fn name(module: &AuthModule) -> &str {
         AuthModule::Users { .. } => "multifile",
         AuthModule::Hosts { .. } => "hosts",
         AuthModule::Otp { .. } => "otp",
+        AuthModule::Capability { .. } => "capability",
         AuthModule::Check { name, .. } => name,
     }
 }
@@ -279,6 +307,7 @@ pub fn question(module: &AuthModule) -> Option<Question> {
         AuthModule::None
         | AuthModule::Fail
         | AuthModule::PeerCred { .. }
+        | AuthModule::Capability { .. }
         | AuthModule::Hosts { .. } => None,
     }
 }
@@ -409,7 +438,7 @@ mod tests {
         let mut buffer = Buffer::new().unwrap();
         let files = [file("xpra: 10.0.0.0/8\n"), file("ALL: ALL\n")].into();
         let modules = Modules::new(spec(vec![vec![module.clone()]]), files, &mut buffer).unwrap();
-        modules.open(module, peer, &mut buffer)
+        modules.open(module, peer, &[], &mut buffer)
     }
 
     /// Who writes a file anew may have it empty for a moment: that is no rule at all.
@@ -423,7 +452,7 @@ mod tests {
         let files = vec![file("xpra: 10.0.0.66: deny\n"), deny.try_clone().unwrap()];
         let mut buffer = Buffer::new().unwrap();
         let modules = Modules::new(spec(vec![vec![hosts.clone()]]), files, &mut buffer).unwrap();
-        let mut open = || modules.open(&hosts, &tcp("10.1.2.3:4"), &mut buffer);
+        let mut open = || modules.open(&hosts, &tcp("10.1.2.3:4"), &[], &mut buffer);
         assert_eq!(open(), NO);
         deny.set_len(0).unwrap();
         assert_eq!(open(), Opening::Refuse(Refusal::Unusable));

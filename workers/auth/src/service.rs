@@ -395,6 +395,7 @@ impl Connection {
                 supervisor.send(&verdict, Vec::new())?;
                 self.answer = Some(AuthToNetwork::Rejected { text });
             }
+            Step::Listen => return Ok(Outcome::Nothing),
             Step::Violation(what) => return Ok(Outcome::Broken(what.to_owned())),
         }
         Ok(Outcome::Answered)

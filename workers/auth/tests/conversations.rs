@@ -561,6 +561,67 @@ fn client_salts_and_responses_have_bounds() {
     assert!(matches!(talk.say(many), Step::Violation(_)));
 }
 
+fn capability(place: u8, index: u16) -> AuthModule {
+    AuthModule::Capability {
+        place,
+        secret: SecretAt {
+            index,
+            in_place: false,
+        },
+    }
+}
+
+#[test]
+fn what_a_client_says_of_itself_is_compared_whole() {
+    let told = |values: &[Option<&str>]| {
+        let values = values.iter().map(|value| value.map(str::to_owned));
+        NetworkToAuth::Capabilities(values.collect())
+    };
+    // The secrets are "one\n" and "two".
+    for (values, accepted) in [
+        (&[Some("x"), Some("two")][..], true),
+        (&[None, Some("two")], true),
+        (&[Some("two"), Some("one\n")], false),
+        (&[Some("x"), Some("two ")], false),
+        (&[Some("x"), Some("tw")], false),
+        (&[Some("x"), Some("")], false),
+        (&[Some("two"), None], false),
+        (&[Some("two")], false),
+        (&[], false),
+    ] {
+        let mut talk = Talk::new(vec![capability(1, 1)], tcp());
+        assert_eq!(talk.say(told(values)), Step::Listen);
+        let step = talk.say(hello(false));
+        assert_eq!(is_accepted(&step), accepted, "{values:?}: {step:?}");
+        assert_eq!(is_refused(&step), !accepted);
+    }
+    // Without a word.
+    let mut talk = Talk::new(vec![capability(1, 1)], tcp());
+    assert!(is_refused(&talk.say(hello(false))));
+    // Both of a chain.
+    let mut talk = Talk::new(vec![capability(0, 1), secret(0)], tcp());
+    talk.say(told(&[Some("two")]));
+    let question = talk.say(hello(false));
+    assert!(is_accepted(&talk.say(respond(&question, b"one\n", SALT))));
+}
+
+#[test]
+fn what_a_client_says_of_itself_has_bounds_and_its_place() {
+    let some = |count, len| NetworkToAuth::Capabilities(vec![Some("x".repeat(len)); count]);
+    for (count, len, listens) in [(8, 256, true), (9, 1, false), (1, 257, false), (0, 0, true)] {
+        let mut talk = Talk::new(vec![capability(0, 1)], tcp());
+        let step = talk.say(some(count, len));
+        assert_eq!(step == Step::Listen, listens, "{step:?}");
+        assert_eq!(matches!(step, Step::Violation(_)), !listens);
+    }
+    let mut talk = Talk::new(vec![capability(0, 1)], tcp());
+    assert_eq!(talk.say(some(1, 1)), Step::Listen);
+    assert!(matches!(talk.say(some(1, 1)), Step::Violation(_)));
+    let mut talk = Talk::new(vec![secret(0)], tcp());
+    talk.say(hello(false));
+    assert!(matches!(talk.say(some(1, 1)), Step::Violation(_)));
+}
+
 #[test]
 fn whose_name_counts() {
     let step = |module: AuthModule, client_username, verify_username| AuthStep {

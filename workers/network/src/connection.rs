@@ -232,6 +232,8 @@ enum Phase {
 pub struct Connection {
     reader: RecordReader,
     phase: Phase,
+    /// Capabilities of the client's hello that `auth` is to be told.
+    told: Vec<String>,
     out: Output,
 }
 
@@ -249,6 +251,7 @@ impl Connection {
         Self {
             reader: RecordReader::new(Limits::PRE_AUTH),
             phase: Phase::PreAuth(Box::new(PreAuth::new(id, deadline, encryption))),
+            told: Vec::new(),
             out: Output {
                 outbox: Outbox::default(),
                 writer: RecordWriter::new(false),
@@ -257,6 +260,13 @@ impl Connection {
                 opener: None,
             },
         }
+    }
+
+    /// With capabilities of the client's hello that `auth` is to be told.
+    #[must_use]
+    pub fn telling(mut self, capabilities: Vec<String>) -> Self {
+        self.told = capabilities;
+        self
     }
 
     /// What is to be told to our own processes, in order.
@@ -370,13 +380,15 @@ impl Connection {
             };
             let budget = self.reader.limits().budget;
             let next = match &mut self.phase {
-                Phase::PreAuth(phase) => match PreAuthPacket::decode(message, &budget) {
-                    Ok(packet) => phase.packet(packet, &mut self.out),
-                    Err(error) => {
-                        tracing::warn!(%error, "an unacceptable packet before authentication");
-                        Next::disconnect(reason::PROTOCOL_ERROR, "unacceptable packet")
+                Phase::PreAuth(phase) => {
+                    match PreAuthPacket::decode_with(message, &budget, &self.told) {
+                        Ok(packet) => phase.packet(packet, &mut self.out),
+                        Err(error) => {
+                            tracing::warn!(%error, "an unacceptable packet before authentication");
+                            Next::disconnect(reason::PROTOCOL_ERROR, "unacceptable packet")
+                        }
                     }
-                },
+                }
                 Phase::Accepted(_) | Phase::Attached(_) => match Packet::decode(message, &budget) {
                     Ok(packet) => self.packet(now, packet),
                     Err(error) => {

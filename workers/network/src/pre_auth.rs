@@ -215,6 +215,10 @@ impl PreAuth {
                 connect_test_reply(&translate::shorten(text, MAX_ECHO))
             }
             _ => {
+                if !hello.auth.named.is_empty() {
+                    let told = hello.auth.named.clone();
+                    out.tell(Effect::Auth(NetworkToAuth::Capabilities(told)));
+                }
                 out.tell(Effect::Auth(NetworkToAuth::Hello {
                     username: hello.identity.username.clone(),
                     digests: translate::digests(&hello.auth.digests),

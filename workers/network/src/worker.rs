@@ -130,6 +130,7 @@ impl Worker {
                     id,
                     login_timeout,
                     encryption,
+                    capabilities,
                 } = message
                 else {
                     return Err(WorkerError::NoStart);
@@ -151,7 +152,8 @@ impl Worker {
                     (Some(_), None) | (None, Some(_)) => return Err(WorkerError::NoStart),
                 };
                 let now = Instant::now();
-                return Ok(Connection::new(now, id, login_timeout, mode));
+                let connection = Connection::new(now, id, login_timeout, mode);
+                return Ok(connection.telling(capabilities));
             }
             let mut set = PollSet::new();
             set.add(

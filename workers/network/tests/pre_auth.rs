@@ -104,6 +104,53 @@ fn a_connect_test_gets_its_text_back() {
     assert_eq!(bench.received(), [Packet::new("hello", vec![hello])]);
 }
 
+/// Only what was asked for, as texts, and before the hello.
+#[test]
+fn what_modules_look_at_is_told() {
+    let names = [
+        "client_type",
+        "display.dpi",
+        "missing",
+        "bell",
+        "wordy",
+        "digest",
+    ];
+    let mut bench = Bench::new();
+    let names = names.map(str::to_owned).to_vec();
+    bench.connection = bench.connection.telling(names);
+    let mut hello = gui().into_packet();
+    let Some(Value::Dict(map)) = hello.args.first_mut() else {
+        panic!("{hello:?}");
+    };
+    map.retain(|(key, _)| !key.is_key("display"));
+    let dpi = Value::dict([("dpi", Value::Int(96))]);
+    map.push(("display".into(), dpi));
+    map.push(("wordy".into(), "x".repeat(257).as_str().into()));
+    bench.send(hello);
+    let told = bench.told().auth;
+    let text = |text: &str| Some(text.to_owned());
+    let values = vec![
+        text("Python/GTK3"),
+        text("96"),
+        None,
+        text("True"),
+        None,
+        None,
+    ];
+    assert_eq!(told[0], NetworkToAuth::Capabilities(values));
+    assert!(
+        matches!(told[1..], [NetworkToAuth::Hello { .. }]),
+        "{told:?}"
+    );
+    // A later hello changes nothing.
+    bench.auth(challenge());
+    bench.send(answer(gui()).into_packet());
+    assert!(matches!(
+        bench.told().auth[..],
+        [NetworkToAuth::Response { .. }]
+    ));
+}
+
 #[test]
 fn challenge_response_accepted() {
     let mut bench = Bench::new();

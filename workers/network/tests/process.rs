@@ -94,6 +94,7 @@ impl World {
             id: None,
             login_timeout: 20,
             encryption: None,
+            capabilities: vec![],
         };
         supervisor.send(&start, vec![theirs]).unwrap();
         let reader = RecordReader::new(Limits::SERVER_TO_CLIENT);

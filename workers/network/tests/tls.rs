@@ -95,6 +95,7 @@ impl World {
             id: None,
             login_timeout: 20,
             encryption: Some(Encryption::Tls(certificate)),
+            capabilities: vec![],
         };
         supervisor
             .send(&start, vec![their_auth, their_keys])

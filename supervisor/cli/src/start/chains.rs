@@ -2,7 +2,7 @@
 
 use super::outside::Checks;
 use super::wanted::Wanted;
-use crate::auth::{Module, What};
+use crate::auth::{self, Module, What};
 use crate::error::{Error, Result};
 use crate::secrets::{self, Secret};
 use crate::session::Owner;
@@ -30,11 +30,12 @@ pub fn open_secrets(wanted: &[Wanted], owner: &Owner) -> Result<Secrets> {
         owner,
     };
     for socket in wanted {
+        let capabilities = auth::capabilities(&socket.chain);
         let mut chain = Vec::with_capacity(socket.chain.len());
         for module in &socket.chain {
             chain.push(AuthStep {
                 module: open
-                    .module(module)
+                    .module(module, &capabilities)
                     .map_err(|error| error.at(&socket.said))
                     .and_then(|found| socket.may_ask(module, found))?,
                 prompt: module.prompt.clone(),
@@ -61,7 +62,8 @@ struct Open<'a> {
 }
 
 impl<'a> Open<'a> {
-    fn module(&mut self, module: &'a Module) -> Result<AuthModule> {
+    /// `capabilities`: those that the modules of its socket look at.
+    fn module(&mut self, module: &'a Module, capabilities: &[String]) -> Result<AuthModule> {
         Ok(match &module.what {
             What::Allow => AuthModule::Allow,
             What::None => AuthModule::None,
@@ -112,6 +114,16 @@ impl<'a> Open<'a> {
                 secret: self.secret(module)?,
                 window: *window,
             },
+            What::Capability { property, .. } => {
+                let place = capabilities.iter().position(|name| name == property);
+                AuthModule::Capability {
+                    // It is there, and a chain is shorter; at any other place there is no value.
+                    place: place
+                        .and_then(|it| u8::try_from(it).ok())
+                        .unwrap_or(u8::MAX),
+                    secret: self.secret(module)?,
+                }
+            }
             What::Hosts { allow, deny } => AuthModule::Hosts {
                 allow: self.rules(allow.as_deref(), secrets::HOSTS_ALLOW)?,
                 deny: self.rules(deny.as_deref(), secrets::HOSTS_DENY)?,
@@ -184,7 +196,6 @@ impl<'a> Open<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth;
     use crate::bind::UnixAddress;
     use crate::start::wanted::Socket;
     use crate::syntax::RawModule;

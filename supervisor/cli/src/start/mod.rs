@@ -14,6 +14,7 @@ mod written;
 
 pub use executables::{empty_root, executable, open_path};
 
+use crate::auth;
 use crate::claim::{self, Claim};
 use crate::error::{Error, Result, one_line, reason};
 use crate::exposure::Typed;
@@ -211,6 +212,7 @@ fn hand_over(
             fd: table.add(socket.fd)?,
             encryption: socket.demand,
             refused_requests: socket.refused_requests,
+            capabilities: auth::capabilities(&socket.chain),
         });
     }
     let mut executables = Vec::new();

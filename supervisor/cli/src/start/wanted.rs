@@ -453,6 +453,7 @@ mod tests {
             let text = match name {
                 "file" | "multifile" | "otp" => format!("{name}(filename=mine)"),
                 "password" => "password(value=hunter2)".to_owned(),
+                "capability" => "capability(value=:10)".to_owned(),
                 "exec" => "exec(command=/bin/ask ${username})".to_owned(),
                 "mysql" | "sql" => format!("{name}(uri=mysql://u:hunter2@127.0.0.1/d)"),
                 _ => name.to_owned(),

@@ -233,6 +233,9 @@ impl Session {
             id: local.then(|| Box::new(self.facts())),
             login_timeout: u16::try_from(LOGIN_TIMEOUT.as_secs()).unwrap_or(u16::MAX),
             encryption,
+            capabilities: self.spec.listeners[usize::from(listener.0)]
+                .capabilities
+                .clone(),
         };
         network.tell(&start, channels, &mut self.log);
         if let Some(auth) = self.auth.usable() {

@@ -116,6 +116,7 @@ impl Bench {
             name: name.into(),
             fd,
             encryption: None,
+            capabilities: vec![],
             refused_requests: refused.iter().map(|name| (*name).to_owned()).collect(),
         };
         spec.listeners = vec![
