@@ -546,7 +546,17 @@ fn what_is_wrong_with_the_files_is_said() {
         (
             "cert.pem",
             "encrypted.pem",
-            "the TLS key encrypted.pem is encrypted: write it without",
+            "the TLS key encrypted.pem is encrypted: name the file with its pass phrase (ssl-key-password-file=FILE)",
+        ),
+        (
+            "cert.pem",
+            "encrypted.pem,ssl-key-password=y",
+            "the TLS key encrypted.pem has another pass phrase",
+        ),
+        (
+            "cert.pem",
+            "encrypted.pem,ssl-key-password-file=open.pem",
+            "others may read it (mode 644): chmod 600 open.pem",
         ),
         ("small.crt", "small.pem", "2048 to 4096 bits"),
         ("old.crt", "small.pem", "certificate old.crt: expired on "),
@@ -676,6 +686,51 @@ fn holds(pid: u32, secret: &[u8]) -> bool {
             && memory.read_exact_at(&mut bytes, from).is_ok()
             && bytes.windows(secret.len()).any(|window| window == secret)
     })
+}
+
+/// From a file and, with a warning, from the command line; once the session runs, nobody has it.
+#[test]
+fn a_pass_phrase_opens_a_key_and_is_forgotten() {
+    const PASS_PHRASE: &str = "hardly guessable pass phrase";
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let user = commands::test_user();
+    commands::chmod(directory, 0o755);
+    let own = |name: &str| {
+        let path = directory.join(name);
+        commands::chmod(&path, 0o600);
+        nix::unistd::chown(&path, Some(user.uid), Some(user.gid)).unwrap();
+        path.display().to_string()
+    };
+    std::fs::write(directory.join("pass.txt"), format!("{PASS_PHRASE}\n")).unwrap();
+    std::fs::write(directory.join("clear.pem"), &files().key).unwrap();
+    let encrypt = ["pkey", "-in", "clear.pem", "-aes256", "-out", "key.pem"];
+    openssl(
+        directory,
+        &[&encrypt[..], &["-passout", "file:pass.txt"]].concat(),
+    );
+    let (key, file) = (own("key.pem"), own("pass.txt"));
+    for (said, warns) in [
+        (format!("ssl-key-password-file={file}"), false),
+        (format!("ssl-key-password={PASS_PHRASE}"), true),
+    ] {
+        let port = free_port();
+        let session = Session::start(&[&format!(
+            "--bind-ssl=127.0.0.1:{port},auth=password(value={PASSWORD}),ssl-cert=tls-cert.pem,ssl-key={key},{said}"
+        )]);
+        Client::connect(&address(port), &options(), LONG).unwrap();
+        let lines = session.process().lines();
+        assert!(!lines.iter().any(|line| line.contains(PASS_PHRASE)));
+        let warned = lines
+            .iter()
+            .any(|line| line.contains("ssl-key-password= on a command line"));
+        assert_eq!(warned, warns, "{lines:?}");
+        if needs::root("read the memory of our processes") {
+            for worker in processes::workers(session.process().id()) {
+                assert!(!holds(worker.pid, PASS_PHRASE.as_bytes()), "{worker:?}");
+            }
+        }
+    }
 }
 
 /// The private key is in `keys`, and in no other process, before, while and after it is used.

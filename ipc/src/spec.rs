@@ -547,6 +547,8 @@ pub struct PrivateKey {
     pub name: String,
     /// Index into the descriptors that follow the spec: PEM, and there may be certificates beside.
     pub secret: u16,
+    /// The same of its pass phrase, if there is one; line ends around that do not count.
+    pub pass_phrase: Option<u16>,
     /// What the certificate says that it is.
     pub kind: KeyKind,
     /// The public key in the certificate, to which it has to belong: the content of its

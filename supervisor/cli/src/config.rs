@@ -248,6 +248,8 @@ fn or(first: StartArgs, second: StartArgs) -> StartArgs {
         ssl: first.ssl.or(second.ssl),
         ssl_cert: first.ssl_cert.or(second.ssl_cert),
         ssl_key: first.ssl_key.or(second.ssl_key),
+        ssl_key_password: first.ssl_key_password.or(second.ssl_key_password),
+        ssl_key_password_file: first.ssl_key_password_file.or(second.ssl_key_password_file),
         tcp_encryption: first.tcp_encryption.or(second.tcp_encryption),
         tcp_encryption_keyfile: first
             .tcp_encryption_keyfile

@@ -176,7 +176,6 @@ const NAMES: &[(&str, Kind)] = &[
     ("ssl-check-hostname", Setting),
     ("ssl-ciphers", Setting),
     ("ssl-client-verify-mode", Setting),
-    ("ssl-key-password", Setting),
     ("ssl-options", Setting),
     ("ssl-protocol", Setting),
     ("ssl-server-hostname", Setting),

@@ -187,6 +187,12 @@ pub struct StartArgs {
     /// Its key (PEM) [default: in the file of the certificate]
     #[arg(long, value_name = "FILE", help_heading = AUTH, value_hint = ValueHint::FilePath)]
     pub ssl_key: Option<PathBuf>,
+    /// The pass phrase of the key [default: what the variable XPRA_SSL_KEY_PASSWORD says]
+    #[arg(long, value_name = "TEXT", help_heading = AUTH, conflicts_with = "ssl_key_password_file")]
+    pub ssl_key_password: Option<String>,
+    /// A file with the pass phrase of the key
+    #[arg(long, value_name = "FILE", help_heading = AUTH, value_hint = ValueHint::FilePath)]
+    pub ssl_key_password_file: Option<PathBuf>,
     /// Encryption of TCP sockets without their own encryption=: AES (the same as AES-CBC), AES-CTR,
     /// AES-CFB, or AES-GCM, which also notices changes
     #[arg(long, alias = "encryption", value_name = "AES[-MODE]", help_heading = AUTH)]

@@ -3,7 +3,12 @@
 use crate::config;
 use crate::error::{Error, Result};
 use crate::options::boolean;
+use std::fmt;
 use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// Environment variable with the pass phrase of keys, when no option says it.
+pub const VARIABLE: &str = "XPRA_SSL_KEY_PASSWORD";
 
 /// The certificate in a directory of [`directories`].
 pub const CERTIFICATE: &str = "cert.pem";
@@ -54,6 +59,26 @@ pub struct Said {
     pub certificate: Option<PathBuf>,
     /// `ssl-key=`.
     pub key: Option<PathBuf>,
+    /// `ssl-key-password=` and `ssl-key-password-file=`.
+    pub pass_phrase: Option<PassPhrase>,
+}
+
+/// What opens a key that is encrypted.
+#[derive(Clone, PartialEq, Eq)]
+pub enum PassPhrase {
+    /// On the command line.
+    Text(Zeroizing<String>),
+    /// In a file.
+    File(PathBuf),
+}
+
+impl fmt::Debug for PassPhrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("pass phrase"),
+            Self::File(path) => write!(f, "pass phrase in {}", path.display()),
+        }
+    }
 }
 
 /// What a socket's TLS is to be.
@@ -63,6 +88,8 @@ pub struct Tls {
     pub optional: bool,
     /// The certificate and the key; `None`: where `bulkhead setup-ssl` puts them.
     pub files: Option<Pair>,
+    /// What opens the key; `None`: what [`VARIABLE`] says, if anything.
+    pub pass_phrase: Option<PassPhrase>,
 }
 
 /// A certificate and its key, which may be in the same file.
@@ -120,19 +147,23 @@ impl Said {
     /// # Errors
     /// Its value is wrong.
     pub fn take(&mut self, key: &str, value: &str) -> Result<bool> {
-        let file = match key {
-            "ssl" => {
-                self.mode = Some(Mode::parse(value).map_err(|error| error.at(key))?);
-                return Ok(true);
-            }
-            "ssl-cert" => &mut self.certificate,
-            "ssl-key" => &mut self.key,
-            _ => return Ok(false),
-        };
-        if value.is_empty() {
-            return Err(Error::usage(format!("`{key}=` is empty")));
+        if key == "ssl" {
+            self.mode = Some(Mode::parse(value).map_err(|error| error.at(key))?);
+            return Ok(true);
         }
-        *file = Some(PathBuf::from(value));
+        let file = || match value {
+            "" => Err(Error::usage(format!("`{key}=` is empty"))),
+            path => Ok(PathBuf::from(path)),
+        };
+        match key {
+            "ssl-cert" => self.certificate = Some(file()?),
+            "ssl-key" => self.key = Some(file()?),
+            "ssl-key-password" => {
+                self.pass_phrase = Some(PassPhrase::Text(Zeroizing::new(value.to_owned())));
+            }
+            "ssl-key-password-file" => self.pass_phrase = Some(PassPhrase::File(file()?)),
+            _ => return Ok(false),
+        }
         Ok(true)
     }
 
@@ -162,6 +193,16 @@ impl Said {
         }
     }
 
+    /// Does it say anything about a certificate's key?
+    fn names_key(&self) -> bool {
+        self.certificate.is_some() || self.key.is_some() || self.pass_phrase.is_some()
+    }
+
+    /// A socket's own, else that of all sockets.
+    fn pass_phrase(&self, all: &Said) -> Option<PassPhrase> {
+        self.pass_phrase.clone().or_else(|| all.pass_phrase.clone())
+    }
+
     /// What `--bind-ssl` is to be.
     ///
     /// # Errors
@@ -173,6 +214,7 @@ impl Said {
         Ok(Tls {
             optional: false,
             files: self.files(all)?,
+            pass_phrase: self.pass_phrase(all),
         })
     }
 
@@ -184,7 +226,7 @@ impl Said {
         let mode = self.mode.or(all.mode).unwrap_or(Mode::Off);
         let files = self.files(all)?;
         match mode {
-            Mode::Off if self.certificate.is_some() || self.key.is_some() => Err(Error::usage(
+            Mode::Off if self.names_key() => Err(Error::usage(
                 "a certificate or key without TLS: use --bind-ssl, or add ssl=on to serve clients in clear too",
             )),
             Mode::Off => Ok(None),
@@ -192,6 +234,7 @@ impl Said {
             Mode::On | Mode::Auto => Ok(Some(Tls {
                 optional: true,
                 files,
+                pass_phrase: self.pass_phrase(all),
             })),
         }
     }
@@ -247,6 +290,18 @@ mod tests {
     }
 
     #[test]
+    fn a_pass_phrase_is_not_shown() {
+        let text = |text: &str| PassPhrase::Text(Zeroizing::new(text.to_owned()));
+        let all = said(&[("ssl-cert", "c"), ("ssl-key-password", "hunter2")]).unwrap();
+        let own = said(&[("ssl-key-password-file", "pass.txt")]).unwrap();
+        let tls = own.required(&all).unwrap();
+        assert_eq!(tls.pass_phrase, Some(PassPhrase::File("pass.txt".into())));
+        let tls = Said::default().required(&all).unwrap();
+        assert_eq!(tls.pass_phrase, Some(text("hunter2")));
+        assert!(!format!("{tls:?}{all:?}").contains("hunter2"));
+    }
+
+    #[test]
     fn what_would_encrypt_nothing_is_refused() {
         let none = Said::default();
         assert_eq!(none.optional(&none), Ok(None));
@@ -274,6 +329,7 @@ mod tests {
             (("ssl", "www"), "not built yet"),
             (("ssl", "2"), "neither on, auto, tcp nor off"),
             (("ssl-cert", ""), "is empty"),
+            (("ssl-key-password-file", ""), "is empty"),
         ] {
             let error = said(&[options]).unwrap_err().to_string();
             assert!(error.contains(part), "{options:?}: {error}");

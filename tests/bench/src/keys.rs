@@ -62,6 +62,7 @@ impl Keys {
                     key_size: 32,
                 })),
                 Some(ListenerKey::Tls(PrivateKey {
+                    pass_phrase: None,
                     name: "key.pem".into(),
                     secret: 1,
                     kind: KeyKind::EcdsaP256,

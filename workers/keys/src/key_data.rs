@@ -6,6 +6,7 @@ use ipc::ListenerId;
 use ipc::spec::{KeyData, KeysSpec, ListenerKey};
 use runtime::secret::{Buffer, SecretError, SecretFile};
 use std::fs::File;
+use zeroize::Zeroizing;
 
 /// The key of every encrypted listener.
 #[derive(Debug)]
@@ -71,9 +72,16 @@ impl Listeners {
                     Some(Key::Aes(data))
                 }
                 Some(ListenerKey::Tls(wanted)) => {
+                    let mut pass_phrase = None;
+                    if let Some(index) = wanted.pass_phrase {
+                        let read = secret(index)?.read(buffer).map_err(unreadable)?;
+                        pass_phrase = Some(Zeroizing::new(trimmed(read.bytes()).to_vec()));
+                    }
+                    let pass_phrase = pass_phrase.as_ref().map(|it| it.as_slice());
                     let pem = secret(wanted.secret)?.read(buffer).map_err(unreadable)?;
                     let name = wanted.name;
-                    let key = PrivateKey::read(wanted.kind, pem.bytes(), &wanted.public)
+                    let pem = pem.bytes();
+                    let key = PrivateKey::read(wanted.kind, pem, pass_phrase, &wanted.public)
                         .map_err(|error| StartError::Key { name, error })?;
                     Some(Key::Tls(key))
                 }
@@ -138,17 +146,23 @@ fn read<R>(
         secret.check_name()?;
     }
     let secret = secret.read(buffer)?;
-    let mut bytes = secret.bytes();
-    if data.trim {
+    let bytes = match data.trim {
         // As the stock clients read their key files (protocol "Key data").
-        while let [rest @ .., b'\r' | b'\n'] | [b'\r' | b'\n', rest @ ..] = bytes {
-            bytes = rest;
-        }
-    }
+        true => trimmed(secret.bytes()),
+        false => secret.bytes(),
+    };
     if bytes.is_empty() {
         return Err(SecretError::Empty);
     }
     Ok(with(bytes))
+}
+
+/// Without the line ends around it.
+fn trimmed(mut bytes: &[u8]) -> &[u8] {
+    while let [rest @ .., b'\r' | b'\n'] | [b'\r' | b'\n', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    bytes
 }
 
 #[cfg(test)]

@@ -7,10 +7,12 @@
 //! * [`salts`]: no salt of a client's is used twice.
 //! * [`signing`]: what may be signed.
 //! * [`private_key`]: with what.
+//! * [`encrypted`]: with what pass phrase that is opened.
 //! * [`service`]: the process around them.
 #![forbid(unsafe_code)]
 
 pub mod derivation;
+pub mod encrypted;
 pub mod key_data;
 pub mod private_key;
 pub mod salts;

@@ -1,5 +1,6 @@
 //! The private key of a certificate: read once, when the session starts.
 
+use crate::encrypted::{self, Shut};
 use aws_lc_rs::error::KeyRejected;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
@@ -39,9 +40,15 @@ impl fmt::Debug for PrivateKey {
 /// Why a file is of no use as a private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It can only be read with a pass phrase.
-    #[error("is encrypted: write it without (openssl pkey -in OLD -out NEW, mode 600)")]
+    /// It can only be read with a pass phrase, and there is none.
+    #[error("is encrypted: name the file with its pass phrase (ssl-key-password-file=FILE)")]
     Encrypted,
+    /// Its pass phrase is another.
+    #[error("has another pass phrase")]
+    PassPhrase,
+    /// In a way that is not known.
+    #[error("is encrypted in a way that is not known here: openssl pkey -in OLD -aes256 -out NEW")]
+    Unknown,
     /// There is no key in it.
     #[error("holds no private key in PEM (-----BEGIN PRIVATE KEY-----)")]
     None,
@@ -55,20 +62,19 @@ pub enum KeyError {
 
 impl PrivateKey {
     /// Reads a key of this kind from PEM, and compares it with the public key of its certificate.
+    /// `pass_phrase`: what opens it, if it is encrypted.
     /// It is tried out once with each of its schemes; so the library has asked the kernel for all
     /// that it asks once, which no filter allows.
     ///
     /// # Errors
     /// [`KeyError`].
-    pub fn read(kind: KeyKind, pem: &[u8], public: &[u8]) -> Result<PrivateKey, KeyError> {
-        let der = PrivateKeyDer::from_pem_slice(pem).map(Zeroizing::new);
-        let der = der.map_err(|_| {
-            let encrypted = b"ENCRYPTED";
-            match pem.windows(encrypted.len()).any(|part| part == encrypted) {
-                true => KeyError::Encrypted,
-                false => KeyError::None,
-            }
-        })?;
+    pub fn read(
+        kind: KeyKind,
+        pem: &[u8],
+        pass_phrase: Option<&[u8]>,
+        public: &[u8],
+    ) -> Result<PrivateKey, KeyError> {
+        let der = Zeroizing::new(key_in(pem, pass_phrase)?);
         let pair = Pair::read(kind, &der).ok_or(KeyError::Unusable(kind))?;
         if pair.public() != public {
             return Err(KeyError::Other);
@@ -115,6 +121,39 @@ impl PrivateKey {
             Pair::Ecdsa(..) | Pair::Ed25519(_) => None,
         }
     }
+}
+
+/// The first key in PEM.
+fn key_in(pem: &[u8], pass_phrase: Option<&[u8]>) -> Result<PrivateKeyDer<'static>, KeyError> {
+    const SHUT: &[u8] = b"ENCRYPTED PRIVATE KEY-----";
+    // Of OpenSSL before 1.0 (RFC 1421, section 4.6.1.1): its derivation is one round of MD5.
+    const OLD: &[u8] = b"Proc-Type: 4,ENCRYPTED";
+    let has = |part: &[u8]| pem.windows(part.len()).any(|at| at == part);
+    if !has(SHUT) {
+        let none = if has(OLD) {
+            KeyError::Unknown
+        } else {
+            KeyError::None
+        };
+        return PrivateKeyDer::from_pem_slice(pem).map_err(|_| none);
+    }
+    let pass_phrase = pass_phrase.ok_or(KeyError::Encrypted)?;
+    // The reader of PEM knows keys in clear only, which differ in the label.
+    let mut clear = Vec::with_capacity(pem.len());
+    let mut rest = pem;
+    while let Some(at) = rest.windows(SHUT.len()).position(|part| part == SHUT) {
+        let (before, behind) = rest.split_at(at);
+        clear.extend_from_slice(before);
+        clear.extend_from_slice(b"PRIVATE KEY-----");
+        rest = behind.get(SHUT.len()..).unwrap_or_default();
+    }
+    clear.extend_from_slice(rest);
+    let shut = PrivateKeyDer::from_pem_slice(&clear).map_err(|_| KeyError::None)?;
+    let mut open = encrypted::open(shut.secret_der(), pass_phrase).map_err(|why| match why {
+        Shut::Unknown => KeyError::Unknown,
+        Shut::PassPhrase => KeyError::PassPhrase,
+    })?;
+    Ok(PrivateKeyDer::Pkcs8(std::mem::take(&mut *open).into()))
 }
 
 impl Pair {
@@ -178,7 +217,12 @@ mod tests {
     }
 
     fn read(kind: KeyKind, made: &Made) -> Result<PrivateKey, KeyError> {
-        PrivateKey::read(kind, made.serialize_pem().as_bytes(), made.public_key_raw())
+        PrivateKey::read(
+            kind,
+            made.serialize_pem().as_bytes(),
+            None,
+            made.public_key_raw(),
+        )
     }
 
     #[test]
@@ -224,7 +268,7 @@ mod tests {
         // Made for this test: `openssl genrsa 8192` takes too long.
         let large = include_bytes!("../tests/data/rsa-8192.pem");
         assert!(PrivateKeyDer::from_pem_slice(large).is_ok());
-        let read = PrivateKey::read(rsa, large, fits.public_key_raw());
+        let read = PrivateKey::read(rsa, large, None, fits.public_key_raw());
         assert_eq!(read.unwrap_err(), KeyError::Unusable(rsa));
     }
 
@@ -235,7 +279,7 @@ mod tests {
         let pem = p256.serialize_pem();
         let kind = KeyKind::EcdsaP256;
         let wrong = |kind, pem: &str| {
-            PrivateKey::read(kind, pem.as_bytes(), other.public_key_raw()).unwrap_err()
+            PrivateKey::read(kind, pem.as_bytes(), None, other.public_key_raw()).unwrap_err()
         };
         assert_eq!(wrong(kind, &pem), KeyError::Other);
         assert_eq!(wrong(KeyKind::Rsa, &pem), KeyError::Unusable(KeyKind::Rsa));
@@ -251,7 +295,35 @@ mod tests {
         }
         // Beside a certificate, and with text around, it is found.
         let beside = format!("{no_key}text\n{pem}{no_key}");
-        assert!(PrivateKey::read(kind, beside.as_bytes(), p256.public_key_raw()).is_ok());
+        assert!(PrivateKey::read(kind, beside.as_bytes(), None, p256.public_key_raw()).is_ok());
+        let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+        assert_eq!(wrong(kind, old), KeyError::Unknown);
+    }
+
+    /// Made with `openssl genpkey -algorithm ED25519 | openssl pkey -aes256`.
+    #[test]
+    fn a_pass_phrase_opens_a_key_beside_a_certificate() {
+        let pem = include_bytes!("../tests/data/encrypted.pem");
+        let public = include_bytes!("../tests/data/encrypted.public");
+        let read = |pass_phrase: Option<&str>| {
+            let pass_phrase = pass_phrase.map(str::as_bytes);
+            PrivateKey::read(KeyKind::Ed25519, pem, pass_phrase, public).map(drop)
+        };
+        assert_eq!(read(Some("sesame")), Ok(()));
+        assert_eq!(read(Some("sesam")), Err(KeyError::PassPhrase));
+        assert_eq!(read(Some("")), Err(KeyError::PassPhrase));
+        assert_eq!(read(None), Err(KeyError::Encrypted));
+        // One that is not encrypted needs none.
+        let made = Made::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let clear = made.serialize_pem();
+        let kind = KeyKind::Ed25519;
+        assert!(
+            PrivateKey::read(kind, clear.as_bytes(), Some(b"x"), made.public_key_raw()).is_ok()
+        );
+        // What is encrypted with it has to be a key.
+        let shut = clear.replace("PRIVATE", "ENCRYPTED PRIVATE");
+        let read = PrivateKey::read(kind, shut.as_bytes(), Some(b"x"), made.public_key_raw());
+        assert_eq!(read.unwrap_err(), KeyError::Unknown);
     }
 
     #[test]

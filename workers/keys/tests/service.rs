@@ -57,6 +57,7 @@ fn with_key(pair: &rcgen::KeyPair, test: impl FnOnce(&mut Supervisor)) {
         let mut key_file = tempfile::tempfile().unwrap();
         key_file.write_all(pem.as_bytes()).unwrap();
         let key = PrivateKey {
+            pass_phrase: None,
             name: "key.pem".into(),
             secret: 1,
             kind: KeyKind::EcdsaP256,

@@ -7,7 +7,7 @@ use crate::encryption::{self, Encryption, Source, VARIABLE};
 use crate::error::{Error, Result};
 use crate::secrets::{self, Secret};
 use crate::session::Owner;
-use crate::tls::Tls;
+use crate::tls::{self, PassPhrase, Tls};
 use ipc::keys::Encryption as Demand;
 use ipc::spec::{KeyData, ListenerKey, PrivateKey};
 use ipc::tls::Certificate;
@@ -78,10 +78,12 @@ impl Keys {
         let files = wanted.pair()?;
         let chain = certificate::read(&files.certificate, owner.ids())?;
         let secret = secrets::key_file(&files.key, owner.ids())?;
+        let pass_phrase = pass_phrase(wanted.pass_phrase.as_ref(), owner)?;
         Ok(Key {
             held: ListenerKey::Tls(PrivateKey {
                 name: files.key.display().to_string(),
                 secret: self.add(secret)?,
+                pass_phrase: pass_phrase.map(|secret| self.add(secret)).transpose()?,
                 kind: chain.kind,
                 public: chain.public,
             }),
@@ -92,6 +94,26 @@ impl Keys {
             }),
         })
     }
+}
+
+/// What opens the key of a certificate, if anything was said.
+fn pass_phrase(said: Option<&PassPhrase>, owner: &Owner) -> Result<Option<Secret>> {
+    let (fd, warnings) = match said {
+        Some(PassPhrase::File(path)) => return secrets::key_file(path, owner.ids()).map(Some),
+        Some(PassPhrase::Text(text)) => (
+            secrets::literal("ssl-key-password", text)?,
+            vec!["ssl-key-password= on a command line can be seen by every user of this machine until the session runs, and stays in the shell's history; use ssl-key-password-file=".to_owned()],
+        ),
+        None if std::env::var_os(tls::VARIABLE).is_some() => {
+            (secrets::variable("TLS", tls::VARIABLE)?, Vec::new())
+        }
+        None => return Ok(None),
+    };
+    Ok(Some(Secret {
+        fd,
+        warnings,
+        in_place: false,
+    }))
 }
 
 /// A key that can be guessed. How long it is, is all that is looked at.

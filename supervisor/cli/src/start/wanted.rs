@@ -7,10 +7,11 @@ use crate::error::{Error, Result};
 use crate::exposure::{self, NetworkSocket, Traffic, Typed};
 use crate::options::StartArgs;
 use crate::syntax::RawModule;
-use crate::tls::{self, Said, Tls};
+use crate::tls::{self, PassPhrase, Said, Tls};
 use crate::users;
 use ipc::spec::{AuthModule, CheckAsks};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use zeroize::Zeroizing;
 
 /// A socket that is to be opened.
 pub struct Wanted {
@@ -284,6 +285,7 @@ impl Defaults {
                 mode: args.ssl,
                 certificate: args.ssl_cert.clone(),
                 key: args.ssl_key.clone(),
+                pass_phrase: pass_phrase(args),
             },
         })
     }
@@ -331,6 +333,13 @@ impl Defaults {
             None => options.tls.required(&self.tls).map(Protection::Tls),
         }
     }
+}
+
+/// A file counts first: whoever names it in a configuration file may have the text in another.
+fn pass_phrase(args: &StartArgs) -> Option<PassPhrase> {
+    let text = |text: &String| PassPhrase::Text(Zeroizing::new(text.clone()));
+    let file = args.ssl_key_password_file.clone().map(PassPhrase::File);
+    file.or_else(|| args.ssl_key_password.as_ref().map(text))
 }
 
 fn both() -> Error {
