@@ -4,6 +4,7 @@
 use bulkhead_tests::commands::{bin_dir, chmod, test_user};
 use bulkhead_tests::databases::Files;
 use bulkhead_tests::eventually;
+use bulkhead_tests::kdc::SilentKdc;
 use bulkhead_tests::neighbour::{Check, Door, Neighbour};
 use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::processes::{self, Worker};
@@ -50,7 +51,8 @@ fn design(role: Role, check: Check, mode: StartMode) -> Answer {
         | Role::AuthPam
         | Role::AuthSqlite
         | Role::AuthSql
-        | Role::AuthFido => match (check, mode) {
+        | Role::AuthFido
+        | Role::AuthKerberos => match (check, mode) {
             (Check::Attach, _) => Refused,
             (Check::SameUser, StartMode::User) => Allowed,
             (Check::SameUser, StartMode::Root) => Refused,
@@ -77,6 +79,8 @@ struct Scene {
     sqlite: (u16, Files),
     /// A port for a security key, which has a file.
     fido: (u16, SecurityKey, KeyFiles),
+    /// A port whose logins Kerberos decides about, and a KDC that never answers.
+    kerberos: (u16, SilentKdc),
     _directory: tempfile::TempDir,
 }
 
@@ -111,6 +115,8 @@ fn scene(start: Start) -> Scene {
         encrypted_socket(&format!("sqlite(filename={})", path_of_users.display()));
     let (key, key_files) = (SecurityKey::new(), KeyFiles::new());
     let (fido_port, fido) = encrypted_socket(&key_files.module("u2f", &key));
+    let kdc = SilentKdc::new(start);
+    let (kerberos_port, kerberos) = encrypted_socket(&kdc.module());
     let session = Session::start_as(
         start,
         &[
@@ -119,6 +125,7 @@ fn scene(start: Start) -> Scene {
             &pam,
             &users,
             &fido,
+            &kerberos,
             "--sharing=yes",
             "--start=xterm",
             &format!("--start={}", app(path("attacker"))),
@@ -157,6 +164,7 @@ fn scene(start: Start) -> Scene {
         pam: (pam_port, service),
         sqlite: (users_port, files),
         fido: (fido_port, key, key_files),
+        kerberos: (kerberos_port, kdc),
         _directory,
     }
 }
@@ -191,14 +199,17 @@ fn login(port: u16, name: u8) -> JoinHandle<()> {
     })
 }
 
-/// One whose login an `auth-ldap` is asking about and one of an `auth-sql`, until what is returned is
-/// dropped; and one whose login an `auth-pam` is asking about, until the service is released.
-fn logins(scene: &Scene) -> ([TcpStream; 2], [JoinHandle<()>; 3]) {
+/// One whose login an `auth-ldap` is asking about, one of an `auth-sql` and one of an `auth-kerberos`,
+/// until what is returned is dropped; and one whose login an `auth-pam` is asking about, until the
+/// service is released.
+fn logins(scene: &Scene) -> (Vec<TcpStream>, [JoinHandle<()>; 4]) {
     let (pam_port, service) = &scene.pam;
+    let (kerberos_port, kdc) = &scene.kerberos;
     let logins = [
         login(scene.ldap.0, 3),
         login(*pam_port, 4),
         login(scene.sql.0, 6),
+        login(*kerberos_port, 7),
     ];
     let asked = [&scene.ldap.1, &scene.sql.1].map(|server| {
         let (mut asked, _) = server.accept().unwrap();
@@ -206,7 +217,9 @@ fn logins(scene: &Scene) -> ([TcpStream; 2], [JoinHandle<()>; 3]) {
         asked
     });
     service.is_asked(&scene.session);
-    (asked, logins)
+    let mut all = kdc.is_asked();
+    all.extend(asked);
+    (all, logins)
 }
 
 /// Somebody whose login an `auth-sqlite` decides about, as soon as what is returned is dropped.
@@ -236,7 +249,7 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
     let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
     let mut other = None;
     let held = held(&scene.session, key, |key| {
-        let options = options(7).encrypted(Mode::Gcm, KEY.as_bytes());
+        let options = options(8).encrypted(Mode::Gcm, KEY.as_bytes());
         let options = options.security_key(key);
         other = Some(std::thread::spawn(move || {
             assert!(Client::connect(&address, &options, 3 * LONG).is_ok());
@@ -246,8 +259,8 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
     let mut targets = processes::workers(top);
     assert_eq!(
         targets.len(),
-        19,
-        "seven of network, two of encoder: {targets:?}"
+        21,
+        "eight of network, two of encoder: {targets:?}"
     );
     targets.push(ctl);
     let roles: BTreeSet<Role> = targets.iter().map(role_of).collect();
@@ -292,13 +305,15 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
         let left = processes::workers(top);
         let ends = [
             Role::AuthLdap,
-            Role::AuthPam,
             Role::AuthSqlite,
             Role::AuthSql,
             Role::AuthFido,
             Role::Ctl,
         ];
-        let gone = |one: &Worker| ends.contains(&role_of(one));
+        let gone = |one: &Worker| {
+            let role = role_of(one);
+            role.is_of_launcher() || ends.contains(&role)
+        };
         let networks = left.iter().filter(|one| role_of(one) == Role::Network);
         (networks.count() == scene.clients.len() && !left.iter().any(gone)).then_some(())
     });
@@ -357,7 +372,16 @@ fn sockets_are_what_the_design_says(scene: &mut Scene) {
         let known: BTreeSet<String> = known.filter(|name| name.starts_with(['/', '@'])).collect();
         assert_eq!(all, known, "each socket is tried");
     }
-    let before = processes::workers(session.process().id());
+    // The logins that were refused cost their address a pause in which nobody is asked.
+    eventually("the end of the pause", LONG, || {
+        let door = Door::Client(format!("127.0.0.1:{}", session.port));
+        (scene.attacker.knock(&door) == "asked").then_some(())
+    });
+    let before = eventually("nobody but the clients", LONG, || {
+        let all = processes::workers(session.process().id());
+        let networks = all.iter().filter(|one| role_of(one) == Role::Network);
+        (networks.count() == scene.clients.len()).then_some(all)
+    });
     for ((door, _), expected) in &doors {
         assert_eq!(scene.attacker.knock(door), *expected, "{door}");
     }

@@ -10,7 +10,7 @@ use bulkhead_tests::session::{Session, Start, free_port};
 use bulkhead_tests::stock;
 use ipc::Channel;
 use ipc::check::{AuthToCheck, CheckToAuth, Password};
-use ipc::spec::{self, PamSpec, StartedSpec};
+use ipc::spec::{self, OwnSpec, PamSpec, StartedSpec};
 use nix::fcntl::OFlag;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
@@ -61,7 +61,7 @@ fn ask(spec: &PamSpec, username: &str, password: &str) -> Answered {
     let (ours, theirs) = ipc::channel::socketpair().unwrap();
     let mut told = File::from(memfd_create(c"spec", MFdFlags::MFD_CLOEXEC).unwrap());
     let started = StartedSpec {
-        own: spec.clone(),
+        own: OwnSpec::Pam(spec.clone()),
         host: Some([127, 0, 0, 9].into()),
     };
     told.write_all(&spec::encode(&started).unwrap()).unwrap();

@@ -7,6 +7,7 @@
 
 use bulkhead_tests::commands::{OTP_KEY, bin_dir, oathtool};
 use bulkhead_tests::databases::Files;
+use bulkhead_tests::kdc::Kdc;
 use bulkhead_tests::pam::{PasswordFile, Services, SystemUser, UNIX, unchanged_users};
 use bulkhead_tests::processes;
 use bulkhead_tests::screen::Screen;
@@ -33,6 +34,9 @@ use x11rb::protocol::xproto::{
 use x11rb::wrapper::ConnectionExt as _;
 
 const LONG: Duration = Duration::from_secs(60);
+
+/// Why a login that Kerberos decides about needs no more memory than it has.
+const MANY_PARTS: &str = "what comes before the filter is enough for a KDC's answer; tests/kerberos.rs has one with many parts";
 
 /// Rules that a session need not use: role, call, conditions, and the test that does.
 const NOT_USED: &[(Role, &str, &[&str], &str)] = &[
@@ -123,6 +127,23 @@ const NOT_USED: &[(Role, &str, &[&str], &str)] = &[
         &["operation == FUTEX_WAKE|FUTEX_PRIVATE_FLAG"],
         "an LDAP server with an odd key share: the library is the same, tests/stock_tls.rs sends one",
     ),
+    (Role::AuthKerberos, "brk", &[], MANY_PARTS),
+    (
+        Role::AuthKerberos,
+        "mmap",
+        &[
+            "prot == PROT_READ|PROT_WRITE",
+            "flags == MAP_PRIVATE|MAP_ANONYMOUS",
+        ],
+        MANY_PARTS,
+    ),
+    (
+        Role::AuthKerberos,
+        "mremap",
+        &["flags == MREMAP_MAYMOVE"],
+        MANY_PARTS,
+    ),
+    (Role::AuthKerberos, "munmap", &[], MANY_PARTS),
     (
         Role::AuthSqlite,
         "mremap",
@@ -351,6 +372,9 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
     ));
     let (key, key_files) = (SecurityKey::new(), KeyFiles::new());
     let (fido_port, fido) = encrypted_socket(&key_files.module("fido2", &key));
+    let kdc = Kdc::start();
+    let (kdc_port, by_kdc) = encrypted_socket(&kdc.module("kerberos-password", start));
+    let (ticket_port, by_ticket) = encrypted_socket(&kdc.module("gss", start));
     let mut words = vec![
         "--sharing=yes",
         "--debug=yes",
@@ -363,6 +387,8 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         &users,
         &sql,
         &fido,
+        &by_kdc,
+        &by_ticket,
     ];
     words.extend(user.is_some().then_some(unix.as_str()));
     let mut session = Session::start_under(wrapper, start, &[&words, more].concat());
@@ -429,6 +455,15 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
     // One that fails uses nothing else, and one failure more would cost the commands below a pause.
     let with_key = options(6).encrypted(Mode::Gcm, KEY.as_bytes());
     Client::connect(&address, &with_key.security_key(key), LONG).unwrap();
+    assert!(by_pam(kdc_port, "alice", ALICE));
+    let cache = kdc.kinit("alice", ALICE, "cache");
+    let address = Address::parse(&format!("tcp://127.0.0.1:{ticket_port}")).unwrap();
+    let ticket = kdc.token(&cache, "xpra@localhost");
+    let ticket = options(6)
+        .encrypted(Mode::Gcm, KEY.as_bytes())
+        .username("alice")
+        .ticket(&ticket);
+    Client::connect(&address, &ticket, LONG).unwrap();
     for role in ["display", "encoder", "auth", "keys"] {
         processes::replace(session.process().id(), role, Signal::SIGKILL);
         let draws = first.state().draws;

@@ -6,6 +6,10 @@ use crate::ids::{ConnectionId, ListenerId};
 use crate::verdict::Violation;
 use serde::{Deserialize, Serialize};
 
+/// Longest answer with a ticket, in bytes: large directories put all groups of a user into it, and
+/// some clients write it in base64.
+pub const MAX_TOKEN: usize = 16 * 1024;
+
 /// Digests that a challenge can use, by what goes over the wire (protocol: challenge digests).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the hash functions")]
@@ -25,6 +29,10 @@ pub enum Digest {
     U2f,
     /// The same, for another handler of the client's.
     Fido2,
+    /// A ticket of Kerberos', in base64, covered as a password by [`Digest::Xor`]. Never for salts.
+    Kerberos,
+    /// The same, for another handler of the client's.
+    Gss,
 }
 
 /// `network` asks `auth`. No variant names a connection or an address: the channel does.
@@ -44,7 +52,7 @@ pub enum NetworkToAuth {
     },
     /// The answer to the last challenge.
     Response {
-        /// At most 1024 bytes.
+        /// At most 1024 bytes, or [`MAX_TOKEN`] to [`AuthToNetwork::TokenChallenge`].
         response: Vec<u8>,
         /// At most 1024 bytes.
         client_salt: Vec<u8>,
@@ -59,6 +67,12 @@ pub enum NetworkToAuth {
 impl Message for NetworkToAuth {
     const NAME: &'static str = "network>auth";
     const SECRET: bool = true;
+    fn limit(&self) -> usize {
+        match self {
+            Self::Response { .. } => MAX_TOKEN + 2048,
+            Self::Hello { .. } | Self::Capabilities(_) => 4096,
+        }
+    }
 }
 
 /// `auth` answers `network`.
@@ -81,6 +95,19 @@ pub enum AuthToNetwork {
     Rejected {
         /// `authentication failed`, or what digest support is missing.
         text: String,
+    },
+    /// Ask the client for a ticket.
+    TokenChallenge {
+        /// 64 fresh random bytes.
+        salt: Vec<u8>,
+        /// [`Digest::Kerberos`] or [`Digest::Gss`].
+        digest: Digest,
+        /// For whom: at most 1024 bytes, and printable.
+        service: String,
+        /// How to mix the salts.
+        salt_digest: Digest,
+        /// Text for the person.
+        prompt: String,
     },
 }
 

@@ -1,8 +1,8 @@
 //! One check of one login in a process of its own, whose role depends on the module (`auth-ldap`,
-//! `auth-sqlite`, `auth-sql`, `auth-fido`): its edges to `supervisor` and to `auth`. The password goes from
+//! `auth-sqlite`, `auth-sql`, `auth-fido`, `auth-kerberos`): its edges to `supervisor` and to `auth`. The password goes from
 //! `auth` to that process and passes nobody else.
 
-use crate::auth::Digest;
+use crate::auth::{Digest, MAX_TOKEN};
 use crate::channel::Message;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -76,11 +76,25 @@ pub enum AuthToCheck {
         /// As the client sent it: at most 1024 bytes.
         response: Vec<u8>,
     },
+    /// Is this a ticket of this user?
+    Token {
+        /// Who the client says it is: at most 256 bytes, not empty.
+        username: String,
+        /// As the client sent it: at most [`MAX_TOKEN`] bytes, not empty. Who
+        /// has it could be the user, for some minutes.
+        token: Password,
+    },
 }
 
 impl Message for AuthToCheck {
     const NAME: &'static str = "auth>check";
     const SECRET: bool = true;
+    fn limit(&self) -> usize {
+        match self {
+            Self::Token { .. } => MAX_TOKEN + 1024,
+            _ => 4096,
+        }
+    }
 }
 
 /// What a check says to `auth`: that it is ready, then one answer. None is no.

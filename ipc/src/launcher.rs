@@ -88,7 +88,8 @@ pub enum SupervisorToLauncher {
     },
     /// Start the process of a check, in the check's own time; answered by
     /// [`LauncherToSupervisor::CheckStarted`], and by [`LauncherToSupervisor::CheckEnded`] when it has
-    /// ended. Descriptors: the pipe that is its log; its end of the channel to `auth`.
+    /// ended. Descriptors: the pipe that is its log; its end of the channel to `auth`; what it gets
+    /// beside.
     StartCheck {
         /// For the login on this connection.
         connection: ConnectionId,
@@ -96,6 +97,8 @@ pub enum SupervisorToLauncher {
         check: CheckId,
         /// Where the client is, if it has an address.
         host: Option<IpAddr>,
+        /// How many descriptors of its own follow, at most two.
+        own: u8,
     },
     /// The connection has gone: its command or process is ended.
     EndCheck(ConnectionId),
@@ -106,7 +109,7 @@ impl Message for SupervisorToLauncher {
     fn descriptors(&self) -> usize {
         match self {
             Self::Checks => 1,
-            Self::StartCheck { .. } => 2,
+            Self::StartCheck { own, .. } => usize::from(*own).saturating_add(2).min(MAX_FDS),
             _ => 0,
         }
     }

@@ -15,6 +15,9 @@ use std::path::PathBuf;
 /// Largest encoded part in bytes (an environment and a list of commands).
 const MAX_SPEC: usize = 1 << 20;
 
+/// Most sockets that the launcher gives to the process of one check.
+pub const MAX_SOCKETS: usize = 16;
+
 /// Position of a passed descriptor in the descriptor table of the process that reads the spec.
 pub type FdIndex = u16;
 
@@ -138,7 +141,12 @@ pub enum CheckKind {
     Command,
     /// By a process of ours that the launcher starts, because it needs what the supervisor's sandbox,
     /// which its own children inherit, has not.
-    Outside,
+    Outside {
+        /// Its role.
+        role: String,
+        /// What it gets beside what the launcher gives it: at most two.
+        fds: Vec<FdIndex>,
+    },
     /// By a process `auth-fido`, which gets these descriptors: its [`FidoSpec`].
     Fido(Vec<FdIndex>),
 }
@@ -186,7 +194,9 @@ pub enum OutsideCheck {
         /// Its supplementary groups, in a start as root.
         groups: Vec<u32>,
         /// What it is told of its module.
-        own: PamSpec,
+        own: OwnSpec,
+        /// It gets sockets that connect to these, in this order; at most [`MAX_SOCKETS`].
+        connect: Vec<SocketAddr>,
         /// Seconds that it may take.
         timeout: u16,
     },
@@ -196,9 +206,34 @@ pub enum OutsideCheck {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartedSpec {
     /// From [`OutsideCheck::Start`].
-    pub own: PamSpec,
+    pub own: OwnSpec,
     /// Where the client is, if it has an address.
     pub host: Option<IpAddr>,
+}
+
+/// What such a process is told of its module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OwnSpec {
+    /// `auth-pam`.
+    Pam(PamSpec),
+    /// `auth-kerberos`.
+    Kerberos(KerberosSpec),
+}
+
+/// For `auth-kerberos`: who we are to Kerberos, and which users there are. The keytab follows, then
+/// what is remembered of tokens, then sockets that connect to the KDC, if it is to be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KerberosSpec {
+    /// The first part of our name: `xpra` of `xpra/host@REALM`.
+    pub service: String,
+    /// The second.
+    pub host: String,
+    /// The third; users are of the same realm.
+    pub realm: String,
+    /// The keytab is a file with a name, and not a copy of ours.
+    pub keytab_in_place: bool,
+    /// Seconds for all of it.
+    pub timeout: u16,
 }
 
 /// For `auth-pam`: which service it asks.
@@ -452,7 +487,7 @@ pub enum AuthModule {
 }
 
 /// What a check outside needs from the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckAsks {
     /// Nothing: nobody is asked.
     Nothing,
@@ -462,6 +497,13 @@ pub enum CheckAsks {
     Password,
     /// A signature of a security key.
     Signature(Fido),
+    /// A ticket for a service.
+    Token {
+        /// By which name clients know that a ticket is meant.
+        token: Token,
+        /// The service, as that handler of theirs wants it.
+        service: String,
+    },
 }
 
 /// By which name clients know that a security key is meant.
@@ -471,6 +513,15 @@ pub enum Fido {
     U2f,
     /// `fido2`.
     Fido2,
+}
+
+/// By which name clients know that a ticket is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Token {
+    /// `kerberos`.
+    Kerberos,
+    /// `gss`.
+    Gss,
 }
 
 /// Where a secret of a module is.

@@ -164,6 +164,7 @@ const HOLDABLE: &[&str] = &[
     "private-keys",
     "public-keys",
     "server-socket",
+    "service-keys",
     "system-passwords",
     "user-environment",
     "x-cookie",

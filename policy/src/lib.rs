@@ -57,6 +57,7 @@ pub fn of(role: Role) -> &'static RolePolicy {
         Role::AuthSqlite => &compiled::AUTH_SQLITE,
         Role::AuthSql => &compiled::AUTH_SQL,
         Role::AuthFido => &compiled::AUTH_FIDO,
+        Role::AuthKerberos => &compiled::AUTH_KERBEROS,
     }
 }
 

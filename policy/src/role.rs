@@ -32,11 +32,13 @@ pub enum Role {
     AuthSql,
     /// One per login that a security key signs: looks which, once.
     AuthFido,
+    /// One per login that Kerberos decides about: one password or one ticket, once.
+    AuthKerberos,
 }
 
 impl Role {
     /// Every role, in the order of the policy files' table.
-    pub const ALL: [Role; 13] = [
+    pub const ALL: [Role; 14] = [
         Role::Supervisor,
         Role::Launcher,
         Role::Network,
@@ -50,6 +52,7 @@ impl Role {
         Role::AuthSqlite,
         Role::AuthSql,
         Role::AuthFido,
+        Role::AuthKerberos,
     ];
 
     /// The roles that the supervisor starts and that end with it.
@@ -64,6 +67,10 @@ impl Role {
         Role::AuthSql,
         Role::AuthFido,
     ];
+
+    /// The roles that the launcher starts for one login: they load libraries, which the supervisor's
+    /// rules would keep from its children.
+    pub const OF_LAUNCHER: [Role; 2] = [Role::AuthPam, Role::AuthKerberos];
 
     /// The role's name, as in `policy/roles/<name>.toml`.
     #[must_use]
@@ -82,6 +89,7 @@ impl Role {
             Role::AuthSqlite => "auth-sqlite",
             Role::AuthSql => "auth-sql",
             Role::AuthFido => "auth-fido",
+            Role::AuthKerberos => "auth-kerberos",
         }
     }
 
@@ -102,6 +110,7 @@ impl Role {
             Role::AuthSqlite => "bulkhead-auth-sqlite",
             Role::AuthSql => "bulkhead-auth-sql",
             Role::AuthFido => "bulkhead-auth-fido",
+            Role::AuthKerberos => "bulkhead-auth-kerberos",
         }
     }
 
@@ -127,6 +136,12 @@ impl Role {
     #[must_use]
     pub fn is_worker(self) -> bool {
         Role::WORKERS.contains(&self)
+    }
+
+    /// Whether this is one of [`Role::OF_LAUNCHER`].
+    #[must_use]
+    pub fn is_of_launcher(self) -> bool {
+        Role::OF_LAUNCHER.contains(&self)
     }
 }
 

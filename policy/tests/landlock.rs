@@ -206,7 +206,8 @@ fn main() {
         }
         for role in Role::WORKERS
             .into_iter()
-            .chain([Role::Ctl, Role::Supervisor, Role::AuthPam])
+            .chain([Role::Ctl, Role::Supervisor])
+            .chain(Role::OF_LAUNCHER)
         {
             fresh(&place);
             let got = in_child(|| {

@@ -65,6 +65,7 @@ fn system_call_budgets_hold() {
             Role::AuthSqlite => 15,
             Role::AuthSql => 14,
             Role::AuthFido => 10,
+            Role::AuthKerberos => 24,
         };
         let calls = of(role).calls();
         println!("{role}: {} of {budget}: {calls:?}", calls.len());
@@ -173,6 +174,7 @@ fn the_channels_are_the_declared_graph() {
             (Role::Auth, Role::AuthSqlite),
             (Role::Auth, Role::AuthSql),
             (Role::Auth, Role::AuthFido),
+            (Role::Auth, Role::AuthKerberos),
             (Role::Display, Role::Encoder),
         ]
     );

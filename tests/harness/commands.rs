@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 /// The user that sessions run as when the tests run as root (made by `install-packages test`).
 pub const TEST_USER: &str = "bulkhead-test";
 
-const EXECUTABLES: [&str; 17] = [
+const EXECUTABLES: [&str; 18] = [
     "bulkhead",
     "bulkhead-supervisor",
     "bulkhead-launcher",
@@ -19,6 +19,7 @@ const EXECUTABLES: [&str; 17] = [
     "bulkhead-auth-pam",
     "bulkhead-auth-sqlite",
     "bulkhead-auth-sql",
+    "bulkhead-auth-kerberos",
     "bulkhead-keys",
     "bulkhead-display",
     "bulkhead-encoder",

@@ -1,7 +1,8 @@
 //! A session with a socket on which one module decides, for the stock client.
 
-use crate::session::{Session, free_port};
+use crate::session::{Session, Start, free_port};
 use crate::{eventually, processes, stock};
+use std::process::Output;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -10,16 +11,25 @@ const LONG: Duration = Duration::from_secs(30);
 pub struct Door {
     /// The session.
     pub session: Session,
-    port: u16,
+    /// The port of the socket.
+    pub port: u16,
     encrypted: bool,
 }
 
 impl Door {
-    /// Starts it.
+    /// Starts it, as a user.
     ///
     /// # Panics
     /// When it cannot be started.
     pub fn new(module: &str, encrypted: bool) -> Self {
+        Self::start_as(Start::User, module, encrypted)
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_as(start: Start, module: &str, encrypted: bool) -> Self {
         let port = free_port();
         let encryption = match encrypted {
             true => ",encryption=AES-CTR,keyfile=key.txt",
@@ -27,7 +37,7 @@ impl Door {
         };
         let bind = format!("--bind-tcp=127.0.0.1:{port},auth={module}{encryption}");
         Self {
-            session: Session::start(&["--debug", &bind]),
+            session: Session::start_as(start, &["--debug", &bind]),
             port,
             encrypted,
         }
@@ -38,18 +48,41 @@ impl Door {
     /// # Panics
     /// When it says neither yes nor no.
     pub fn lets_in(&self, user: &str, password: &str) -> bool {
-        let address = format!("tcp://{user}@127.0.0.1:{}/", self.port);
+        let more = self.encryption();
+        let more: Vec<_> = more.iter().map(String::as_str).collect();
+        let address = self.address(user);
+        is_answer(&stock::run_at(
+            &self.session,
+            &address,
+            &[password],
+            &more,
+            &["info"],
+        ))
+    }
+
+    /// The same with this handler for challenges, and variables in the client's environment.
+    ///
+    /// # Panics
+    /// When it says neither yes nor no.
+    pub fn lets_in_by(&self, user: &str, handler: &str, variables: &[(&str, String)]) -> bool {
+        let (address, encryption) = (self.address(user), self.encryption());
+        let handler = format!("--challenge-handlers={handler}");
+        let mut words = vec!["info", &address, &handler];
+        words.extend(encryption.iter().map(String::as_str));
+        is_answer(&stock::run_with(&self.session, variables, &words))
+    }
+
+    fn address(&self, user: &str) -> String {
+        format!("tcp://{user}@127.0.0.1:{}/", self.port)
+    }
+
+    fn encryption(&self) -> Vec<String> {
         let key = self.session.home().join("key.txt");
         let key = format!("--encryption-keyfile={}", key.display());
-        let more: &[&str] = match self.encrypted {
-            true => &["--encryption=AES-CTR", &key],
-            false => &[],
-        };
-        let output = stock::run_at(&self.session, &address, &[password], more, &["info"]);
-        let said = String::from_utf8_lossy(&output.stdout);
-        let yes = output.status.success();
-        assert_eq!(yes, said.contains("server.mode=seamless"), "{output:?}");
-        yes
+        match self.encrypted {
+            true => vec!["--encryption=AES-CTR".to_owned(), key],
+            false => Vec::new(),
+        }
     }
 
     /// The log has a line with this text, by and by.
@@ -75,4 +108,11 @@ impl Door {
             assert_eq!(shown, None, "{line}");
         }
     }
+}
+
+fn is_answer(output: &Output) -> bool {
+    let said = String::from_utf8_lossy(&output.stdout);
+    let yes = output.status.success();
+    assert_eq!(yes, said.contains("server.mode=seamless"), "{output:?}");
+    yes
 }

@@ -6,6 +6,7 @@ pub mod commands;
 pub mod counter;
 pub mod databases;
 pub mod door;
+pub mod kdc;
 pub mod memory;
 pub mod neighbour;
 pub mod pam;

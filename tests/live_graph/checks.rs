@@ -4,6 +4,7 @@ use crate::live::{Live, Who};
 use crate::{confinement, descriptors};
 use bulkhead_tests::databases::Files;
 use bulkhead_tests::eventually;
+use bulkhead_tests::kdc::SilentKdc;
 use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::processes;
 use bulkhead_tests::security_keys::{KeyFiles, held};
@@ -154,6 +155,16 @@ fn by_fido(start: Start, mode: StartMode) {
     is_gone(&session, "auth-fido");
 }
 
+fn by_kerberos(start: Start, mode: StartMode) {
+    let kdc = SilentKdc::new(start);
+    let (session, login) = login(start, &kdc.module());
+    let asked = kdc.is_asked();
+    look(&session, mode, Role::AuthKerberos, &[Role::Auth]);
+    drop(asked);
+    assert!(!login.join().unwrap());
+    is_gone(&session, "auth-kerberos");
+}
+
 #[test]
 fn a_check_in_a_session_of_a_user_is_what_the_policy_declares() {
     if needs::root("read the descriptors of our processes") {
@@ -163,6 +174,7 @@ fn a_check_in_a_session_of_a_user_is_what_the_policy_declares() {
         by_pam(Start::User, StartMode::User);
         by_sqlite(Start::User, StartMode::User);
         by_fido(Start::User, StartMode::User);
+        by_kerberos(Start::User, StartMode::User);
     }
 }
 
@@ -175,5 +187,6 @@ fn a_check_in_a_session_started_by_root_is_what_the_policy_declares() {
         by_pam(Start::Root, StartMode::Root);
         by_sqlite(Start::Root, StartMode::Root);
         by_fido(Start::Root, StartMode::Root);
+        by_kerberos(Start::Root, StartMode::Root);
     }
 }

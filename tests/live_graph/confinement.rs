@@ -27,12 +27,14 @@ pub fn is_as_declared(session: &Session, all: &[Live], mode: StartMode) {
         let supervisor = session.process().id();
         match live.who.role {
             Role::Supervisor => {}
-            Role::AuthPam => assert_eq!(live.parent, session.launcher(), "{:?}", live.who),
+            role if role.is_of_launcher() => {
+                assert_eq!(live.parent, session.launcher(), "{:?}", live.who);
+            }
             _ => assert_eq!(live.parent, supervisor, "{:?}", live.who),
         }
         let name = fs::read_link(format!("/proc/{}/exe", live.pid)).unwrap();
         assert_eq!(name.file_name().unwrap(), live.who.role.executable());
-        let by_launcher = live.who.role == Role::AuthPam;
+        let by_launcher = live.who.role.is_of_launcher();
         if live.who.role.is_worker() || by_launcher {
             let text = format!("--mode={mode}");
             assert!(live.arguments.contains(&text), "{:?}", live.arguments);
@@ -91,7 +93,9 @@ fn filters(live: &Live) {
     let (own, confined) = match role {
         Role::Launcher => (0, false),
         // Not started by the supervisor.
-        Role::Supervisor | Role::Ctl | Role::AuthPam => (installed(role), true),
+        Role::Supervisor | Role::Ctl | Role::AuthPam | Role::AuthKerberos => {
+            (installed(role), true)
+        }
         Role::Network
         | Role::Auth
         | Role::Keys

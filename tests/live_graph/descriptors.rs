@@ -101,6 +101,8 @@ fn expected(role: Role) -> Option<BTreeMap<Kind, usize>> {
         Role::AuthLdap | Role::AuthSql => Some(with(worker(1), Kind::Stream, 1)),
         // To `auth` only.
         Role::AuthPam => Some(worker(0)),
+        // Beside it, a connection that is asked, and those for later questions.
+        Role::AuthKerberos => Some(with(worker(0), Kind::Stream, 4)),
         Role::Launcher | Role::Ctl => None,
     }
 }

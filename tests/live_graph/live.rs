@@ -46,11 +46,12 @@ impl Live {
         let others = [
             Role::Ctl,
             Role::AuthLdap,
-            Role::AuthPam,
             Role::AuthSqlite,
             Role::AuthSql,
             Role::AuthFido,
         ];
+        let others = others.into_iter().chain(Role::OF_LAUNCHER);
+        let others: Vec<_> = others.collect();
         let session_roles = Role::ALL.into_iter().filter(|role| !others.contains(role));
         assert_eq!(count, session_roles.map(belong).collect());
         for live in &all {
@@ -109,7 +110,8 @@ pub fn per_client(role: Role) -> bool {
         | Role::AuthPam
         | Role::AuthSqlite
         | Role::AuthSql
-        | Role::AuthFido => true,
+        | Role::AuthFido
+        | Role::AuthKerberos => true,
         Role::Supervisor | Role::Launcher | Role::Auth | Role::Keys | Role::Display | Role::Ctl => {
             false
         }

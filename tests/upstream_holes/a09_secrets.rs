@@ -5,6 +5,7 @@ use crate::login::answer;
 use crate::peer::{LONG, address, hello, knock, logged, processes_but, sharing};
 use bulkhead_tests::commands::{OTP_KEY, OTP_KEY_BYTES, chmod, oathtool, test_user};
 use bulkhead_tests::databases::Files;
+use bulkhead_tests::kdc::SilentKdc;
 use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket, free_port};
 use bulkhead_tests::slapd::Slapd;
@@ -168,39 +169,61 @@ fn no_process_keeps_a_password_while_a_server_is_asked() {
 }
 
 /// A password that is sent is at the process that asks about it, and nowhere else of ours; with the
-/// answer it is gone.
+/// answer it is gone. What `asked` returns makes the answer a no.
+fn only_the_check_has_it<R: FnOnce()>(
+    start: Start,
+    (port, bind): (u16, String),
+    role: &str,
+    asked: impl FnOnce(&Session) -> R,
+) {
+    const SENT: &str = "sent once, to look for";
+    let session = Session::start_as(start, &["--start=xterm", &bind]);
+    let before = processes_but(&session, &[]);
+    let options = Options::gtk().username("ann").password(SENT).xor();
+    let options = options.encrypted(Mode::Gcm, KEY.as_bytes());
+    let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
+    let login = std::thread::spawn(move || Client::connect(&address, &options, LONG).is_ok());
+    let answer = asked(&session);
+    let checks = processes::of_role(session.process().id(), role);
+    let [check] = checks[..] else {
+        panic!("one check: {checks:?}");
+    };
+    eventually("the password at the check", LONG, || {
+        holds(check, SENT.as_bytes()).then_some(())
+    });
+    for worker in processes_but(&session, &[]) {
+        let found = holds(worker.pid, SENT.as_bytes());
+        assert_eq!(found, worker.pid == check, "{worker:?}");
+    }
+    answer();
+    assert!(!login.join().unwrap());
+    eventually("the end of the check and of the connection", LONG, || {
+        processes_but(&session, &before).is_empty().then_some(())
+    });
+    for worker in before {
+        assert!(!holds(worker.pid, SENT.as_bytes()), "{worker:?}");
+    }
+}
+
 #[test]
 fn only_the_check_of_a_login_has_the_password_that_was_sent() {
     if !needs::root("read the memory of our processes") {
         return;
     }
-    const SENT: &str = "sent once, to look for";
     let service = PasswordFile::new("ann", "another");
-    service.hang();
-    let (port, bind) = encrypted_socket(&service.module());
     for start in [Start::User, Start::Root] {
-        let session = Session::start_as(start, &["--start=xterm", &bind]);
-        let options = Options::gtk().username("ann").password(SENT).xor();
-        let options = options.encrypted(Mode::Gcm, KEY.as_bytes());
-        let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
-        let login = std::thread::spawn(move || Client::connect(&address, &options, LONG).is_ok());
-        let check = service.is_asked(&session);
-        eventually("the password at the check", LONG, || {
-            holds(check, SENT.as_bytes()).then_some(())
+        service.hang();
+        let socket = encrypted_socket(&service.module());
+        only_the_check_has_it(start, socket, "auth-pam", |session| {
+            service.is_asked(session);
+            || service.release()
         });
-        for worker in processes_but(&session, &[]) {
-            let found = holds(worker.pid, SENT.as_bytes());
-            assert_eq!(found, worker.pid == check, "{worker:?}");
-        }
-        service.release();
-        assert!(!login.join().unwrap());
-        eventually("the end of the check", LONG, || {
-            let left = processes::of_role(session.process().id(), "auth-pam");
-            left.is_empty().then_some(())
+        let kdc = SilentKdc::new(start);
+        let socket = encrypted_socket(&kdc.module());
+        only_the_check_has_it(start, socket, "auth-kerberos", |_| {
+            let asked = kdc.is_asked();
+            || drop(asked)
         });
-        for worker in processes_but(&session, &[]) {
-            assert!(!holds(worker.pid, SENT.as_bytes()), "{worker:?}");
-        }
     }
 }
 

@@ -86,6 +86,43 @@ pub enum Digest {
     /// There is no password: a security key signs the server's salt (see
     /// [`crate::security_key`]).
     SecurityKey(Protocol),
+    /// A ticket of Kerberos', sent as a password is with [`Digest::Xor`].
+    Token(Token),
+}
+
+/// How a client is asked for a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Token {
+    /// `kerberos`: it is sent in base64.
+    Kerberos,
+    /// `gss`: it is sent as it is.
+    Gss,
+}
+
+impl Token {
+    /// Both.
+    pub const ALL: [Token; 2] = [Token::Kerberos, Token::Gss];
+
+    /// The name in a hello.
+    pub const fn digest_name(self) -> &'static str {
+        match self {
+            Token::Kerberos => "kerberos",
+            Token::Gss => "gss",
+        }
+    }
+
+    /// The name in a challenge: with what it is for.
+    pub fn challenge_name(self, service: &str) -> String {
+        format!("{}:{service}", self.digest_name())
+    }
+
+    /// From the name in a challenge, and what it is for.
+    pub fn of_challenge(name: &str) -> Option<(Token, &str)> {
+        let (name, service) = name.split_once(':')?;
+        let mut all = Token::ALL.into_iter();
+        let token = all.find(|token| token.digest_name() == name)?;
+        Some((token, service))
+    }
 }
 
 impl Digest {
@@ -95,6 +132,8 @@ impl Digest {
             Digest::Xor,
             Digest::SecurityKey(Protocol::U2f),
             Digest::SecurityKey(Protocol::Fido2),
+            Digest::Token(Token::Kerberos),
+            Digest::Token(Token::Gss),
         ];
         if let Some(other) = others.into_iter().find(|other| other.name() == name) {
             return Some(other);
@@ -108,10 +147,14 @@ impl Digest {
     /// From the name in a challenge.
     pub fn of_challenge(name: &str) -> Option<Digest> {
         let keys = [Protocol::U2f, Protocol::Fido2];
-        match keys.into_iter().find(|key| key.challenge_name() == name) {
-            Some(key) => Some(Digest::SecurityKey(key)),
-            None => Digest::parse(name).filter(|digest| !matches!(digest, Digest::SecurityKey(_))),
+        if let Some(key) = keys.into_iter().find(|key| key.challenge_name() == name) {
+            return Some(Digest::SecurityKey(key));
         }
+        if let Some((token, _)) = Token::of_challenge(name) {
+            return Some(Digest::Token(token));
+        }
+        Digest::parse(name)
+            .filter(|digest| !matches!(digest, Digest::SecurityKey(_) | Digest::Token(_)))
     }
 
     /// The name on the wire, as a hello has it.
@@ -120,6 +163,7 @@ impl Digest {
             Digest::Hmac(hash) => hash.digest_name(),
             Digest::Xor => "xor",
             Digest::SecurityKey(key) => key.digest_name(),
+            Digest::Token(token) => token.digest_name(),
         }
     }
 
@@ -149,7 +193,7 @@ pub fn combined_salt(
 ) -> Result<String, ChallengeError> {
     match salt_digest {
         Digest::Hmac(hash) => Ok(hash.hmac_hex(client_salt, server_salt)),
-        Digest::Xor | Digest::SecurityKey(_) => Err(ChallengeError::NoHash),
+        Digest::Xor | Digest::SecurityKey(_) | Digest::Token(_) => Err(ChallengeError::NoHash),
     }
 }
 
@@ -175,7 +219,7 @@ pub fn xor_response(data: &[u8], combined_salt: &str) -> Vec<u8> {
 pub fn response(digest: Digest, password: &[u8], combined_salt: &str) -> Vec<u8> {
     match digest {
         Digest::Hmac(hash) => hmac_response(hash, password, combined_salt),
-        Digest::Xor => xor_response(password, combined_salt),
+        Digest::Xor | Digest::Token(_) => xor_response(password, combined_salt),
         Digest::SecurityKey(_) => Vec::new(),
     }
 }
@@ -196,5 +240,18 @@ mod tests {
         }
         assert_eq!(Digest::of_challenge("xor"), Some(Digest::Xor));
         assert_eq!(Digest::of_challenge("u2f:"), None);
+    }
+
+    #[test]
+    fn a_challenge_for_a_ticket_says_for_what() {
+        for token in Token::ALL {
+            let name = token.digest_name();
+            let challenge = token.challenge_name("xpra@here");
+            assert_eq!(Digest::parse(name), Some(Digest::Token(token)));
+            assert_eq!(Digest::parse(&challenge), None);
+            assert_eq!(Digest::of_challenge(name), None);
+            assert_eq!(Digest::of_challenge(&challenge), Some(Digest::Token(token)));
+            assert_eq!(Token::of_challenge(&challenge), Some((token, "xpra@here")));
+        }
     }
 }

@@ -152,7 +152,7 @@ fn the_desktop_clients_hello() {
     assert_eq!(hello.identity.session_id.len(), 32);
     assert!(hello.network.rencodeplus && hello.network.lz4 && hello.network.chunks);
     assert_eq!(hello.network.encryption, Ok(None));
-    assert_eq!(hello.auth.digests.len(), 11);
+    assert_eq!(hello.auth.digests.len(), 13);
     assert!(hello.auth.digests.contains(&Digest::Xor));
     assert_eq!(
         wire::challenge::choose(&hello.auth.salt_digests),

@@ -4,10 +4,12 @@ use crate::checks::{self, Command, Ldap};
 use crate::databases::{self, Server, Sqlite};
 use crate::error::{Error, Result};
 use crate::fido::{self, Fido, Keys};
+use crate::kerberos::{self, Kerberos};
 use crate::options::boolean;
 use crate::pam::{self, Pam};
 use crate::syntax::{Pair, RawModule};
 use ipc::spec::Fido as Protocol;
+use ipc::spec::Token;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -29,6 +31,20 @@ pub enum Asks {
     ProofOrPassword,
     /// A signature of a security key.
     Signature,
+    /// A ticket: only where a password may be sent.
+    Ticket,
+}
+
+impl Asks {
+    /// What others must not read on the way, if it certainly is such a thing.
+    #[must_use]
+    pub fn secret(self) -> Option<&'static str> {
+        match self {
+            Self::Password => Some("password"),
+            Self::Ticket => Some("ticket"),
+            Self::Nothing | Self::Proof | Self::ProofOrPassword | Self::Signature => None,
+        }
+    }
 }
 
 /// On which sockets a module works.
@@ -46,7 +62,7 @@ pub enum Sockets {
 /// its name out of [`NOT_BUILT`].
 #[derive(Debug)]
 pub struct Kind {
-    /// Its name, with underscores.
+    /// Its name.
     pub name: &'static str,
     /// Options of its own; [`COMMON`] has those of all.
     options: &'static [&'static str],
@@ -95,7 +111,7 @@ const PAM: Kind = Kind {
 };
 
 /// Every module that there is, those that a person looks for first.
-static KINDS: [Kind; 22] = [
+static KINDS: [Kind; 25] = [
     Kind {
         name: "file",
         options: &["filename"],
@@ -231,6 +247,30 @@ static KINDS: [Kind; 22] = [
         ..PLAIN
     },
     Kind {
+        name: "kerberos-password",
+        options: kerberos::PASSWORD,
+        asks: Asks::Password,
+        client_username: true,
+        read: |options| Ok(What::Kerberos(Kerberos::password(options)?)),
+        ..PLAIN
+    },
+    Kind {
+        name: "kerberos-token",
+        options: kerberos::TICKET,
+        asks: Asks::Ticket,
+        client_username: true,
+        read: |options| Ok(What::Kerberos(Kerberos::ticket(options, Token::Kerberos)?)),
+        ..PLAIN
+    },
+    Kind {
+        name: "gss",
+        options: kerberos::TICKET,
+        asks: Asks::Ticket,
+        client_username: true,
+        read: |options| Ok(What::Kerberos(Kerberos::ticket(options, Token::Gss)?)),
+        ..PLAIN
+    },
+    Kind {
         name: "none",
         authenticates: false,
         read: |_| Ok(What::None),
@@ -264,16 +304,7 @@ pub fn kinds() -> &'static [Kind] {
 }
 
 /// Modules of Xpra's that do not exist here yet.
-const NOT_BUILT: [&str; 8] = [
-    "kerberos_password",
-    "kerberos_token",
-    "gss",
-    "keycloak",
-    "otpscreen",
-    "scram",
-    "oauth",
-    "option",
-];
+const NOT_BUILT: [&str; 5] = ["keycloak", "otpscreen", "scram", "oauth", "option"];
 
 /// Options that are secrets themselves.
 const SECRETS: [&str; 2] = ["value", "secret"];
@@ -369,6 +400,8 @@ pub enum What {
     Pam(Pam),
     /// Security keys sign.
     Fido(Fido),
+    /// Kerberos decides.
+    Kerberos(Kerberos),
 }
 
 /// Where the key of one-time codes is.
@@ -661,7 +694,8 @@ impl Options<'_> {
 /// There is none, or not yet.
 pub fn kind(name: &str) -> Result<&'static Kind> {
     let normal = name.replace('-', "_");
-    if let Some(kind) = KINDS.iter().find(|kind| kind.name == normal) {
+    let is_it = |kind: &&Kind| kind.name.replace('-', "_") == normal;
+    if let Some(kind) = KINDS.iter().find(is_it) {
         return Ok(kind);
     }
     if normal == "http_header" {
@@ -842,7 +876,7 @@ mod tests {
             ("peercred(prompt=a)", "no option `prompt`"),
             ("env(verify-username=perhaps)", "perhaps"),
             ("hosts(verify-username=yes)", "no option `verify-username`"),
-            ("gss", "auth=gss: this module is not built yet"),
+            ("gss", "auth=gss needs realm="),
             ("http-header", "WebSocket"),
             ("capability", "needs value="),
             ("capability(value=)", "`value=` is empty"),

@@ -46,6 +46,12 @@ pub fn run(args: &AuthTestArgs) -> Result<ExitCode> {
                 module.name()
             )));
         }
+        if module.kind.asks == Asks::Ticket {
+            return Err(Error::usage(format!(
+                "auth={}: asks for a ticket, which this command has not: start a session with it and attach with kinit's ticket",
+                module.name()
+            )));
+        }
         if module.kind.sockets == Sockets::Network {
             return Err(Error::usage(format!(
                 "auth={}: asks nothing but where a client comes from: tcpdmatch(8) says what its rules mean",

@@ -146,16 +146,18 @@ const MAKE_KEY_FILE: &str = "(umask 077; set -C; head -c 32 /dev/urandom | base6
 
 /// Is it to be sent what others could read?
 fn needs_encryption(socket: &NetworkSocket<'_>) -> bool {
-    asks(socket, &[Asks::Password])
+    asks(socket, |asks| asks.secret().is_some())
 }
 
 /// Is it, or might it be?
 fn may_need_encryption(socket: &NetworkSocket<'_>) -> bool {
-    asks(socket, &[Asks::Password, Asks::ProofOrPassword])
+    asks(socket, |asks| {
+        asks.secret().is_some() || asks == Asks::ProofOrPassword
+    })
 }
 
-fn asks(socket: &NetworkSocket<'_>, what: &[Asks]) -> bool {
-    let asks = |module: &Module| what.contains(&module.kind.asks);
+fn asks(socket: &NetworkSocket<'_>, what: impl Fn(Asks) -> bool) -> bool {
+    let asks = |module: &Module| what(module.kind.asks);
     !socket.is_encrypted() && socket.chain.is_some_and(|chain| chain.iter().any(asks))
 }
 

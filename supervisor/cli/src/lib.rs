@@ -18,6 +18,7 @@ pub mod exposure;
 pub mod fido;
 pub mod find;
 pub mod generate;
+pub mod kerberos;
 pub mod listen;
 pub mod names;
 pub mod oneshot;

@@ -7,11 +7,12 @@ use crate::syntax::SECRET_OPTIONS;
 use accounts::file::{HEADER, MAX_FILE, Passwords};
 use files::{Ids, Spot};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::stat::Mode;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::{Zeroize, Zeroizing};
@@ -54,6 +55,21 @@ pub fn sealed(bytes: &[u8]) -> Result<OwnedFd> {
             reason(&error)
         ))
     })
+}
+
+/// Memory of a session's own, as a name of it that can only be opened: who has it and opens it holds a lock no
+/// longer than it lives.
+///
+/// # Errors
+/// What the kernel says.
+pub fn memory() -> Result<OwnedFd> {
+    let make = || -> io::Result<OwnedFd> {
+        let memory = memfd_create(c"bulkhead", MFdFlags::MFD_CLOEXEC)?;
+        let name = format!("/proc/self/fd/{}", memory.as_raw_fd());
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        Ok(nix::fcntl::open(name.as_str(), flags, Mode::empty())?)
+    };
+    make().map_err(|error| Error::new(format!("cannot make a memory file: {}", reason(&error))))
 }
 
 /// Opens a password file. `user` is the session's in a start as root.

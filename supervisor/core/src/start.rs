@@ -52,8 +52,9 @@ fn own_fds(check: &CheckSpec) -> &[FdIndex] {
         CheckKind::Ldap(fds)
         | CheckKind::Sql(fds)
         | CheckKind::Sqlite(fds)
-        | CheckKind::Fido(fds) => fds,
-        CheckKind::Command | CheckKind::Outside => &[],
+        | CheckKind::Fido(fds)
+        | CheckKind::Outside { fds, .. } => fds,
+        CheckKind::Command => &[],
     }
 }
 

@@ -5,7 +5,7 @@
 use ipc::ConnectionId;
 use ipc::check::CheckId;
 use ipc::launcher::{CheckOutcome, ProcessEnd};
-use ipc::spec::{self, ChecksSpec, OutsideCheck, StartedSpec};
+use ipc::spec::{self, ChecksSpec, MAX_SOCKETS, OutsideCheck, OwnSpec, StartedSpec};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -127,7 +127,7 @@ impl Checks {
         }
     }
 
-    /// Starts the process of a check. `descriptors`: its log, then its channel to `auth`.
+    /// Starts the process of a check. `descriptors`: its log, then its channel to `auth`, then its own.
     ///
     /// # Errors
     /// Why there is none.
@@ -146,20 +146,34 @@ impl Checks {
             id,
             groups,
             own,
+            connect,
             timeout,
         }) = self.spec.check(check)
         else {
             return Err(NotStarted::Refused);
         };
-        let (true, [log, auth]) = (self.running.len() < MAX_RUNNING, descriptors) else {
+        let (true, [log, auth, passed @ ..]) = (self.running.len() < MAX_RUNNING, descriptors)
+        else {
             return Err(NotStarted::Refused);
         };
+        let wanted = match own {
+            OwnSpec::Pam(_) => 0,
+            OwnSpec::Kerberos(_) => 2,
+        };
+        if passed.len() != wanted {
+            return Err(NotStarted::Refused);
+        }
         let program = program.and_then(Option::as_ref).ok_or(Errno::ENOENT)?;
         let spec = spec::encode(&StartedSpec {
             own: own.clone(),
             host,
         })?;
         let spec = sealed(&spec)?;
+        let sockets: Vec<_> = connect
+            .iter()
+            .take(MAX_SOCKETS)
+            .filter_map(|address| begin_to_connect(*address).ok())
+            .collect();
         let null = File::open("/dev/null")?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let own = [
@@ -172,16 +186,16 @@ impl Checks {
             .chain(&own)
             .filter_map(|word| CString::new(word.as_str()).ok())
             .collect();
+        let table: Vec<_> = [null.as_fd(), log.as_fd(), log.as_fd(), auth.as_fd()]
+            .into_iter()
+            .chain([spec.as_fd()])
+            .chain(passed.iter().map(AsFd::as_fd))
+            .chain(sockets.iter().map(AsFd::as_fd))
+            .collect();
         let (pid, _) = spawn::start(&spawn::Plan {
             executable: program.as_fd(),
             arguments: &arguments,
-            table: &[
-                null.as_fd(),
-                log.as_fd(),
-                log.as_fd(),
-                auth.as_fd(),
-                spec.as_fd(),
-            ],
+            table: &table,
             id: *id,
             groups,
         })?;

@@ -707,6 +707,7 @@ impl Launcher {
                 connection,
                 check,
                 host,
+                own: _,
             } => self.start_check(connection, check, host, &fds),
             SupervisorToLauncher::EndCheck(connection) => self.checks.end(connection),
             SupervisorToLauncher::StartCommands => self.start_commands(),

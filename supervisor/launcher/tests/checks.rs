@@ -8,7 +8,7 @@ use ipc::check::{AuthToCheck, CheckId, CheckToAuth};
 use ipc::launcher::{
     CheckOutcome, LauncherToSupervisor as Told, ProcessEnd, SupervisorToLauncher as Ask,
 };
-use ipc::spec::{self, ChecksSpec, OutsideCheck, PamSpec};
+use ipc::spec::{self, ChecksSpec, KerberosSpec, OutsideCheck, OwnSpec, PamSpec};
 use nix::fcntl::OFlag;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::collections::BTreeMap;
@@ -277,27 +277,39 @@ fn process(program: &str, line: &str, timeout: u16) -> OutsideCheck {
         arguments: vec!["-c".into(), line.into()],
         id: None,
         groups: Vec::new(),
-        own: PamSpec {
+        own: OwnSpec::Pam(PamSpec {
             service: "x".into(),
             directory: None,
             session: false,
             timeout,
-        },
+        }),
+        connect: Vec::new(),
         timeout,
     }
 }
 
 /// Asks for the process of a check; its log, and our end of its channel to `auth`.
 fn start_check(session: &mut Session, connection: u64, check: u16) -> (File, OwnedFd) {
+    start_check_with(session, connection, check, Vec::new())
+}
+
+/// The same, with descriptors of its own.
+fn start_check_with(
+    session: &mut Session,
+    connection: u64,
+    check: u16,
+    own: Vec<OwnedFd>,
+) -> (File, OwnedFd) {
     let (log, log_there) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
     let (auth, auth_there) = ipc::channel::socketpair().unwrap();
     let ask = Ask::StartCheck {
         connection: ConnectionId(connection),
         check: CheckId(check),
         host: None,
+        own: own.len().try_into().unwrap(),
     };
-    let descriptors = vec![log_there, auth_there];
-    session.channel.send(&ask, descriptors).unwrap();
+    let descriptors = [log_there, auth_there].into_iter().chain(own);
+    session.channel.send(&ask, descriptors.collect()).unwrap();
     (log.into(), auth)
 }
 
@@ -313,6 +325,53 @@ fn ended(session: &mut Session) -> (u64, ProcessEnd) {
         Told::CheckEnded { connection, end } => (connection.0, end),
         other => panic!("{other:?}"),
     }
+}
+
+/// After what every one gets come its own descriptors, and then sockets.
+#[test]
+fn a_process_gets_what_is_its_own_and_connections() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let line = "cat <&5 && cat <&6 && echo connected >&7 && echo again >&8 && ! true <&9";
+    let mut check = process("/bin/sh", line, 10);
+    let OutsideCheck::Start { connect, own, .. } = &mut check else {
+        unreachable!();
+    };
+    *own = OwnSpec::Kerberos(KerberosSpec {
+        service: "x".into(),
+        host: "h".into(),
+        realm: "R".into(),
+        keytab_in_place: false,
+        timeout: 10,
+    });
+    *connect = vec![server.local_addr().unwrap(); 2];
+    let mut session = with(vec![check]);
+    let own = ["one", "two"].map(|text| {
+        let mut file = File::from(memfd_create(c"own", MFdFlags::MFD_CLOEXEC).unwrap());
+        file.write_all(text.as_bytes()).unwrap();
+        file.rewind().unwrap();
+        OwnedFd::from(file)
+    });
+    let (mut log, _auth) = start_check_with(&mut session, 5, 0, own.into());
+    assert!(started(&mut session).1.is_some());
+    assert_eq!(ended(&mut session), (5, ProcessEnd::Status(0)));
+    let mut said = String::new();
+    log.read_to_string(&mut said).unwrap();
+    assert!(said.starts_with("onetwo"), "{said}");
+    for expected in ["connected\n", "again\n"] {
+        let mut heard = String::new();
+        server
+            .accept()
+            .unwrap()
+            .0
+            .read_to_string(&mut heard)
+            .unwrap();
+        assert_eq!(heard, expected);
+    }
+    // None of them, and it is not started.
+    start_check(&mut session, 6, 0);
+    assert_eq!(started(&mut session).1, None);
+    assert_eq!(ended(&mut session), (6, ProcessEnd::NotStarted));
+    session.stop();
 }
 
 /// Every one that is asked for is answered, and its end is told once: nobody waits for a process that

@@ -123,7 +123,7 @@ impl Client {
     fn answer(&mut self, challenge: &Challenge, password: Option<&[u8]>) -> Result<(), Error> {
         let refuse = || Error::Challenge(challenge.digest.clone());
         let offered = |digest: &Digest| self.options.hello.auth.digests.contains(digest);
-        let digest = Digest::parse(&challenge.digest).filter(offered);
+        let digest = Digest::of_challenge(&challenge.digest).filter(offered);
         let salt_digest = Digest::parse(&challenge.salt_digest);
         let (Some(digest), Some(salt_digest), Some(password)) = (digest, salt_digest, password)
         else {

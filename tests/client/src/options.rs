@@ -3,7 +3,7 @@
 use crate::encryption::Encryption;
 use crate::keyboard::keycodes;
 use crate::security_key::SecurityKey;
-use wire::challenge::Digest;
+use wire::challenge::{Digest, Token};
 use wire::cipher::{KeySize, Mode};
 use wire::hello::{
     AuthCaps, ClientHello, CursorCaps, DisplayCaps, EncodingCaps, Identity, Keymap, Screen,
@@ -171,6 +171,16 @@ impl Options {
         if !offered.contains(&digest) {
             offered.push(digest);
         }
+    }
+
+    /// The answer is a ticket, for who asks for one.
+    #[must_use]
+    pub fn ticket(mut self, ticket: &[u8]) -> Self {
+        self.password = Some(ticket.to_vec());
+        for token in Token::ALL {
+            self.offer(Digest::Token(token));
+        }
+        self
     }
 
     /// Encrypted in this mode with the contents of a key file.

@@ -3,7 +3,7 @@
 use crate::pam::{self, Modules};
 use check::{Check, No};
 use ipc::check::{AuthToCheck, CheckToAuth};
-use ipc::spec::{self, PamSpec, StartedSpec};
+use ipc::spec::{self, OwnSpec, PamSpec, StartedSpec};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use runtime::{Role, Seat};
@@ -37,12 +37,15 @@ impl Check for Pam {
         let spec = seat.descriptor(SPEC).ok_or("the spec was not passed")?;
         let StartedSpec { own, host } =
             spec::read(&File::from(spec)).map_err(|error| error.to_string())?;
-        let PamSpec {
+        let OwnSpec::Pam(PamSpec {
             service,
             directory,
             session,
             timeout,
-        } = own;
+        }) = own
+        else {
+            return Err("the spec is another role's".into());
+        };
         let directory = directory.unwrap_or_else(|| PathBuf::from(SYSTEM));
         // It may have been changed since the session was started.
         let read = Service::read(&directory, &service, session, None)

@@ -1,7 +1,7 @@
 //! One challenge: fresh random bytes, answered at most once.
 
-use ipc::auth::{AuthToNetwork, Digest};
-use ipc::spec::Fido;
+use ipc::auth::{AuthToNetwork, Digest, MAX_TOKEN};
+use ipc::spec::{Fido, Token};
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::collections::{BTreeSet, VecDeque};
 use subtle::ConstantTimeEq;
@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 
 /// Bytes of a salt of ours.
 const SALT: usize = 64;
+/// Longest answer to a challenge, but for those with a ticket, in bytes.
+pub const MAX_RESPONSE: usize = 1024;
 /// Bytes of a client's salt that we accept (protocol "Exact computation").
 const CLIENT_SALT: std::ops::RangeInclusive<usize> = 16..=256;
 /// The digests that we use, best first (protocol "Digest lists"; those of SHA-3 after those that
@@ -34,6 +36,20 @@ pub enum Question {
     Password,
     /// A signature of a security key.
     Signature(Fido),
+    /// A ticket: likewise.
+    Token(Token),
+}
+
+impl Question {
+    /// Must nobody on the way be able to read the answer?
+    #[must_use]
+    pub fn is_confidential(self) -> bool {
+        match self {
+            // A signature is good for our salt only.
+            Self::Proof | Self::Signature(_) => false,
+            Self::Password | Self::Token(_) => true,
+        }
+    }
 }
 
 /// Why no challenge can be made.
@@ -71,6 +87,16 @@ fn digest(question: Question, offered: &[Digest]) -> Result<Digest, ChallengeErr
         Question::Signature(Fido::U2f) => Err(ChallengeError::NoDigest("u2f")),
         Question::Signature(Fido::Fido2) if offered.contains(&Digest::Fido2) => Ok(Digest::Fido2),
         Question::Signature(Fido::Fido2) => Err(ChallengeError::NoDigest("fido2")),
+        Question::Token(token) => {
+            let (wanted, name) = match token {
+                Token::Kerberos => (Digest::Kerberos, "kerberos"),
+                Token::Gss => (Digest::Gss, "gss"),
+            };
+            match offered.contains(&wanted) {
+                true => Ok(wanted),
+                false => Err(ChallengeError::NoDigest(name)),
+            }
+        }
     }
 }
 
@@ -94,14 +120,33 @@ impl Challenge {
         })
     }
 
-    /// What to ask the client.
+    /// What to ask the client; a ticket for this service, if it is one.
     #[must_use]
-    pub fn message(&self, prompt: String) -> AuthToNetwork {
-        AuthToNetwork::Challenge {
-            salt: self.salt.to_vec(),
-            digest: self.digest,
-            salt_digest: self.salt_digest,
-            prompt,
+    pub fn message(&self, prompt: String, service: Option<&str>) -> AuthToNetwork {
+        let (salt, digest, salt_digest) = (self.salt.to_vec(), self.digest, self.salt_digest);
+        match service {
+            Some(service) => AuthToNetwork::TokenChallenge {
+                salt,
+                digest,
+                service: service.to_owned(),
+                salt_digest,
+                prompt,
+            },
+            None => AuthToNetwork::Challenge {
+                salt,
+                digest,
+                salt_digest,
+                prompt,
+            },
+        }
+    }
+
+    /// The longest answer, in bytes.
+    #[must_use]
+    pub fn max_response(&self) -> usize {
+        match self.digest {
+            Digest::Kerberos | Digest::Gss => MAX_TOKEN,
+            _ => MAX_RESPONSE,
         }
     }
 
@@ -121,14 +166,12 @@ impl Challenge {
         }
         let mix = maths::Digest::Hmac(hash(self.salt_digest)?);
         let salt = maths::combined_salt(mix, &self.salt, client_salt).ok()?;
-        used.insert(&salt).then(|| match hash(self.digest) {
-            Some(hash) => Combined::Proof(Proof {
-                salt,
-                digest: self.digest,
-                hash,
-            }),
-            None => Combined::Password(Covered { salt }),
-        })
+        used.insert(&salt)
+            .then(|| match (hash(self.digest), self.digest) {
+                (Some(hash), digest) => Combined::Proof(Proof { salt, digest, hash }),
+                (None, Digest::Kerberos | Digest::Gss) => Combined::Token(Covered { salt }),
+                (None, _) => Combined::Password(Covered { salt }),
+            })
     }
 }
 
@@ -141,6 +184,8 @@ pub enum Combined {
     Password(Covered),
     /// What was asked for is a [`Question::Signature`].
     Signature(Signed),
+    /// What was asked for is a [`Question::Token`].
+    Token(Covered),
 }
 
 /// What a security key has to sign.
@@ -195,7 +240,7 @@ fn hash(digest: Digest) -> Option<Hash> {
         Digest::HmacSha3_384 => Hash::Sha3_384,
         Digest::HmacSha3_256 => Hash::Sha3_256,
         Digest::HmacSha3_224 => Hash::Sha3_224,
-        Digest::Xor | Digest::U2f | Digest::Fido2 => return None,
+        Digest::Xor | Digest::U2f | Digest::Fido2 | Digest::Kerberos | Digest::Gss => return None,
     })
 }
 

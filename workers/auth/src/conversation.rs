@@ -1,6 +1,8 @@
 //! What one connection may say to us, and in which order.
 
-use crate::challenge::{Challenge, ChallengeError, Combined, Question, Signed, UsedSalts};
+use crate::challenge::{
+    Challenge, ChallengeError, Combined, Covered, MAX_RESPONSE, Question, Signed, UsedSalts,
+};
 use crate::counters::Counters;
 use crate::guesses::Guesses;
 use crate::modules::{self, Modules, Opening, Unusable};
@@ -9,7 +11,7 @@ use crate::otp::{self, UsedCodes};
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::check::{AuthToCheck, CheckId, Password};
-use ipc::spec::{AuthModule, AuthStep, CheckAsks};
+use ipc::spec::{AuthModule, AuthStep, CheckAsks, Token};
 use runtime::secret::{self, Buffer};
 use std::time::Instant;
 use zeroize::Zeroizing;
@@ -21,7 +23,6 @@ const NO_USER: &str = "no-user-has-this-name";
 /// Bounds of the fields of messages (see [`NetworkToAuth`]).
 const MAX_USERNAME: usize = 256;
 const MAX_DIGESTS: usize = 16;
-const MAX_RESPONSE: usize = 1024;
 const MAX_CAPABILITIES: usize = 8;
 const MAX_CAPABILITY: usize = 256;
 
@@ -110,13 +111,14 @@ enum Claim {
         origin: Vec<u8>,
         response: Vec<u8>,
     },
+    Token(Password),
 }
 
 impl Claim {
     /// Something as long that is nobody's.
     fn disguise(&mut self) {
         let bytes = match self {
-            Self::Password(Password(bytes)) => bytes,
+            Self::Password(Password(bytes)) | Self::Token(Password(bytes)) => bytes,
             Self::Proof { response, .. } => response,
             // It costs nobody anything to look at that.
             Self::Signature { .. } => return,
@@ -223,7 +225,7 @@ impl Conversation {
                     client_salt,
                 },
             ) => {
-                if response.len() > MAX_RESPONSE || client_salt.len() > MAX_RESPONSE {
+                if response.len() > challenge.max_response() || client_salt.len() > MAX_RESPONSE {
                     return Step::Violation("a response with too long fields");
                 }
                 let Some(position) = module else {
@@ -233,11 +235,11 @@ impl Conversation {
                     return refuse(None, offer.username, Refusal::Failed);
                 };
                 let user = user(step, &offer.username, modules);
-                // A signature cannot be guessed, and whoever sends rubbish instead of one keeps nobody
-                // out.
+                // Signatures and tickets cannot be guessed, and whoever sends rubbish instead of one
+                // keeps nobody out.
                 let guess = !matches!(
                     modules::question(&step.module),
-                    Some(Question::Signature(_))
+                    Some(Question::Signature(_) | Question::Token(_))
                 );
                 let stranger = guess && verifier.guesses.is_stranger(user, &self.peer);
                 let now = Instant::now();
@@ -429,6 +431,7 @@ impl Conversation {
                 origin,
                 response,
             },
+            Claim::Token(token) => AuthToCheck::Token { username, token },
         })
     }
 
@@ -477,7 +480,8 @@ impl Conversation {
         let step = module.and_then(|position| self.chain(modules).get(position));
         match Challenge::new(question, &offer.digests, &offer.salt_digests) {
             Ok(challenge) => {
-                let message = challenge.message(prompt(step, &offer.username, modules));
+                let service = step.and_then(service);
+                let message = challenge.message(prompt(step, &offer.username, modules), service);
                 self.stage = Stage::Asked {
                     offer: Offer {
                         small: false,
@@ -518,6 +522,23 @@ fn user<'n>(step: &AuthStep, username: &'n str, modules: &'n Modules) -> &'n str
     }
 }
 
+/// What was sent covered, if it is anything.
+fn taken(covered: Covered, answer: &Answer) -> Option<Password> {
+    let mut said = covered.password(&answer.response);
+    (!said.is_empty()).then(|| Password(std::mem::take(&mut *said)))
+}
+
+/// What a ticket is asked for, if it is one.
+fn service(step: &AuthStep) -> Option<&str> {
+    match &step.module {
+        AuthModule::Check {
+            asks: CheckAsks::Token { service, .. },
+            ..
+        } => Some(service),
+        _ => None,
+    }
+}
+
 /// What the person is asked.
 fn prompt(step: Option<&AuthStep>, username: &str, modules: &Modules) -> String {
     let user = match step {
@@ -536,6 +557,19 @@ fn prompt(step: Option<&AuthStep>, username: &str, modules: &Modules) -> String 
                 },
             ..
         }) => return "security key".to_owned(),
+        Some(AuthStep {
+            module:
+                AuthModule::Check {
+                    asks: CheckAsks::Token { token, .. },
+                    ..
+                },
+            ..
+        }) => {
+            return match token {
+                Token::Kerberos => "kerberos token".to_owned(),
+                Token::Gss => "GSS token".to_owned(),
+            };
+        }
         // Who has to name the owner is not told the name.
         Some(step) if step.verify_username => username,
         Some(step) => user(step, username, modules),
@@ -617,11 +651,8 @@ impl Verifier {
     #[inline(never)]
     fn claim(&mut self, challenge: Challenge, answer: &Answer) -> Option<Claim> {
         match challenge.combine(&answer.client_salt, &mut self.used)? {
-            Combined::Password(covered) => {
-                let mut password = covered.password(&answer.response);
-                let taken = Password(std::mem::take(&mut *password));
-                (!taken.0.is_empty()).then_some(Claim::Password(taken))
-            }
+            Combined::Password(covered) => taken(covered, answer).map(Claim::Password),
+            Combined::Token(covered) => taken(covered, answer).map(Claim::Token),
             Combined::Proof(proof) => {
                 let (digest, salt) = proof.into_parts();
                 Some(Claim::Proof {

@@ -123,7 +123,8 @@ impl Modules {
                 _ => return Err(ModulesError::LongChain(listener)),
             }
             for AuthStep { module, .. } in &one.chain {
-                if question(module) == Some(Question::Password) && !one.confidential {
+                let is_secret = question(module).is_some_and(Question::is_confidential);
+                if is_secret && !one.confidential {
                     return Err(ModulesError::Readable {
                         module: name(module).to_owned(),
                         listener,
@@ -303,6 +304,7 @@ pub fn question(module: &AuthModule) -> Option<Question> {
             CheckAsks::Proof => Some(Question::Proof),
             CheckAsks::Password => Some(Question::Password),
             CheckAsks::Signature(fido) => Some(Question::Signature(*fido)),
+            CheckAsks::Token { token, .. } => Some(Question::Token(*token)),
         },
         AuthModule::None
         | AuthModule::Fail

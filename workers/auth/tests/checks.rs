@@ -9,7 +9,7 @@ use ipc::auth::{
 };
 use ipc::channel::socketpair;
 use ipc::check::{AuthToCheck, CheckId, CheckToAuth};
-use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, Fido};
+use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, Fido, Token};
 use ipc::verdict::Peer;
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId, Message};
 use nix::sys::socket::{MsgFlags, sendmsg};
@@ -93,7 +93,7 @@ fn connect(supervisor: &mut Supervisor, id: ConnectionId) -> Network {
 fn log_in(network: &mut Network, password: Option<&[u8]>) {
     let hello = NetworkToAuth::Hello {
         username: "someone".into(),
-        digests: vec![Digest::HmacSha512, Digest::Xor],
+        digests: vec![Digest::HmacSha512, Digest::Xor, Digest::Gss],
         salt_digests: vec![Digest::HmacSha512],
         small: false,
     };
@@ -275,7 +275,11 @@ fn a_proof_goes_to_the_process_as_the_client_made_it() {
 #[test]
 fn a_name_that_may_not_be_said_is_no_when_the_check_is_over() {
     for client_username in [true, false] {
-        for asks in [CheckAsks::Password, CheckAsks::Proof] {
+        let ticket = CheckAsks::Token {
+            token: Token::Gss,
+            service: "xpra/here".into(),
+        };
+        for asks in [CheckAsks::Password, CheckAsks::Proof, ticket] {
             let step = AuthStep {
                 client_username,
                 verify_username: true,
@@ -284,9 +288,15 @@ fn a_name_that_may_not_be_said_is_no_when_the_check_is_over() {
             with(vec![step], |supervisor| {
                 let mut network = connect(supervisor, ID);
                 log_in(&mut network, None);
-                let AuthToNetwork::Challenge { .. } = next(&mut network).unwrap() else {
-                    panic!("no challenge");
-                };
+                match next(&mut network).unwrap() {
+                    AuthToNetwork::Challenge { .. } => {}
+                    AuthToNetwork::TokenChallenge {
+                        service, digest, ..
+                    } => {
+                        assert_eq!((service.as_str(), digest), ("xpra/here", Digest::Gss));
+                    }
+                    other => panic!("no challenge: {other:?}"),
+                }
                 let answer = NetworkToAuth::Response {
                     response: b"a response".to_vec(),
                     client_salt: SALT.to_vec(),
@@ -300,6 +310,7 @@ fn a_name_that_may_not_be_said_is_no_when_the_check_is_over() {
                         username, response, ..
                     } => (username, response),
                     AuthToCheck::Signature { .. } => panic!("nobody signs"),
+                    AuthToCheck::Token { username, token } => (username, token.0.clone()),
                 };
                 assert_eq!(name, "no-user-has-this-name");
                 assert_eq!(said, b"xxxxxxxxxx");
@@ -341,7 +352,7 @@ fn a_process_that_ends_or_breaks_the_rules_is_no() {
 fn the_supervisor_can_say_that_there_is_no_process() {
     use CheckAsks::{Nothing, Password};
     for (asks, passed) in [(Password, false), (Nothing, true), (Nothing, false)] {
-        with(vec![check(asks)], |supervisor| {
+        with(vec![check(asks.clone())], |supervisor| {
             let mut network = connect(supervisor, ID);
             log_in(&mut network, (asks == Password).then_some(&b"x"[..]));
             wanted(supervisor, ID);

@@ -5,7 +5,7 @@ use bulkhead_auth::modules::Modules;
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::check::CheckId;
-use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, Fido, SecretAt};
+use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, Fido, SecretAt, Token};
 use proptest::prelude::*;
 use runtime::secret::Buffer;
 use std::fs::File;
@@ -322,31 +322,51 @@ fn guesses_of_strangers_that_somebody_else_decides_about_count_too() {
     assert!(matches!(step, Step::Check { .. }), "{step:?}");
 }
 
-/// Nobody guesses a signature: rubbish instead of one keeps no stranger from the next module of the
-/// chain, or from another socket.
+/// Nobody guesses a signature or a ticket: rubbish instead of one keeps no stranger from the next module
+/// of the chain, or from another socket.
 #[test]
-fn rubbish_for_a_security_key_keeps_nobody_out() {
+fn rubbish_for_a_security_key_or_a_ticket_keeps_nobody_out() {
+    rubbish_keeps_nobody_out(CheckAsks::Signature(Fido::U2f), |counter| Finding::Signed {
+        key: 0,
+        counter,
+    });
+    let ticket = CheckAsks::Token {
+        token: Token::Gss,
+        service: "xpra@here".into(),
+    };
+    rubbish_keeps_nobody_out(ticket, |_| Finding::Yes);
+}
+
+fn rubbish_keeps_nobody_out(asks: CheckAsks, right: fn(u32) -> Finding) {
     let key = AuthModule::Check {
-        name: "u2f".into(),
+        name: "a module".into(),
         check: CheckId(0),
-        asks: CheckAsks::Signature(Fido::U2f),
+        asks,
     };
     let mut buffer = Buffer::new().unwrap();
-    let modules = modules(vec![key, secret(0)], &mut buffer);
+    let listener = AuthListener {
+        confidential: true,
+        ..listener(vec![key, secret(0)])
+    };
+    let spec = AuthSpec {
+        listeners: vec![listener],
+        owner: "me".into(),
+    };
+    let modules = Modules::new(spec, vec![secret_file(b"one\n")], &mut buffer).unwrap();
     let mut verifier = Verifier::new(buffer);
     let mut come = |host: u8, finding: Finding| {
         let peer = from(&format!("10.0.0.{host}"));
         let mut conversation = Conversation::new(ListenerId(0), peer);
         let hello = NetworkToAuth::Hello {
             username: "me".into(),
-            digests: vec![Digest::HmacSha512, Digest::U2f],
+            digests: vec![Digest::HmacSha512, Digest::U2f, Digest::Gss],
             salt_digests: vec![Digest::HmacSha512],
             small: false,
         };
         conversation.receive(hello, &modules, &mut verifier);
         let response = NetworkToAuth::Response {
             response: vec![1; 13],
-            client_salt: b"Xpra".to_vec(),
+            client_salt: SALT.to_vec(),
         };
         let step = conversation.receive(response, &modules, &mut verifier);
         assert!(matches!(step, Step::Check { .. }), "{step:?}");
@@ -364,7 +384,7 @@ fn rubbish_for_a_security_key_keeps_nobody_out() {
         come(host, Finding::No);
     }
     for (host, counter) in (100..150).zip(1..) {
-        come(host, Finding::Signed { key: 0, counter });
+        come(host, right(counter));
     }
 }
 

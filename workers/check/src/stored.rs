@@ -46,7 +46,9 @@ pub fn decide(
     look_up: impl FnOnce(&str) -> Result<Stored, String>,
 ) -> Result<bool, String> {
     let username = match claim {
-        AuthToCheck::Password { username, .. } | AuthToCheck::Proof { username, .. } => username,
+        AuthToCheck::Password { username, .. }
+        | AuthToCheck::Proof { username, .. }
+        | AuthToCheck::Token { username, .. } => username,
         AuthToCheck::Signature { .. } => "",
     };
     let found = match is_name(username) {
@@ -79,8 +81,10 @@ fn is_name(name: &str) -> bool {
 /// How a database has to keep its passwords for this to be compared with them.
 fn needed(claim: &AuthToCheck) -> Passwords {
     match claim {
-        // Nobody compares a signature with a password.
-        AuthToCheck::Password { .. } | AuthToCheck::Signature { .. } => Passwords::Hashed,
+        // Nobody compares a signature or a ticket with a password.
+        AuthToCheck::Password { .. }
+        | AuthToCheck::Signature { .. }
+        | AuthToCheck::Token { .. } => Passwords::Hashed,
         AuthToCheck::Proof { .. } => Passwords::Plain,
     }
 }
@@ -133,7 +137,8 @@ pub fn fits(claim: &AuthToCheck, stored: Option<&[u8]>, kept: Passwords) -> Resu
                 None => Ok(false),
             }
         }
-        (AuthToCheck::Password { .. }, Passwords::Plain)
+        (AuthToCheck::Token { .. }, _)
+        | (AuthToCheck::Password { .. }, Passwords::Plain)
         | (AuthToCheck::Proof { .. }, Passwords::Hashed)
         | (AuthToCheck::Signature { .. }, _) => Err(Mistake::Changed),
     }
@@ -149,7 +154,7 @@ fn hash_of(digest: Digest) -> Option<Hash> {
         Digest::HmacSha3_384 => Hash::Sha3_384,
         Digest::HmacSha3_256 => Hash::Sha3_256,
         Digest::HmacSha3_224 => Hash::Sha3_224,
-        Digest::Xor | Digest::U2f | Digest::Fido2 => return None,
+        Digest::Xor | Digest::U2f | Digest::Fido2 | Digest::Kerberos | Digest::Gss => return None,
     })
 }
 

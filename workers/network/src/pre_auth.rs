@@ -4,7 +4,7 @@ use crate::VERSION;
 use crate::connection::{Effect, Next, Output, Rule};
 use crate::encryption::{self, NoKeys};
 use crate::translate;
-use ipc::auth::{AuthToNetwork, NetworkToAuth};
+use ipc::auth::{AuthToNetwork, MAX_TOKEN, NetworkToAuth};
 use ipc::keys::{AesMode, KeysToNetwork};
 use ipc::network::SessionFacts;
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ use wire::record::RecordWriter;
 
 /// How long a client that failed waits for its answer (protocol "Failure").
 const REFUSAL_DELAY: Duration = Duration::from_secs(1);
+/// Longest answer to a challenge, and salt of the client's, in bytes; a ticket may be longer.
+const MAX_RESPONSE: usize = 1024;
 /// Longest text of the client that is given back to it.
 const MAX_ECHO: usize = 256;
 
@@ -53,6 +55,8 @@ pub struct PreAuth {
     encryption: Option<AesMode>,
     /// Nobody derives any more.
     keys_gone: bool,
+    /// The last challenge was for a ticket.
+    asked_for_a_ticket: bool,
     state: State,
 }
 
@@ -68,6 +72,7 @@ impl PreAuth {
             deadline,
             encryption,
             keys_gone: false,
+            asked_for_a_ticket: false,
             state: State::Untouched,
         }
     }
@@ -246,7 +251,11 @@ impl PreAuth {
                 "the challenge was not answered",
             );
         };
-        if response.len() > 1024 || client_salt.len() > 1024 {
+        let most = match self.asked_for_a_ticket {
+            true => MAX_TOKEN,
+            false => MAX_RESPONSE,
+        };
+        if response.len() > most || client_salt.len() > MAX_RESPONSE {
             tracing::warn!("an answer to the challenge that is too long");
             return Next::disconnect(reason::PROTOCOL_ERROR, "a too long answer");
         }
@@ -264,7 +273,24 @@ impl PreAuth {
             out.report(Rule::Auth, "an answer to nothing");
             return Next::disconnect(reason::SERVER_ERROR, "");
         };
+        self.asked_for_a_ticket = matches!(message, AuthToNetwork::TokenChallenge { .. });
         match message {
+            AuthToNetwork::TokenChallenge {
+                salt,
+                digest,
+                service,
+                salt_digest,
+                prompt,
+            } => {
+                out.challenge(Challenge {
+                    salt,
+                    auth_caps: Vec::new(),
+                    digest: format!("{}:{service}", translate::digest_name(digest)),
+                    salt_digest: translate::digest_name(salt_digest).to_owned(),
+                    prompt,
+                });
+                Next::Stay
+            }
             AuthToNetwork::Challenge {
                 salt,
                 digest,

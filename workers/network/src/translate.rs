@@ -10,7 +10,7 @@ use ipc::input::{Key, KeycodeEntry, Keymap, Modifiers, Pointer};
 use ipc::network::{ClientDescription, SessionFacts};
 use ipc::{Position, Size, WindowId};
 use std::collections::BTreeSet;
-use wire::challenge::{Digest, Hash};
+use wire::challenge::{Digest, Hash, Token};
 use wire::hello::{ClientHello, id_reply};
 use wire::packet as p;
 use wire::security_key::Protocol;
@@ -54,6 +54,8 @@ fn digest(digest: Digest) -> IpcDigest {
         Digest::Xor => IpcDigest::Xor,
         Digest::SecurityKey(Protocol::U2f) => IpcDigest::U2f,
         Digest::SecurityKey(Protocol::Fido2) => IpcDigest::Fido2,
+        Digest::Token(Token::Kerberos) => IpcDigest::Kerberos,
+        Digest::Token(Token::Gss) => IpcDigest::Gss,
     }
 }
 
@@ -80,6 +82,8 @@ pub fn digest_name(digest: IpcDigest) -> &'static str {
         IpcDigest::Xor => Digest::Xor.name(),
         IpcDigest::U2f => Protocol::U2f.challenge_name(),
         IpcDigest::Fido2 => Protocol::Fido2.challenge_name(),
+        IpcDigest::Kerberos => Token::Kerberos.digest_name(),
+        IpcDigest::Gss => Token::Gss.digest_name(),
     }
 }
 

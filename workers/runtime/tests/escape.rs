@@ -594,7 +594,8 @@ fn main() -> ExitCode {
     report.control();
     let mut may = BTreeSet::new();
     for mode in modes() {
-        for role in Role::WORKERS.into_iter().chain([Role::Ctl, Role::AuthPam]) {
+        let others = [Role::Ctl].into_iter().chain(Role::OF_LAUNCHER);
+        for role in Role::WORKERS.into_iter().chain(others) {
             report.worker(role, *mode);
         }
         may.extend(report.supervisor(*mode));

@@ -218,8 +218,9 @@ pub fn examine(proc: &Proc, record: Record) -> Result<Report> {
         let ours = launchers
             .iter()
             .any(|launcher| Some(&launcher.pid) == parent);
-        if ours && role_of(&proc.args(pid)) == Some(Role::AuthPam) {
-            found.extend(proc.process(pid).map(|process| (Role::AuthPam, process)));
+        let role = role_of(&proc.args(pid)).filter(|role| ours && role.is_of_launcher());
+        if let Some(role) = role {
+            found.extend(proc.process(pid).map(|process| (role, process)));
         }
     }
     for (role, process) in &found {

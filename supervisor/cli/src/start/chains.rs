@@ -95,7 +95,8 @@ impl<'a> Open<'a> {
             | What::Pam(_)
             | What::Sqlite(_)
             | What::Sql(_)
-            | What::Fido(_) => {
+            | What::Fido(_)
+            | What::Kerberos(_) => {
                 let (check, asks) = self.check(module)?;
                 AuthModule::Check {
                     name: module.name().to_owned(),
@@ -135,7 +136,7 @@ impl<'a> Open<'a> {
     fn check(&mut self, module: &'a Module) -> Result<(CheckId, CheckAsks)> {
         let mut known = self.known_checks.iter();
         if let Some((_, id, asks)) = known.find(|(what, ..)| *what == &module.what) {
-            return Ok((*id, *asks));
+            return Ok((*id, asks.clone()));
         }
         let (checks, warnings) = (&mut self.secrets.checks, &mut self.secrets.warnings);
         let (id, asks) = match &module.what {
@@ -154,9 +155,13 @@ impl<'a> Open<'a> {
                 let id = checks.fido(module.name(), fido, self.owner)?;
                 (id, CheckAsks::Signature(fido.protocol))
             }
+            What::Kerberos(kerberos) => {
+                let id = checks.kerberos(module.name(), kerberos, self.owner)?;
+                (id, kerberos.asks())
+            }
             _ => return Err(Error::usage(format!("auth={}: no check", module.name()))),
         };
-        self.known_checks.push((&module.what, id, asks));
+        self.known_checks.push((&module.what, id, asks.clone()));
         Ok((id, asks))
     }
 

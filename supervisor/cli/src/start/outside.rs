@@ -6,6 +6,7 @@ use crate::checks::{Command, Ldap, LdapEntry, LdapTls};
 use crate::databases::{Password, Server, Sqlite};
 use crate::error::{Error, Result, reason};
 use crate::fido::{Fido, Point};
+use crate::kerberos::{By, Kerberos};
 use crate::pam::Pam;
 use crate::secrets;
 use crate::session::Owner;
@@ -13,8 +14,9 @@ use crate::users;
 use accounts::file::Passwords;
 use ipc::check::CheckId;
 use ipc::spec::{
-    self, CheckAsks, CheckKind, CheckSpec, ChecksSpec, FdIndex, FidoKey, FidoSpec, LdapSpec,
-    LdapUser, OutsideCheck, PamSpec, ServerTls, SqlSpec, SqliteSpec,
+    self, CheckAsks, CheckKind, CheckSpec, ChecksSpec, FdIndex, FidoKey, FidoSpec, KerberosSpec,
+    LdapSpec, LdapUser, MAX_SOCKETS, OutsideCheck, OwnSpec, PamSpec, ServerTls, SqlSpec,
+    SqliteSpec,
 };
 use policy::{Role, SandboxMode, StartMode};
 use std::net::SocketAddr;
@@ -23,6 +25,10 @@ use std::path::Path;
 
 /// Seconds that a check on this machine may take.
 const TIMEOUT: u16 = 10;
+
+/// Most questions to a KDC about one password: what it wants, the proof, which takes two with SPAKE,
+/// and one more.
+const QUESTIONS: usize = 4;
 
 /// How the session is started, for the processes that the launcher starts.
 pub struct How {
@@ -57,6 +63,8 @@ pub struct Checks {
     checks: Vec<Check>,
     /// The security keys of all modules, in the order of their numbers.
     keys: Vec<Point>,
+    /// What all of them remember of tickets, if there is one that does.
+    tickets: Option<OwnedFd>,
 }
 
 struct Check {
@@ -71,7 +79,7 @@ struct Check {
 /// How a check is made, before its descriptors have places.
 enum Made {
     Command,
-    Outside,
+    Outside(Role),
     Ldap,
     Sql,
     Sqlite,
@@ -168,19 +176,20 @@ impl Checks {
         self.push(Check {
             module,
             timeout: pam.timeout,
-            made: Made::Outside,
+            made: Made::Outside(Role::AuthPam),
             outside: OutsideCheck::Start {
                 program: executable(Role::AuthPam)?,
                 // Known when all else is.
                 arguments: Vec::new(),
                 id: None,
                 groups,
-                own: PamSpec {
+                own: OwnSpec::Pam(PamSpec {
                     service: pam.service.clone(),
                     directory: pam.directory.clone(),
                     session: pam.session,
                     timeout: pam.timeout,
-                },
+                }),
+                connect: Vec::new(),
                 timeout: pam.timeout,
             },
             fds: Vec::new(),
@@ -325,6 +334,58 @@ impl Checks {
         u16::try_from(place).map_err(|_| Error::usage("too many security keys"))
     }
 
+    /// Adds a service of Kerberos.
+    ///
+    /// # Errors
+    /// Its keytab cannot be used, or its KDC is not known.
+    pub fn kerberos(
+        &mut self,
+        module: &'static str,
+        kerberos: &Kerberos,
+        owner: &Owner,
+    ) -> Result<CheckId> {
+        let at = |error: Error| error.at(format!("auth={module}"));
+        let keytab = secrets::key_file(&kerberos.keytab, owner.ids()).map_err(at)?;
+        let tickets = match self.tickets.take() {
+            Some(tickets) => tickets,
+            None => secrets::memory()?,
+        };
+        // A ticket that one module has seen is good at none.
+        let seen = tickets
+            .try_clone()
+            .map_err(|error| at(Error::new(reason(&error).to_string())))?;
+        self.tickets = Some(tickets);
+        let mut connect = Vec::new();
+        if let By::Password { kdc, port } = &kerberos.by {
+            let addresses = addresses(kdc, *port).map_err(at)?;
+            // A KDC ends a connection after its answer.
+            connect = addresses.repeat(QUESTIONS);
+            connect.truncate(MAX_SOCKETS);
+        }
+        self.push(Check {
+            module,
+            timeout: kerberos.timeout,
+            made: Made::Outside(Role::AuthKerberos),
+            outside: OutsideCheck::Start {
+                program: executable(Role::AuthKerberos)?,
+                // Known when all else is.
+                arguments: Vec::new(),
+                id: None,
+                groups: Vec::new(),
+                own: OwnSpec::Kerberos(KerberosSpec {
+                    service: kerberos.service.clone(),
+                    host: kerberos.host.clone(),
+                    realm: kerberos.realm.clone(),
+                    keytab_in_place: keytab.in_place,
+                    timeout: kerberos.timeout,
+                }),
+                connect,
+                timeout: kerberos.timeout,
+            },
+            fds: vec![keytab.fd, seen],
+        })
+    }
+
     /// What the supervisor is told, and what the launcher is. `add` gives a descriptor its place.
     ///
     /// # Errors
@@ -336,15 +397,20 @@ impl Checks {
     ) -> Result<(Vec<CheckSpec>, ChecksSpec)> {
         let (mut inside, mut outside) = (Vec::new(), ChecksSpec::default());
         for mut check in self.checks {
-            if let OutsideCheck::Start { arguments, id, .. } = &mut check.outside {
+            if let (Made::Outside(role), OutsideCheck::Start { arguments, id, .. }) =
+                (&check.made, &mut check.outside)
+            {
                 *arguments = how.arguments();
-                *id = how.uid_base.map(|base| Role::AuthPam.id(base));
+                *id = how.uid_base.map(|base| role.id(base));
             }
             let fds = check.fds.into_iter().map(&mut add);
             let fds = fds.collect::<Result<_>>()?;
             let kind = match check.made {
                 Made::Command => CheckKind::Command,
-                Made::Outside => CheckKind::Outside,
+                Made::Outside(role) => CheckKind::Outside {
+                    role: role.name().to_owned(),
+                    fds,
+                },
                 Made::Ldap => CheckKind::Ldap(fds),
                 Made::Sql => CheckKind::Sql(fds),
                 Made::Sqlite => CheckKind::Sqlite(fds),

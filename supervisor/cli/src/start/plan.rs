@@ -100,7 +100,7 @@ impl Plan {
         let executables = Role::ALL
             .into_iter()
             // Which are looked for when they are needed.
-            .filter(|role| ![Role::Ctl, Role::AuthPam].contains(role))
+            .filter(|role| *role != Role::Ctl && !role.is_of_launcher())
             .map(|role| Ok((role, executable(role)?)))
             .collect::<Result<_>>()?;
         let places = Places::find(&PlaceArgs {

@@ -1,6 +1,6 @@
 //! The sockets that a command line asks for, as far as it alone decides.
 
-use crate::auth::{self, Asks, Module, Sockets, What};
+use crate::auth::{self, Module, Sockets, What};
 use crate::bind::{Host, SocketOptions, TcpBind, UnixAddress, UnixBind, masked};
 use crate::encryption::{Encryption, Source, Written};
 use crate::error::{Error, Result};
@@ -42,9 +42,9 @@ impl Wanted {
                 module.name()
             )));
         }
-        let asks = |module: &&Module| module.kind.asks == Asks::Password;
-        match self.chain.iter().find(asks) {
-            Some(module) if !self.is_confidential() => Err(self.readable(module, "")),
+        let mut asks = self.chain.iter();
+        match asks.find_map(|module| Some((module, module.kind.asks.secret()?))) {
+            Some((module, what)) if !self.is_confidential() => Err(self.readable(module, what, "")),
             _ => Ok(()),
         }
     }
@@ -57,6 +57,7 @@ impl Wanted {
                 ..
             } if !self.is_confidential() => Err(self.readable(
                 module,
+                "password",
                 match module.what {
                     What::Sqlite(_) => {
                         " (its passwords are hashed; bulkhead passwd add --plain makes a database that needs no more than a proof)"
@@ -68,9 +69,9 @@ impl Wanted {
         }
     }
 
-    fn readable(&self, module: &Module, why: &str) -> Error {
+    fn readable(&self, module: &Module, what: &str, why: &str) -> Error {
         Error::usage(format!(
-            "{}: auth={} is sent the password itself, which others could read on the way{why}: use --bind-ssl, add encryption=AES,keyfile=FILE (a new one: head -c 32 /dev/urandom | base64 > FILE), or use a unix socket (--bind=) and ssh",
+            "{}: auth={} is sent the {what} itself, which others could read on the way{why}: use --bind-ssl, add encryption=AES,keyfile=FILE (a new one: head -c 32 /dev/urandom | base64 > FILE), or use a unix socket (--bind=) and ssh",
             self.said,
             module.name()
         ))
@@ -465,6 +466,8 @@ mod tests {
                 "capability" => "capability(value=:10)".to_owned(),
                 "exec" => "exec(command=/bin/ask ${username})".to_owned(),
                 "mysql" | "sql" => format!("{name}(uri=mysql://u:hunter2@127.0.0.1/d)"),
+                "kerberos-password" => format!("{name}(realm=R.TEST,kdc=kdc.test)"),
+                "kerberos-token" | "gss" => format!("{name}(realm=R.TEST)"),
                 _ => name.to_owned(),
             };
             let read = RawModule::parse(&text).and_then(|raw| auth::chain(&[raw], &[]));

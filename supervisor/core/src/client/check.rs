@@ -29,6 +29,9 @@ use std::time::{Duration, Instant};
 const MAX_CHECKS: usize = 16;
 /// Most of them for one source, so that the others find room at once.
 const MAX_PER_SOURCE: usize = 8;
+/// Most of them that Kerberos decides about: each has up to four connections to a KDC, and MIT's ends
+/// idle ones, others' too, when there would be more than 45.
+const MAX_KERBEROS: usize = 10;
 /// What the launcher and `auth-ldap`, which know the limit themselves, get on top of it.
 const SLACK: Duration = Duration::from_secs(1);
 
@@ -88,17 +91,29 @@ impl Check {
     }
 }
 
+fn is_kerberos(kind: &CheckKind) -> bool {
+    matches!(kind, CheckKind::Outside { role, .. } if role == Role::AuthKerberos.name())
+}
+
+/// What room for a check depends on.
+#[derive(Clone, Copy)]
+struct Wish {
+    source: Source,
+    kerberos: bool,
+}
+
 /// Who is next, of those who wait (oldest first), beside those that run.
-fn next(waiting: &[(ConnectionId, Source)], running: &[Source]) -> Option<ConnectionId> {
+fn next(waiting: &[(ConnectionId, Wish)], running: &[Wish]) -> Option<ConnectionId> {
     if running.len() >= MAX_CHECKS {
         return None;
     }
-    let count = |source: Source| running.iter().filter(|one| **one == source).count();
+    let count = |source: Source| running.iter().filter(|one| one.source == source).count();
+    let full = running.iter().filter(|one| one.kerberos).count() >= MAX_KERBEROS;
     waiting
         .iter()
-        .filter(|(_, source)| count(*source) < MAX_PER_SOURCE)
+        .filter(|(_, wish)| count(wish.source) < MAX_PER_SOURCE && !(wish.kerberos && full))
         // The first of those that are equal, so the one that has waited longest.
-        .min_by_key(|(_, source)| count(*source))
+        .min_by_key(|(_, wish)| count(wish.source))
         .map(|(id, _)| *id)
 }
 
@@ -142,10 +157,17 @@ impl Session {
         loop {
             let (mut waiting, mut running) = (Vec::new(), Vec::new());
             for (id, connection) in &self.connections {
-                match connection.check.as_ref().map(|check| &check.stage) {
-                    Some(Stage::Waiting) => waiting.push((*id, connection.source)),
-                    Some(_) => running.push(connection.source),
-                    None => {}
+                let Some(check) = &connection.check else {
+                    continue;
+                };
+                let spec = self.spec.checks.get(usize::from(check.id.0));
+                let wish = Wish {
+                    source: connection.source,
+                    kerberos: spec.is_some_and(|spec| is_kerberos(&spec.kind)),
+                };
+                match check.stage {
+                    Stage::Waiting => waiting.push((*id, wish)),
+                    _ => running.push(wish),
                 }
             }
             match next(&waiting, &running) {
@@ -166,7 +188,7 @@ impl Session {
             return;
         };
         check.until = Some(now + Duration::from_secs(spec.timeout.into()) + SLACK);
-        let ask = match spec.kind {
+        let ask = match &spec.kind {
             CheckKind::Sqlite(_) => {
                 let place = usize::from(check.id.0);
                 return self.ask_process(id, Role::AuthSqlite, place, &[], now);
@@ -191,7 +213,10 @@ impl Session {
                     peer: Who(&connection.peer).to_string(),
                 }
             }
-            CheckKind::Outside => return self.start_outside(id),
+            CheckKind::Outside { role, .. } => {
+                let role = Role::from_name(role).filter(|role| role.is_of_launcher());
+                return self.start_outside(id, role);
+            }
         };
         self.tell_launcher(ask);
     }
@@ -426,7 +451,10 @@ mod tests {
 
     #[test]
     fn nobody_takes_all_the_room() {
-        let (many, other) = (Source::V4([10, 0, 0, 1]), Source::V4([10, 0, 0, 2]));
+        let [many, other] = [1, 2].map(|last| Wish {
+            source: Source::V4([10, 0, 0, last]),
+            kerberos: false,
+        });
         let waiting: Vec<_> = (1..40).map(|id| (ConnectionId(id), many)).collect();
         let mut running = Vec::new();
         while let Some(id) = next(&waiting, &running) {
@@ -438,5 +466,22 @@ mod tests {
         let late = [&waiting[..], &[(ConnectionId(50), other)]].concat();
         assert_eq!(next(&late, &running), Some(ConnectionId(50)));
         assert_eq!(next(&late, &[other; MAX_CHECKS]), None);
+    }
+
+    #[test]
+    fn a_kdc_is_not_asked_by_all_at_once() {
+        let of = |last: u8, kerberos| Wish {
+            source: Source::V4([10, 0, 0, last]),
+            kerberos,
+        };
+        let running = (1..).take(MAX_KERBEROS);
+        let running: Vec<_> = running.map(|last| of(last, true)).collect();
+        let waiting = [
+            (ConnectionId(1), of(100, true)),
+            (ConnectionId(2), of(101, false)),
+        ];
+        assert_eq!(next(&waiting, &running), Some(ConnectionId(2)));
+        assert_eq!(next(&waiting[..1], &running), None);
+        assert_eq!(next(&waiting, &running[1..]), Some(ConnectionId(1)));
     }
 }

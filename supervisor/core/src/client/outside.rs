@@ -13,14 +13,13 @@ use ipc::launcher::{ProcessEnd, SupervisorToLauncher};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use policy::Role;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-/// The only role that the launcher starts for checks.
-const ROLE: Role = Role::AuthPam;
-
 /// One that the launcher is asked for.
 pub struct Starting {
+    role: Role,
     log: OwnedFd,
     to_auth: OwnedFd,
 }
@@ -33,17 +32,30 @@ pub struct Outside {
 }
 
 impl Session {
-    /// Asks for the process of a check.
-    pub(super) fn start_outside(&mut self, id: ConnectionId) {
-        let made = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
-            .and_then(|log| socketpair().map(|channel| (log, channel)));
+    /// Asks for the process of a check, of this role.
+    pub(super) fn start_outside(&mut self, id: ConnectionId, role: Option<Role>) {
+        let place = self.connections.get(&id).and_then(|one| one.check.as_ref());
+        let place = place.map(|check| usize::from(check.id.0));
+        let own = place.and_then(|place| self.check_fds.get(place));
+        let own = own.map_or(&[][..], Vec::as_slice);
+        let make = || -> io::Result<_> {
+            let role = role.ok_or(io::ErrorKind::InvalidInput)?;
+            let own: Vec<_> = own
+                .iter()
+                .map(OwnedFd::try_clone)
+                .collect::<Result<_, _>>()?;
+            let count = u8::try_from(own.len()).map_err(io::Error::other)?;
+            let log = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+            Ok((role, own, count, log, socketpair()?))
+        };
+        let made = make();
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
         let Some(check) = &mut connection.check else {
             return;
         };
-        let ((log, log_there), (to_auth, to_check)) = match made {
+        let (role, own, count, (log, log_there), (to_auth, to_check)) = match made {
             Ok(made) => made,
             Err(error) => {
                 let text = format!("no channel for a check: {error}");
@@ -52,7 +64,7 @@ impl Session {
                 return self.tell_checked(id, false);
             }
         };
-        check.stage = Stage::Starting(Some(Starting { log, to_auth }));
+        check.stage = Stage::Starting(Some(Starting { role, log, to_auth }));
         let host = match connection.peer {
             PeerFacts::Tcp { address } => Some(address.ip()),
             PeerFacts::Unix { .. } => None,
@@ -61,8 +73,10 @@ impl Session {
             connection: id,
             check: check.id,
             host,
+            own: count,
         };
-        self.tell_launcher_with(start, vec![log_there, to_check]);
+        let passed = [log_there, to_check].into_iter().chain(own);
+        self.tell_launcher_with(start, passed.collect());
     }
 
     /// The launcher has started the process of a check, or says next why not.
@@ -76,11 +90,11 @@ impl Session {
             // Of one that was given up before this was said.
             return;
         };
-        let Some(Starting { log, to_auth }) = starting.take() else {
+        let Some(Starting { role, log, to_auth }) = starting.take() else {
             return;
         };
         let origin = Origin {
-            role: ROLE.name(),
+            role: role.name(),
             pid: pid.and_then(|pid| pid.try_into().ok()).unwrap_or_default(),
             connection: Some(id.0),
         };
