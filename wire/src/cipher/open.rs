@@ -26,7 +26,7 @@ enum State {
     /// Whole blocks; the last ciphertext block of a record is the vector of
     /// the next.
     Cbc {
-        key: SessionKey,
+        key: Box<DecryptingKey>,
         iv: Iv,
     },
     /// One context that goes on from record to record.
@@ -63,7 +63,10 @@ impl Opener {
         Ok(Opener(match (mode, framing) {
             (Mode::Gcm, _) => State::GcmStart { key, direction },
             (mode, Framing::PerRecord) => State::PerRecord { mode, key },
-            (Mode::Cbc, Framing::Stream) => State::Cbc { key, iv },
+            (Mode::Cbc, Framing::Stream) => State::Cbc {
+                key: Box::new(DecryptingKey::cbc(unbound(&key)?)?),
+                iv,
+            },
             (mode, Framing::Stream) => State::Stream(streaming(mode, &key, iv)?),
         }))
     }
@@ -108,7 +111,7 @@ impl Opener {
             State::PerRecord { mode, key } => {
                 let (iv, sealed) = sealed.split_first_chunk::<BLOCK>().ok_or(OpenError)?;
                 match mode {
-                    Mode::Cbc => decrypt_cbc(key, *iv, sealed),
+                    Mode::Cbc => decrypt_cbc(&DecryptingKey::cbc(unbound(key)?)?, *iv, sealed),
                     mode => update(&mut streaming(*mode, key, *iv)?, sealed),
                 }
             }
@@ -153,9 +156,9 @@ fn update(key: &mut StreamingDecryptingKey, sealed: &[u8]) -> Result<Vec<u8>, Op
 }
 
 /// The plaintext of whole blocks, without its padding.
-fn decrypt_cbc(key: &SessionKey, iv: Iv, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+fn decrypt_cbc(key: &DecryptingKey, iv: Iv, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
     let mut plain = sealed.to_vec();
-    DecryptingKey::cbc(unbound(key)?)?.decrypt(&mut plain, DecryptionContext::Iv128(iv.into()))?;
+    key.decrypt(&mut plain, DecryptionContext::Iv128(iv.into()))?;
     let padding = plain.last().copied().ok_or(OpenError)?;
     let padding = usize::from(padding);
     if padding == 0 || padding > BLOCK {
