@@ -10,6 +10,7 @@ use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::processes::{self, Worker};
 use bulkhead_tests::security_keys::{KeyFiles, held};
 use bulkhead_tests::session::{KEY, Session, Start, encrypted_socket};
+use bulkhead_tests::tls::{Held, certificate_socket};
 use bulkhead_tests::twins::{options, two_clients};
 use policy::{Role, StartMode};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,7 +53,8 @@ fn design(role: Role, check: Check, mode: StartMode) -> Answer {
         | Role::AuthSqlite
         | Role::AuthSql
         | Role::AuthFido
-        | Role::AuthKerberos => match (check, mode) {
+        | Role::AuthKerberos
+        | Role::AuthCertificate => match (check, mode) {
             (Check::Attach, _) => Refused,
             (Check::SameUser, StartMode::User) => Allowed,
             (Check::SameUser, StartMode::Root) => Refused,
@@ -73,6 +75,8 @@ struct Scene {
     ldap: (u16, TcpListener),
     /// A port whose logins this database server decides about.
     sql: (u16, TcpListener),
+    /// A port where a certificate lets in.
+    certificate: u16,
     /// A port whose logins PAM decides about, and a service that makes who asks wait.
     pam: (u16, PasswordFile),
     /// A port whose logins a database decides about, and that.
@@ -117,11 +121,13 @@ fn scene(start: Start) -> Scene {
     let (fido_port, fido) = encrypted_socket(&key_files.module("u2f", &key));
     let kdc = SilentKdc::new(start);
     let (kerberos_port, kerberos) = encrypted_socket(&kdc.module());
+    let (certificate, shown) = certificate_socket();
     let session = Session::start_as(
         start,
         &[
             &bind,
             &sql,
+            &shown,
             &pam,
             &users,
             &fido,
@@ -161,6 +167,7 @@ fn scene(start: Start) -> Scene {
         strict,
         ldap: (port, server),
         sql: (sql_port, sql_server),
+        certificate,
         pam: (pam_port, service),
         sqlite: (users_port, files),
         fido: (fido_port, key, key_files),
@@ -234,6 +241,22 @@ fn login_while_written(scene: &Scene) -> (File, JoinHandle<()>) {
     (written, login)
 }
 
+/// Tries everything on a process: could it be attached to?
+fn attack(scene: &mut Scene, pid: u32, role: Role) -> bool {
+    let mut attached = false;
+    for (attempt, outcome) in scene.attacker.attack(pid) {
+        let answer = match outcome.as_str() {
+            "done" => Allowed,
+            "EPERM" | "EACCES" => Refused,
+            other => panic!("{} on {role}: {other}", attempt.name),
+        };
+        let expected = design(role, attempt.check, scene.mode);
+        assert_eq!(answer, expected, "{} on {role}", attempt.name);
+        attached |= attempt.check == Check::Attach && answer == Allowed;
+    }
+    attached
+}
+
 fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
     // A server that never answers, for a `ctl` to wait for.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -242,6 +265,14 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
     let ctl = eventually("a bulkhead-ctl", LONG, || {
         let ctl = processes::workers(command.id()).pop()?;
         (processes::status(ctl.pid, "Seccomp")? == "2").then_some(ctl)
+    });
+    // It waits for a few seconds only.
+    let caught = Held::catch(&scene.session, scene.certificate);
+    assert!(!attack(scene, caught.pid, Role::AuthCertificate));
+    assert!(caught.release());
+    let networks = || processes::of_role(scene.session.process().id(), "network");
+    eventually("the end of that login", LONG, || {
+        (networks().len() == scene.clients.len()).then_some(())
     });
     let (asked, logins) = logins(scene);
     let (written, other_login) = login_while_written(scene);
@@ -263,23 +294,14 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
         "eight of network, two of encoder: {targets:?}"
     );
     targets.push(ctl);
-    let roles: BTreeSet<Role> = targets.iter().map(role_of).collect();
+    let mut roles: BTreeSet<Role> = targets.iter().map(role_of).collect();
+    roles.insert(Role::AuthCertificate);
     assert_eq!(roles, BTreeSet::from(Role::ALL));
 
     let audited = audited(&scene.session);
     for target in &targets {
         let role = role_of(target);
-        let mut attached = false;
-        for (attempt, outcome) in scene.attacker.attack(target.pid) {
-            let answer = match outcome.as_str() {
-                "done" => Allowed,
-                "EPERM" | "EACCES" => Refused,
-                other => panic!("{} on {role}: {other}", attempt.name),
-            };
-            let expected = design(role, attempt.check, scene.mode);
-            assert_eq!(answer, expected, "{} on {role}", attempt.name);
-            attached |= attempt.check == Check::Attach && answer == Allowed;
-        }
+        let attached = attack(scene, target.pid, role);
         match audited.get(&target.pid) {
             // A process of root, which hides from other users in any case.
             Some(None) => assert!(

@@ -169,6 +169,40 @@ const NOT_USED: &[(Role, &str, &[&str], &str)] = &[
         "a database server with an odd key share: the library is the same, tests/stock_tls.rs sends one",
     ),
     (
+        Role::AuthCertificate,
+        "mmap",
+        &[
+            "prot == PROT_READ|PROT_WRITE",
+            "flags == MAP_PRIVATE|MAP_ANONYMOUS",
+        ],
+        "small files of authorities; workers/runtime/tests/start.rs lets the memory run out",
+    ),
+    (
+        Role::AuthCertificate,
+        "brk",
+        &[],
+        "what comes before the filter is enough for a small chain; \
+         workers/runtime/tests/start.rs lets the memory run out",
+    ),
+    (
+        Role::AuthCertificate,
+        "mremap",
+        &["flags == MREMAP_MAYMOVE"],
+        "a chain of certificates as long as it may be; workers/runtime/tests/start.rs lets a block grow",
+    ),
+    (
+        Role::AuthCertificate,
+        "munmap",
+        &[],
+        "a chain of certificates as long as it may be; workers/runtime/tests/start.rs lets a block grow",
+    ),
+    (
+        Role::AuthCertificate,
+        "futex",
+        &["operation == FUTEX_WAKE|FUTEX_PRIVATE_FLAG"],
+        "a certificate with a key on an odd curve: the library is the same, tests/stock_tls.rs has such a share",
+    ),
+    (
         Role::Display,
         "mremap",
         &["flags == MREMAP_MAYMOVE"],
@@ -349,6 +383,7 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         slapd.port
     ));
     let (tls_port, tls_bind) = tls_socket(&format!("password(value={PASSWORD})"));
+    let (certificate_port, certificate) = tls::certificate_socket();
     let service = PasswordFile::new("ann", PASSWORD);
     let (pam_port, pam) = encrypted_socket(&service.module());
     // Only a session that root starts may ask about the system's users.
@@ -383,6 +418,7 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         &codes,
         &ldap,
         &tls_bind,
+        &certificate,
         &pam,
         &users,
         &sql,
@@ -420,6 +456,11 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
     }
     let mut tls = Client::connect(&tls::address(tls_port), &options(7), LONG).unwrap();
     tls.wait_for(|state| state.draws > 0, LONG).unwrap();
+    let ann = tls::address(certificate_port).showing(tls::client().identity.clone());
+    let mut by_certificate = Client::connect(&ann, &options(7), LONG).unwrap();
+    by_certificate
+        .wait_for(|state| state.draws > 0, LONG)
+        .unwrap();
     let by_pam = |port: u16, username: &str, password: &str| {
         let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
         let options = options(6).encrypted(Mode::Gcm, KEY.as_bytes()).xor();

@@ -2,7 +2,7 @@
 
 use bulkhead_tests::commands::{OTP_KEY, chmod, oathtool, test_user};
 use bulkhead_tests::session::{KEY, PASSWORD, Session, free_port};
-use bulkhead_tests::{eventually, processes};
+use bulkhead_tests::{eventually, processes, tls};
 use nix::sys::signal::Signal;
 use nix::unistd::chown;
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 use test_client::wire::cipher::Mode;
-use test_client::{Address, Client, Options, SecurityKey};
+use test_client::{Address, Client, Identity, Options, SecurityKey};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -80,6 +80,10 @@ impl Owner {
             ("hosts.allow", "xpra: 127.0.0.0/8 EXCEPT 127.0.0.9\n"),
             ("hosts.deny", "xpra: ALL\n"),
             ("otp.txt", OTP_KEY),
+            (
+                "certificates.txt",
+                "bob|san:bob@example.org\nann|subject:CN=ann\n",
+            ),
         ] {
             owner.secret(name, text);
         }
@@ -289,6 +293,20 @@ impl Started<'_> {
                     && !lets_in(SecurityKey::new(), PASSWORD)
                     && !lets_in(self.owner.1.clone(), "wrong")
             }
+            "who has the certificate gets in" => {
+                let (_, port) = self.target.rsplit_once(':').unwrap();
+                let address = || tls::address(port.parse().unwrap());
+                let lets_in = |address| Client::connect(&address, &Options::gtk(), LONG).is_ok();
+                let own = &tls::client().identity;
+                // The certificate alone is not enough: it is shown to many.
+                let another = Identity {
+                    key: tls::key(),
+                    ..own.clone()
+                };
+                lets_in(address().showing(own.clone()))
+                    && !lets_in(address().showing(another))
+                    && !lets_in(address())
+            }
             "who has the key, the password and a code gets in" => {
                 let code = oathtool("now");
                 let address = Address::parse(&self.target).unwrap();
@@ -381,9 +399,10 @@ fn every_line_that_starts_a_session_does_what_it_says() {
             owner: &owner,
             row,
             display,
-            target: match row.line.contains("--bind-tcp") {
-                true => format!("tcp://127.0.0.1:{port}"),
-                false => format!(":{display}"),
+            target: match ["--bind-tcp", "--bind-ssl"].map(|bind| row.line.contains(bind)) {
+                [true, _] => format!("tcp://127.0.0.1:{port}"),
+                [_, true] => format!("ssl://127.0.0.1:{port}"),
+                _ => format!(":{display}"),
             },
         };
         assert!(session.does(), "{}: not so: {}", row.line, row.outcome);

@@ -3,6 +3,7 @@
 use crate::channel::Message;
 use crate::check::CheckId;
 use crate::ids::{ConnectionId, ListenerId};
+use crate::tls::{MAX_CHAIN, Shown};
 use crate::verdict::Violation;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,8 @@ pub enum NetworkToAuth {
     /// [`ListenerSpec::capabilities`](crate::spec::ListenerSpec) names, in that order, each of at
     /// most 256 bytes.
     Capabilities(Vec<Option<String>>),
+    /// The client has shown a certificate. Said once, before the first hello.
+    Certificate(Box<Shown>),
 }
 
 impl Message for NetworkToAuth {
@@ -70,6 +73,7 @@ impl Message for NetworkToAuth {
     fn limit(&self) -> usize {
         match self {
             Self::Response { .. } => MAX_TOKEN + 2048,
+            Self::Certificate(_) => MAX_CHAIN + 4096,
             Self::Hello { .. } | Self::Capabilities(_) => 4096,
         }
     }
@@ -193,6 +197,10 @@ pub enum Refusal {
     UsedCode,
     /// A security key has not counted on since its last signature: there may be a copy of it.
     Counter,
+    /// No certificate was shown where one has to be.
+    NoCertificate,
+    /// A certificate whose handshake has been used to log in before.
+    UsedCertificate,
 }
 
 /// `auth` tells the supervisor.

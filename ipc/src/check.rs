@@ -4,6 +4,7 @@
 
 use crate::auth::{Digest, MAX_TOKEN};
 use crate::channel::Message;
+use crate::tls::{MAX_CHAIN, Shown};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use zeroize::Zeroize;
@@ -84,6 +85,8 @@ pub enum AuthToCheck {
         /// has it could be the user, for some minutes.
         token: Password,
     },
+    /// Is this certificate good, and whose is it?
+    Certificate(Box<Shown>),
 }
 
 impl Message for AuthToCheck {
@@ -92,13 +95,14 @@ impl Message for AuthToCheck {
     fn limit(&self) -> usize {
         match self {
             Self::Token { .. } => MAX_TOKEN + 1024,
+            Self::Certificate(_) => MAX_CHAIN + 4096,
             _ => 4096,
         }
     }
 }
 
 /// What a check says to `auth`: that it is ready, then one answer. None is no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckToAuth {
     /// Its sandbox is in force: now it may be asked.
     Ready,
@@ -113,6 +117,8 @@ pub enum CheckToAuth {
         /// How often it has signed, as it says itself.
         counter: u32,
     },
+    /// It is, and it is this user's: at most 256 bytes, not empty.
+    User(String),
 }
 
 impl Message for CheckToAuth {

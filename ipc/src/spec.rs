@@ -149,6 +149,9 @@ pub enum CheckKind {
     },
     /// By a process `auth-fido`, which gets these descriptors: its [`FidoSpec`].
     Fido(Vec<FdIndex>),
+    /// By a process `auth-certificate`, which gets these descriptors: its [`CertificateSpec`], then the
+    /// files that this names.
+    Certificate(Vec<FdIndex>),
 }
 
 /// What the launcher does for checks of logins, by [`CheckId`]. It comes over the channel and not
@@ -200,6 +203,27 @@ pub enum OutsideCheck {
         /// Seconds that it may take.
         timeout: u16,
     },
+}
+
+/// For `auth-certificate`. The file of authorities and revocation lists follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateSpec {
+    /// There were revocation lists in that file when the session started: without one nobody is let
+    /// in.
+    pub lists: bool,
+    /// Whose certificate is whose: the file that follows, if that is asked.
+    pub users: Option<UsersFile>,
+    /// Seconds for all of it.
+    pub timeout: u16,
+}
+
+/// What the file of users is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UsersFile {
+    /// The operator's: its content may change, and another file may take its place.
+    InPlace,
+    /// A copy of ours.
+    Copy,
 }
 
 /// For a process that the launcher starts for a check.
@@ -483,6 +507,16 @@ pub enum AuthModule {
         place: u8,
         /// What it has to be.
         secret: SecretAt,
+    },
+    /// The certificate that the client has shown is good (`ssl-client-verify-mode=`), and tells who it
+    /// is (`certificate`). At most one in a chain.
+    Certificate {
+        /// Which of [`SupervisorSpec::checks`].
+        check: CheckId,
+        /// Who has shown none goes on.
+        optional: bool,
+        /// It tells the user.
+        names: bool,
     },
 }
 

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// Most bytes of a certificate with those that it is signed with. Clients do not take more.
 pub const MAX_CHAIN: usize = 32 * 1024;
 
+/// Most certificates that a client may show, its own included.
+pub const MAX_SHOWN: usize = 8;
+
 /// What kind of key a certificate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(
@@ -31,6 +34,19 @@ pub enum Scheme {
     EcdsaP384Sha384,
     EcdsaP521Sha512,
     Ed25519,
+}
+
+impl Scheme {
+    /// Every way.
+    pub const ALL: [Self; 7] = [
+        Self::Ed25519,
+        Self::EcdsaP256Sha256,
+        Self::EcdsaP384Sha384,
+        Self::EcdsaP521Sha512,
+        Self::RsaPssSha512,
+        Self::RsaPssSha384,
+        Self::RsaPssSha256,
+    ];
 }
 
 impl KeyKind {
@@ -81,4 +97,51 @@ pub struct Certificate {
     pub key: KeyKind,
     /// Clients in clear are served too (`ssl=on` of a TCP socket).
     pub optional: bool,
+    /// What clients are asked to show.
+    pub clients: Clients,
+}
+
+/// Are clients asked for a certificate? Whether it is a good one is not said here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Clients {
+    /// They are not.
+    #[default]
+    NotAsked,
+    /// Who has none goes on without.
+    Optional,
+    /// Who has none is sent away.
+    Required,
+}
+
+/// What a client has shown, which nobody has looked at, and its signature of the handshake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// The certificate and those that it is signed with, as the client sent them: at most
+    /// [`MAX_SHOWN`], and at most [`MAX_CHAIN`] bytes.
+    pub chain: Vec<Vec<u8>>,
+    /// How it is signed.
+    pub scheme: Scheme,
+    /// Hash of the handshake up to the certificate: 32 or 48 bytes.
+    pub transcript: Vec<u8>,
+    /// At most [`MAX_SIGNATURE`] bytes.
+    pub signature: Vec<u8>,
+}
+
+/// Longest signature of a handshake: RSA of 8192 bits.
+pub const MAX_SIGNATURE: usize = 1024;
+
+impl Shown {
+    /// May a client show certificates of these sizes?
+    #[must_use]
+    pub fn may_be(sizes: impl ExactSizeIterator<Item = usize>) -> bool {
+        (1..=MAX_SHOWN).contains(&sizes.len()) && sizes.sum::<usize>() <= MAX_CHAIN
+    }
+
+    /// Is all of it as large as it may be, and no larger?
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        Self::may_be(self.chain.iter().map(Vec::len))
+            && [32, 48].contains(&self.transcript.len())
+            && self.signature.len() <= MAX_SIGNATURE
+    }
 }

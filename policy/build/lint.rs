@@ -152,6 +152,7 @@ const NEVER: &[&str] = &[
 /// What a role can be said to hold.
 const HOLDABLE: &[&str] = &[
     "applications",
+    "authorities",
     "backend-socket",
     "child-processes",
     "client-socket",

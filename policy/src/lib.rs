@@ -58,6 +58,7 @@ pub fn of(role: Role) -> &'static RolePolicy {
         Role::AuthSql => &compiled::AUTH_SQL,
         Role::AuthFido => &compiled::AUTH_FIDO,
         Role::AuthKerberos => &compiled::AUTH_KERBEROS,
+        Role::AuthCertificate => &compiled::AUTH_CERTIFICATE,
     }
 }
 

@@ -34,11 +34,13 @@ pub enum Role {
     AuthFido,
     /// One per login that Kerberos decides about: one password or one ticket, once.
     AuthKerberos,
+    /// One per login with a client certificate: judges it, once.
+    AuthCertificate,
 }
 
 impl Role {
     /// Every role, in the order of the policy files' table.
-    pub const ALL: [Role; 14] = [
+    pub const ALL: [Role; 15] = [
         Role::Supervisor,
         Role::Launcher,
         Role::Network,
@@ -53,10 +55,11 @@ impl Role {
         Role::AuthSql,
         Role::AuthFido,
         Role::AuthKerberos,
+        Role::AuthCertificate,
     ];
 
     /// The roles that the supervisor starts and that end with it.
-    pub const WORKERS: [Role; 9] = [
+    pub const WORKERS: [Role; 10] = [
         Role::Network,
         Role::Auth,
         Role::Keys,
@@ -66,6 +69,7 @@ impl Role {
         Role::AuthSqlite,
         Role::AuthSql,
         Role::AuthFido,
+        Role::AuthCertificate,
     ];
 
     /// The roles that the launcher starts for one login: they load libraries, which the supervisor's
@@ -90,6 +94,7 @@ impl Role {
             Role::AuthSql => "auth-sql",
             Role::AuthFido => "auth-fido",
             Role::AuthKerberos => "auth-kerberos",
+            Role::AuthCertificate => "auth-certificate",
         }
     }
 
@@ -111,6 +116,7 @@ impl Role {
             Role::AuthSql => "bulkhead-auth-sql",
             Role::AuthFido => "bulkhead-auth-fido",
             Role::AuthKerberos => "bulkhead-auth-kerberos",
+            Role::AuthCertificate => "bulkhead-auth-certificate",
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 /// The user that sessions run as when the tests run as root (made by `install-packages test`).
 pub const TEST_USER: &str = "bulkhead-test";
 
-const EXECUTABLES: [&str; 18] = [
+const EXECUTABLES: [&str; 19] = [
     "bulkhead",
     "bulkhead-supervisor",
     "bulkhead-launcher",
@@ -20,6 +20,7 @@ const EXECUTABLES: [&str; 18] = [
     "bulkhead-auth-sqlite",
     "bulkhead-auth-sql",
     "bulkhead-auth-kerberos",
+    "bulkhead-auth-certificate",
     "bulkhead-keys",
     "bulkhead-display",
     "bulkhead-encoder",

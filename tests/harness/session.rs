@@ -102,10 +102,14 @@ impl Session {
             chown(&key, Some(user.uid), Some(user.gid)).unwrap();
         }
         let tls = crate::tls::files();
+        let client = crate::tls::client();
         for (name, content) in [
             ("tls-cert.pem", &tls.certificate),
             ("tls-key.pem", &tls.key),
             ("tls-ca.pem", &tls.authority),
+            ("client-cert.pem", &client.certificate),
+            ("client-key.pem", &client.key),
+            ("client-ca.pem", &client.authority),
         ] {
             let path = home.join(name);
             std::fs::write(&path, content).unwrap();

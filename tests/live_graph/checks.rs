@@ -9,6 +9,7 @@ use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::processes;
 use bulkhead_tests::security_keys::{KeyFiles, held};
 use bulkhead_tests::session::{Session, Start, free_port};
+use bulkhead_tests::tls::{Held, certificate_socket};
 use bulkhead_tests::twins::options;
 use policy::{Role, StartMode};
 use std::collections::BTreeMap;
@@ -165,6 +166,20 @@ fn by_kerberos(start: Start, mode: StartMode) {
     is_gone(&session, "auth-kerberos");
 }
 
+fn by_certificate(start: Start, mode: StartMode) {
+    let (port, bind) = certificate_socket();
+    let session = Session::start_as(start, &[&bind]);
+    let held = Held::catch(&session, port);
+    look(
+        &session,
+        mode,
+        Role::AuthCertificate,
+        &[Role::Supervisor, Role::Auth],
+    );
+    assert!(held.release());
+    is_gone(&session, "auth-certificate");
+}
+
 #[test]
 fn a_check_in_a_session_of_a_user_is_what_the_policy_declares() {
     if needs::root("read the descriptors of our processes") {
@@ -175,6 +190,7 @@ fn a_check_in_a_session_of_a_user_is_what_the_policy_declares() {
         by_sqlite(Start::User, StartMode::User);
         by_fido(Start::User, StartMode::User);
         by_kerberos(Start::User, StartMode::User);
+        by_certificate(Start::User, StartMode::User);
     }
 }
 
@@ -188,5 +204,6 @@ fn a_check_in_a_session_started_by_root_is_what_the_policy_declares() {
         by_sqlite(Start::Root, StartMode::Root);
         by_fido(Start::Root, StartMode::Root);
         by_kerberos(Start::Root, StartMode::Root);
+        by_certificate(Start::Root, StartMode::Root);
     }
 }

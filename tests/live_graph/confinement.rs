@@ -104,7 +104,8 @@ fn filters(live: &Live) {
         | Role::AuthLdap
         | Role::AuthSqlite
         | Role::AuthSql
-        | Role::AuthFido => (installed(role) + installed(Role::Supervisor), true),
+        | Role::AuthFido
+        | Role::AuthCertificate => (installed(role) + installed(Role::Supervisor), true),
     };
     assert_eq!(count(live.pid), count(outside) + own, "{:?}", live.who);
     let from_outside = |name| processes::status(outside, name).unwrap();

@@ -94,7 +94,7 @@ fn expected(role: Role) -> Option<BTreeMap<Kind, usize>> {
         Role::Display => Some(with(worker(2 * CLIENTS), Kind::Stream, 1)),
         Role::Encoder => Some(worker(2)),
         // To the supervisor and to `auth`.
-        Role::AuthFido => Some(worker(1)),
+        Role::AuthFido | Role::AuthCertificate => Some(worker(1)),
         // The same, and the database.
         Role::AuthSqlite => Some(with(worker(1), Kind::File, 1)),
         // The same, and a socket.

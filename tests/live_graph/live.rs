@@ -49,6 +49,7 @@ impl Live {
             Role::AuthSqlite,
             Role::AuthSql,
             Role::AuthFido,
+            Role::AuthCertificate,
         ];
         let others = others.into_iter().chain(Role::OF_LAUNCHER);
         let others: Vec<_> = others.collect();
@@ -111,7 +112,8 @@ pub fn per_client(role: Role) -> bool {
         | Role::AuthSqlite
         | Role::AuthSql
         | Role::AuthFido
-        | Role::AuthKerberos => true,
+        | Role::AuthKerberos
+        | Role::AuthCertificate => true,
         Role::Supervisor | Role::Launcher | Role::Auth | Role::Keys | Role::Display | Role::Ctl => {
             false
         }

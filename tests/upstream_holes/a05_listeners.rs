@@ -2,7 +2,8 @@
 
 use crate::login::next_packet;
 use crate::peer::{LONG, Stream, end_of, hello, sharing};
-use bulkhead_tests::session::{Session, free_port};
+use bulkhead_tests::session::{PASSWORD, Session, free_port};
+use bulkhead_tests::tls::{self, certificate_socket, tls_socket};
 use nix::unistd::{Gid, Uid};
 use std::io::Write;
 use std::net::TcpStream;
@@ -52,7 +53,7 @@ pub fn everywhere() -> (TempDir, Session, Vec<(Address, &'static str)>) {
 pub fn connect(address: &Address) -> Box<dyn Stream> {
     match address {
         Address::Tcp(name) => Box::new(TcpStream::connect(name).unwrap()),
-        Address::Tls(name, _) => Box::new(TcpStream::connect(name).unwrap()),
+        Address::Tls(name, ..) => Box::new(TcpStream::connect(name).unwrap()),
         Address::Unix(path) => Box::new(UnixStream::connect(path).unwrap()),
         Address::Abstract(name) => {
             let address = SocketAddr::from_abstract_name(name).unwrap();
@@ -86,6 +87,32 @@ fn no_listener_lets_anybody_in_without_its_password() {
             matches!(&error, Err(Error::Disconnected(reasons)) if reasons == &["authentication failed"]),
             "{address:?}: {error:?}"
         );
+    }
+}
+
+/// What is wanted of clients on one socket with TLS is not had from what another wants.
+#[test]
+fn a_certificate_counts_at_the_listener_that_trusts_its_authority() {
+    let (own, bind) = certificate_socket();
+    let (others, more) = tls_socket(&format!("password(value={PASSWORD})"));
+    // Of another authority.
+    let more = format!("{more},ssl-client-verify-mode=required,ssl-ca-certs=tls-ca.pem");
+    let _session = Session::start(&["--sharing=yes", &bind, &more]);
+    let shown = |port| tls::address(port).showing(tls::client().identity.clone());
+    let password = sharing(1).password(PASSWORD);
+    Client::connect(&shown(own), &sharing(2), LONG).unwrap();
+    // The right password, and a certificate that is good elsewhere; none; no TLS.
+    let error = Client::connect(&shown(others), &password, LONG).map(drop);
+    assert!(
+        matches!(&error, Err(Error::Disconnected(reasons)) if reasons == &["authentication failed"]),
+        "{error:?}"
+    );
+    for port in [own, others] {
+        assert!(Client::connect(&tls::address(port), &password, LONG).is_err());
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(&hello(&password)).unwrap();
+        let end = end_of(stream, LONG);
+        assert!(end.packets.is_empty(), "{end:?}");
     }
 }
 

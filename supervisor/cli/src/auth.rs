@@ -56,6 +56,8 @@ pub enum Sockets {
     Unix,
     /// Those where clients have an address.
     Network,
+    /// Those with TLS, where clients can show a certificate.
+    Tls,
 }
 
 /// A module: all that the command line knows of it. Who adds one adds a row to [`KINDS`] and takes
@@ -111,7 +113,7 @@ const PAM: Kind = Kind {
 };
 
 /// Every module that there is, those that a person looks for first.
-static KINDS: [Kind; 25] = [
+static KINDS: [Kind; 26] = [
     Kind {
         name: "file",
         options: &["filename"],
@@ -271,6 +273,13 @@ static KINDS: [Kind; 25] = [
         ..PLAIN
     },
     Kind {
+        name: "certificate",
+        options: &["users", "subject", "san", "fingerprint"],
+        sockets: Sockets::Tls,
+        read: certificate,
+        ..PLAIN
+    },
+    Kind {
         name: "none",
         authenticates: false,
         read: |_| Ok(What::None),
@@ -402,6 +411,17 @@ pub enum What {
     Fido(Fido),
     /// Kerberos decides.
     Kerberos(Kerberos),
+    /// The certificate that the client shows says who it is.
+    Certificate(Whose),
+}
+
+/// Whose certificate is whose.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// A file says so.
+    File(PathBuf),
+    /// This one (`KIND:VALUE`, as in such a file) is the session's owner's.
+    Owner(String),
 }
 
 /// Where the key of one-time codes is.
@@ -799,6 +819,33 @@ fn capability(options: &mut Options<'_>) -> Result<What> {
         ));
     }
     Ok(What::Capability { property, value })
+}
+
+fn certificate(options: &mut Options<'_>) -> Result<What> {
+    let given: Vec<_> = ["users", "subject", "san", "fingerprint"]
+        .into_iter()
+        .filter_map(|key| Some((key, options.take(key)?)))
+        .collect();
+    let [(key, value)] = &given[..] else {
+        return Err(Error::usage(
+            "auth=certificate needs to be told whose certificate lets in, in one way: users=FILE, subject=, san= or fingerprint=",
+        ));
+    };
+    if *key == "users" {
+        return Ok(What::Certificate(Whose::File(
+            options.require("users", "certificates.txt")?.into(),
+        )));
+    }
+    let inner = value.strip_prefix('(').and_then(|it| it.strip_suffix(')'));
+    let rule = format!("{key}:{}", inner.unwrap_or(value));
+    match certificates::Users::read(format!("owner|{rule}\n").as_bytes()) {
+        Ok(_) => Ok(What::Certificate(Whose::Owner(rule))),
+        Err(error) => {
+            let error = error.to_string();
+            let error = error.trim_start_matches("line 1: ");
+            Err(Error::usage(format!("auth=certificate: {key}=: {error}")))
+        }
+    }
 }
 
 fn peercred(options: &mut Options<'_>) -> Result<What> {

@@ -52,6 +52,12 @@ pub fn run(args: &AuthTestArgs) -> Result<ExitCode> {
                 module.name()
             )));
         }
+        if module.kind.sockets == Sockets::Tls {
+            return Err(Error::usage(format!(
+                "auth={}: is tried with a session and `xpra info ssl://…`: its client needs TLS",
+                module.name()
+            )));
+        }
         if module.kind.sockets == Sockets::Network {
             return Err(Error::usage(format!(
                 "auth={}: asks nothing but where a client comes from: tcpdmatch(8) says what its rules mean",

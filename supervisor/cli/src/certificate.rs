@@ -2,13 +2,13 @@
 //! one before any client does. Whether it is to be trusted is the client's business.
 
 use crate::error::{Error, Result, reason};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use certificates::der::Der;
+use certificates::{Date, MAX_TRUST, Trust, sections};
 use files::{Ids, Spot};
 use ipc::tls::{KeyKind, MAX_CHAIN};
-use std::fmt;
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -39,9 +39,23 @@ pub const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// # Errors
 /// It cannot be read, others may write it, there is none in it, or the first is of no use now.
 pub fn read(path: &Path, user: Option<Ids>) -> Result<Chain> {
+    read_with(path, user, MAX_FILE, |pem| chain(pem, now())).map(|(chain, _)| chain)
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-    read_with(path, user, MAX_FILE, |pem| chain(pem, now))
+    now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Reads who may sign the certificates of clients, and which are revoked; and the open file.
+///
+/// # Errors
+/// It cannot be read, others may write it, or there is nobody in it who may sign now.
+pub fn trust(path: &Path, user: Option<Ids>) -> Result<(Trust, OwnedFd)> {
+    read_with(path, user, MAX_TRUST, |pem| {
+        Trust::read(pem, now()).map_err(Wrong::Trust)
+    })
 }
 
 /// Reads certificates that others may be signed with, each as DER.
@@ -56,6 +70,7 @@ pub fn authorities(path: &Path, user: Option<Ids>) -> Result<Vec<Vec<u8>>> {
             false => Ok(found),
         }
     })
+    .map(|(found, _)| found)
 }
 
 fn read_with<T>(
@@ -63,7 +78,7 @@ fn read_with<T>(
     user: Option<Ids>,
     limit: u64,
     with: impl FnOnce(&[u8]) -> std::result::Result<T, Wrong>,
-) -> Result<T> {
+) -> Result<(T, OwnedFd)> {
     let spot = Spot::new(path, user);
     let shown = path.display();
     let fail = |why: String| Error::new(format!("certificate {shown}: {why}{}", spot.rights()));
@@ -100,10 +115,12 @@ fn read_with<T>(
     let mut bytes = Zeroizing::new(Vec::with_capacity(
         usize::try_from(limit).unwrap_or_default() + 1,
     ));
-    file.take(limit + 1)
+    (&file)
+        .take(limit + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| fail(reason(&error)))?;
-    with(&bytes).map_err(|why| fail(why.to_string()))
+    let read = with(&bytes).map_err(|why| fail(why.to_string()))?;
+    Ok((read, file.into()))
 }
 
 /// What is wrong with a file of certificates.
@@ -126,61 +143,14 @@ pub enum Wrong {
     /// Its time has not come.
     #[error("is not valid before {0}: is the clock right?")]
     Early(Date),
+    /// What is wrong with authorities.
+    #[error(transparent)]
+    Trust(certificates::Wrong),
     /// Not one that TLS 1.3 signs with.
     #[error(
         "has a key that cannot be used here: RSA, ECDSA on P-256, P-384 or P-521, and Ed25519 can"
     )]
     Kind,
-}
-
-/// A day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Date {
-    /// The year.
-    pub year: i32,
-    /// 1 to 12.
-    pub month: u8,
-    /// 1 to 31.
-    pub day: u8,
-}
-
-impl fmt::Display for Date {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
-    }
-}
-
-impl Date {
-    /// The day of a time, in seconds since 1970 (H. Hinnant's "civil from days").
-    #[must_use]
-    pub fn of(time: i64) -> Self {
-        let days = time.div_euclid(86_400) + 719_468;
-        let era = days.div_euclid(146_097);
-        let of_era = days.rem_euclid(146_097);
-        let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let month = (5 * of_year + 2) / 153;
-        let day = of_year - (153 * month + 2) / 5 + 1;
-        let month = if month < 10 { month + 3 } else { month - 9 };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
-        Self {
-            year: i32::try_from(year).unwrap_or(i32::MAX),
-            month: u8::try_from(month).unwrap_or(1),
-            day: u8::try_from(day).unwrap_or(1),
-        }
-    }
-
-    /// The time at which it begins, in seconds since 1970.
-    fn begins(self) -> i64 {
-        let month = i64::from(self.month);
-        let year = i64::from(self.year) - i64::from(month <= 2);
-        let era = year.div_euclid(400);
-        let year_of_era = year.rem_euclid(400);
-        let of_year =
-            (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + i64::from(self.day) - 1;
-        let of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year;
-        (era * 146_097 + of_era - 719_468) * 86_400
-    }
 }
 
 /// Reads the certificates in a file's text, at this time (seconds since 1970).
@@ -211,26 +181,8 @@ pub fn chain(pem: &[u8], now: i64) -> std::result::Result<Chain, Wrong> {
 
 /// The certificates of a PEM file, and nothing else that is in it.
 fn certificates(pem: &[u8]) -> std::result::Result<Vec<Vec<u8>>, Wrong> {
-    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-    const END: &[u8] = b"-----END CERTIFICATE-----";
-    let mut found = Vec::new();
-    let mut inside: Option<Vec<u8>> = None;
-    for line in pem.split(|byte| *byte == b'\n') {
-        let line = line.trim_ascii();
-        match &mut inside {
-            None if line == BEGIN => inside = Some(Vec::new()),
-            None => {}
-            Some(text) if line == END => {
-                found.push(STANDARD.decode(&*text).map_err(|_| Wrong::Damaged)?);
-                inside = None;
-            }
-            Some(text) => text.extend_from_slice(line),
-        }
-    }
-    match inside {
-        Some(_) => Err(Wrong::Damaged),
-        None => Ok(found),
-    }
+    let found = sections(pem, &["CERTIFICATE"]).map_err(|_| Wrong::Damaged)?;
+    Ok(found.into_iter().map(|(_, der)| der).collect())
 }
 
 /// What is read of the server's own certificate (RFC 5280, section 4.1).
@@ -289,72 +241,6 @@ impl<'c> Own<'c> {
     }
 }
 
-/// Elements of DER, one after the other.
-struct Der<'d>(&'d [u8]);
-
-impl<'d> Der<'d> {
-    const INTEGER: u8 = 0x02;
-    const BITS: u8 = 0x03;
-    const OBJECT: u8 = 0x06;
-    const UTC_TIME: u8 = 0x17;
-    const GENERALIZED_TIME: u8 = 0x18;
-    const SEQUENCE: u8 = 0x30;
-
-    /// What is in the next element, if it is of this kind.
-    fn take(&mut self, tag: u8) -> Option<Der<'d>> {
-        let rest = self.0.strip_prefix(&[tag])?;
-        let (len, rest) = match rest.split_first()? {
-            (len @ 0..=0x7f, rest) => (usize::from(*len), rest),
-            (count @ 0x81..=0x83, rest) => {
-                let (bytes, rest) = rest.split_at_checked(usize::from(count & 0x7f))?;
-                let len = bytes
-                    .iter()
-                    .fold(0, |len, byte| len << 8 | usize::from(*byte));
-                (len, rest)
-            }
-            _ => return None,
-        };
-        let (content, rest) = rest.split_at_checked(len)?;
-        self.0 = rest;
-        Some(Der(content))
-    }
-
-    /// A time, in seconds since 1970.
-    fn time(&mut self) -> Option<i64> {
-        let (text, long) = match self.take(Self::UTC_TIME) {
-            Some(text) => (text.0, false),
-            None => (self.take(Self::GENERALIZED_TIME)?.0, true),
-        };
-        let digits = text.strip_suffix(b"Z")?;
-        let wanted = if long { 14 } else { 12 };
-        if digits.len() != wanted || !digits.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        let mut pairs = digits.chunks_exact(2).map(|pair| {
-            pair.iter()
-                .fold(0_u8, |sum, digit| sum * 10 + (digit - b'0'))
-        });
-        let mut next = || pairs.next();
-        let year = match long {
-            true => i32::from(next()?) * 100 + i32::from(next()?),
-            // RFC 5280, section 4.1.2.5.1.
-            false => match i32::from(next()?) {
-                year @ 50.. => 1900 + year,
-                year => 2000 + year,
-            },
-        };
-        let (month, day) = (next()?, next()?);
-        if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-            return None;
-        }
-        let clock = [next()?, next()?, next()?];
-        let seconds = clock
-            .iter()
-            .fold(0, |sum, part| sum * 60 + i64::from(*part));
-        Some(Date { year, month, day }.begins() + seconds)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,17 +257,6 @@ mod tests {
 
     fn at(year: i32, month: u8, day: u8) -> i64 {
         Date { year, month, day }.begins()
-    }
-
-    #[test]
-    fn days_are_counted_as_the_calendar_has_them() {
-        assert_eq!(at(1970, 1, 1), 0);
-        assert_eq!(at(2000, 3, 1) - at(2000, 2, 28), 2 * 86_400);
-        assert_eq!(at(2026, 11, 21), 1_795_219_200);
-        for days in (-800_000..800_000).step_by(97) {
-            let date = Date::of(days * 86_400 + 3);
-            assert_eq!(date.begins(), days * 86_400, "{date}");
-        }
     }
 
     #[test]

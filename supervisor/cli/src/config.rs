@@ -250,6 +250,10 @@ fn or(first: StartArgs, second: StartArgs) -> StartArgs {
         ssl_key: first.ssl_key.or(second.ssl_key),
         ssl_key_password: first.ssl_key_password.or(second.ssl_key_password),
         ssl_key_password_file: first.ssl_key_password_file.or(second.ssl_key_password_file),
+        ssl_client_verify_mode: first
+            .ssl_client_verify_mode
+            .or(second.ssl_client_verify_mode),
+        ssl_ca_certs: first.ssl_ca_certs.or(second.ssl_ca_certs),
         tcp_encryption: first.tcp_encryption.or(second.tcp_encryption),
         tcp_encryption_keyfile: first
             .tcp_encryption_keyfile

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::error::{Error, Result};
-use crate::tls::Mode;
+use crate::tls::{Mode, Verify};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
@@ -193,6 +193,13 @@ pub struct StartArgs {
     /// A file with the pass phrase of the key
     #[arg(long, value_name = "FILE", help_heading = AUTH, value_hint = ValueHint::FilePath)]
     pub ssl_key_password_file: Option<PathBuf>,
+    /// What clients show on TLS sockets that do not say it themselves: none, required: a certificate that
+    /// one of --ssl-ca-certs has signed, or optional: such a one or none [default: none]
+    #[arg(long, value_name = "MODE", help_heading = AUTH, value_parser = verify)]
+    pub ssl_client_verify_mode: Option<Verify>,
+    /// Who may sign the certificates of clients, and which are revoked (PEM)
+    #[arg(long, value_name = "FILE", help_heading = AUTH, value_hint = ValueHint::FilePath)]
+    pub ssl_ca_certs: Option<PathBuf>,
     /// Encryption of TCP sockets without their own encryption=: AES (the same as AES-CBC), AES-CTR,
     /// AES-CFB, or AES-GCM, which also notices changes
     #[arg(long, alias = "encryption", value_name = "AES[-MODE]", help_heading = AUTH)]
@@ -545,6 +552,10 @@ fn sharing(text: &str) -> std::result::Result<Sharing, Error> {
 
 fn ssl(text: &str) -> std::result::Result<Mode, Error> {
     Mode::parse(text)
+}
+
+fn verify(text: &str) -> std::result::Result<Verify, Error> {
+    Verify::parse(text)
 }
 
 fn resize(text: &str) -> std::result::Result<bool, Error> {

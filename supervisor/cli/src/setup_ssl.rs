@@ -1,12 +1,12 @@
 //! `bulkhead setup-ssl`: a certificate for people who have none. It is signed by an authority that
 //! signs nothing else: its key is thrown away at once, so who trusts it trusts this one certificate.
 
-use crate::certificate::Date;
 use crate::error::{Error, Result, reason};
 use crate::exposure::quoted;
 use crate::options::SetupSslArgs;
 use crate::places;
 use crate::tls::{self, AUTHORITY, CERTIFICATE, KEY};
+use certificates::Date;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,

@@ -1,10 +1,12 @@
-//! `--bind-ssl`, `ssl=`, `ssl-cert=` and `ssl-key=`: which sockets have TLS, and with what.
+//! `--bind-ssl`, `ssl=`, `ssl-cert=` and its like: which sockets have TLS, with what, and what they want
+//! to see of their clients.
 
+use crate::certificate;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::options::boolean;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Environment variable with the pass phrase of keys, when no option says it.
@@ -50,6 +52,34 @@ impl Mode {
     }
 }
 
+/// `ssl-client-verify-mode=`: what clients show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// Nothing.
+    None,
+    /// A good certificate, or none.
+    Optional,
+    /// A good certificate.
+    Required,
+}
+
+impl Verify {
+    /// Reads the value of `ssl-client-verify-mode=`.
+    ///
+    /// # Errors
+    /// There is no such value.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text {
+            "none" => Ok(Self::None),
+            "optional" => Ok(Self::Optional),
+            "required" => Ok(Self::Required),
+            _ => Err(Error::usage(format!(
+                "`{text}` is neither none, optional nor required"
+            ))),
+        }
+    }
+}
+
 /// What is said about TLS, for one socket or for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Said {
@@ -61,6 +91,10 @@ pub struct Said {
     pub key: Option<PathBuf>,
     /// `ssl-key-password=` and `ssl-key-password-file=`.
     pub pass_phrase: Option<PassPhrase>,
+    /// `ssl-client-verify-mode=`.
+    pub verify: Option<Verify>,
+    /// `ssl-ca-certs=`.
+    pub authorities: Option<PathBuf>,
 }
 
 /// What opens a key that is encrypted.
@@ -90,6 +124,17 @@ pub struct Tls {
     pub files: Option<Pair>,
     /// What opens the key; `None`: what [`VARIABLE`] says, if anything.
     pub pass_phrase: Option<PassPhrase>,
+    /// What clients have to show, if anything.
+    pub clients: Option<Clients>,
+}
+
+/// What the clients of a socket show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clients {
+    /// Who has no certificate goes on without.
+    pub optional: bool,
+    /// The file of those who may have signed it, and of revocation lists.
+    pub authorities: PathBuf,
 }
 
 /// A certificate and its key, which may be in the same file.
@@ -162,6 +207,10 @@ impl Said {
                 self.pass_phrase = Some(PassPhrase::Text(Zeroizing::new(value.to_owned())));
             }
             "ssl-key-password-file" => self.pass_phrase = Some(PassPhrase::File(file()?)),
+            "ssl-client-verify-mode" => {
+                self.verify = Some(Verify::parse(value).map_err(|error| error.at(key))?);
+            }
+            "ssl-ca-certs" => self.authorities = Some(file()?),
             _ => return Ok(false),
         }
         Ok(true)
@@ -203,11 +252,52 @@ impl Said {
         self.pass_phrase.clone().or_else(|| all.pass_phrase.clone())
     }
 
-    /// What `--bind-ssl` is to be.
+    /// What clients have to show: as a socket says itself, else as is said for all. `module`: a module
+    /// of it goes by their certificates.
+    fn clients(&self, all: &Said, module: bool) -> Result<Option<Clients>> {
+        let verify = self.verify.or(all.verify);
+        let optional = match (verify, module) {
+            (Some(Verify::Required), _) | (None, true) => false,
+            (Some(Verify::Optional), false) => true,
+            (Some(Verify::None | Verify::Optional), true) => {
+                return Err(Error::usage(
+                    "auth=certificate needs a certificate of every client: ssl-client-verify-mode=required",
+                ));
+            }
+            (None | Some(Verify::None), false) if self.authorities.is_some() => {
+                return Err(Error::usage(
+                    "`ssl-ca-certs=` alone checks nothing: add ssl-client-verify-mode=required, or auth=certificate(users=FILE)",
+                ));
+            }
+            (None | Some(Verify::None), false) => return Ok(None),
+        };
+        match self.authorities.as_ref().or(all.authorities.as_ref()) {
+            // Whoever the whole world trusts to name servers would say who our clients are.
+            Some(file)
+                if ["default", "auto", certificate::SYSTEM]
+                    .map(Path::new)
+                    .contains(&file.as_path()) =>
+            {
+                Err(Error::usage(format!(
+                    "ssl-ca-certs={}: who may sign the certificates of clients has to be said: a file",
+                    file.display()
+                )))
+            }
+            Some(file) => Ok(Some(Clients {
+                optional,
+                authorities: file.clone(),
+            })),
+            None => Err(Error::usage(
+                "certificates of clients cannot be checked: add ssl-ca-certs=FILE, with those who may sign them",
+            )),
+        }
+    }
+
+    /// What `--bind-ssl` is to be. `module`: a module of it goes by the certificates of clients.
     ///
     /// # Errors
     /// What is said does not fit together.
-    pub fn required(&self, all: &Said) -> Result<Tls> {
+    pub fn required(&self, all: &Said, module: bool) -> Result<Tls> {
         if self.mode == Some(Mode::Off) {
             return Err(Error::usage("`ssl=off`: use --bind-tcp"));
         }
@@ -215,14 +305,22 @@ impl Said {
             optional: false,
             files: self.files(all)?,
             pass_phrase: self.pass_phrase(all),
+            clients: self.clients(all, module)?,
         })
     }
 
-    /// What a TCP socket is to have, if anything.
+    /// What a TCP socket is to have, if anything. `module`: a module of it goes by the certificates of
+    /// clients.
     ///
     /// # Errors
     /// What is said does not fit together.
-    pub fn optional(&self, all: &Said) -> Result<Option<Tls>> {
+    pub fn optional(&self, all: &Said, module: bool) -> Result<Option<Tls>> {
+        let own = |verify| verify != Verify::None;
+        if module || self.authorities.is_some() || self.verify.is_some_and(own) {
+            return Err(Error::usage(
+                "certificates of clients need TLS, which all clients have on --bind-ssl only",
+            ));
+        }
         let mode = self.mode.or(all.mode).unwrap_or(Mode::Off);
         let files = self.files(all)?;
         match mode {
@@ -231,10 +329,15 @@ impl Said {
             )),
             Mode::Off => Ok(None),
             Mode::Auto if files.is_none() && !is_set_up() => Ok(None),
+            // Who may do without TLS may do without a certificate.
+            Mode::On | Mode::Auto if all.verify.is_some_and(own) => Err(Error::usage(
+                "--ssl-client-verify-mode, and a socket that serves clients in clear too: say ssl-client-verify-mode= on each --bind-ssl instead",
+            )),
             Mode::On | Mode::Auto => Ok(Some(Tls {
                 optional: true,
                 files,
                 pass_phrase: self.pass_phrase(all),
+                clients: None,
             })),
         }
     }
@@ -279,14 +382,14 @@ mod tests {
             (&[("ssl-key", "k")], pair("all.pem", "k")),
         ] {
             let own = said(own).unwrap();
-            let tls = own.optional(&all).unwrap().unwrap();
+            let tls = own.optional(&all, false).unwrap().unwrap();
             assert_eq!((tls.optional, &tls.files), (true, &optional));
-            let tls = own.required(&all).unwrap();
+            let tls = own.required(&all, false).unwrap();
             assert_eq!((tls.optional, &tls.files), (false, &optional));
         }
         let off = said(&[("ssl", "off")]).unwrap();
-        assert_eq!(off.optional(&all), Ok(None));
-        assert!(off.required(&all).is_err());
+        assert_eq!(off.optional(&all, false), Ok(None));
+        assert!(off.required(&all, false).is_err());
     }
 
     #[test]
@@ -294,9 +397,9 @@ mod tests {
         let text = |text: &str| PassPhrase::Text(Zeroizing::new(text.to_owned()));
         let all = said(&[("ssl-cert", "c"), ("ssl-key-password", "hunter2")]).unwrap();
         let own = said(&[("ssl-key-password-file", "pass.txt")]).unwrap();
-        let tls = own.required(&all).unwrap();
+        let tls = own.required(&all, false).unwrap();
         assert_eq!(tls.pass_phrase, Some(PassPhrase::File("pass.txt".into())));
-        let tls = Said::default().required(&all).unwrap();
+        let tls = Said::default().required(&all, false).unwrap();
         assert_eq!(tls.pass_phrase, Some(text("hunter2")));
         assert!(!format!("{tls:?}{all:?}").contains("hunter2"));
     }
@@ -304,12 +407,18 @@ mod tests {
     #[test]
     fn what_would_encrypt_nothing_is_refused() {
         let none = Said::default();
-        assert_eq!(none.optional(&none), Ok(None));
-        assert_eq!(said(&[("ssl", "auto")]).unwrap().optional(&none), Ok(None));
+        assert_eq!(none.optional(&none, false), Ok(None));
+        assert_eq!(
+            said(&[("ssl", "auto")]).unwrap().optional(&none, false),
+            Ok(None)
+        );
         let auto = said(&[("ssl", "auto"), ("ssl-cert", "c")]).unwrap();
-        assert_eq!(auto.optional(&none).unwrap().unwrap().files, pair("c", "c"));
+        assert_eq!(
+            auto.optional(&none, false).unwrap().unwrap().files,
+            pair("c", "c")
+        );
         // It is looked for.
-        assert_eq!(none.required(&none).unwrap().files, None);
+        assert_eq!(none.required(&none, false).unwrap().files, None);
         for (options, part) in [
             (&[("ssl-cert", "c")][..], "use --bind-ssl"),
             (&[("ssl", "off"), ("ssl-cert", "c")], "use --bind-ssl"),
@@ -320,7 +429,7 @@ mod tests {
         ] {
             let error = said(options)
                 .unwrap()
-                .optional(&none)
+                .optional(&none, false)
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(part), "{options:?}: {error}");

@@ -53,6 +53,7 @@ fn own_fds(check: &CheckSpec) -> &[FdIndex] {
         | CheckKind::Sql(fds)
         | CheckKind::Sqlite(fds)
         | CheckKind::Fido(fds)
+        | CheckKind::Certificate(fds)
         | CheckKind::Outside { fds, .. } => fds,
         CheckKind::Command => &[],
     }

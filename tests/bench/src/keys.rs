@@ -82,6 +82,7 @@ impl Keys {
                 chain: vec![certificate.der().to_vec()],
                 key: KeyKind::EcdsaP256,
                 optional: false,
+                clients: ipc::tls::Clients::NotAsked,
             },
             pair,
             thread,

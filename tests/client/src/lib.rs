@@ -33,7 +33,7 @@ pub use keyboard::{KeyPress, keycodes, named, press_of};
 pub use options::Options;
 pub use security_key::SecurityKey;
 pub use state::{Event, Happening, State, Window};
-pub use transport::Address;
+pub use transport::{Address, Identity};
 pub use wire;
 
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! Where a server is, and the socket to it.
 
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -22,15 +23,34 @@ pub enum Address {
     /// Abstract name of a socket.
     Abstract(String),
     /// Host and port, with TLS, and the certificate of the authority that the server's is signed
-    /// with.
-    Tls(String, CertificateDer<'static>),
+    /// with; and what the client shows itself.
+    Tls(String, CertificateDer<'static>, Option<Identity>),
+}
+
+/// A certificate of a client, with those that it is signed with, as DER; and a key, which need not be
+/// its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its own is the first.
+    pub chain: Vec<Vec<u8>>,
+    /// In PKCS #8, PKCS #1 or SEC 1.
+    pub key: Vec<u8>,
 }
 
 impl Address {
     /// Host and port, with TLS, and the authority's certificate as DER.
     #[must_use]
     pub fn tls(name: String, authority: &[u8]) -> Self {
-        Self::Tls(name, CertificateDer::from(authority.to_vec()))
+        Self::Tls(name, CertificateDer::from(authority.to_vec()), None)
+    }
+
+    /// The same, with a certificate of the client's.
+    #[must_use]
+    pub fn showing(self, identity: Identity) -> Self {
+        match self {
+            Self::Tls(name, authority, _) => Self::Tls(name, authority, Some(identity)),
+            other => other,
+        }
     }
 
     /// `tcp://HOST:PORT`, `HOST:PORT`, `socket:///PATH`, `unix:///PATH`, `/PATH` or `@NAME`.
@@ -64,10 +84,10 @@ impl Socket {
     pub fn connect(address: &Address, timeout: Duration) -> io::Result<Self> {
         match address {
             Address::Tcp(name) => Ok(Self::Tcp(tcp(name, timeout)?)),
-            Address::Tls(name, authority) => {
+            Address::Tls(name, authority, identity) => {
                 let mut socket = tcp(name, timeout)?;
                 socket.set_read_timeout(Some(timeout))?;
-                let mut tls = tls(name, authority).map_err(io::Error::other)?;
+                let mut tls = tls(name, authority, identity.as_ref()).map_err(io::Error::other)?;
                 while tls.is_handshaking() {
                     tls.complete_io(&mut socket)?;
                 }
@@ -147,14 +167,24 @@ fn tcp(name: &str, timeout: Duration) -> io::Result<TcpStream> {
 fn tls(
     name: &str,
     authority: &CertificateDer<'static>,
+    identity: Option<&Identity>,
 ) -> Result<ClientConnection, Box<dyn std::error::Error + Send + Sync>> {
     let mut roots = RootCertStore::empty();
     roots.add(authority.clone())?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let config = match identity {
+        None => config.with_no_client_auth(),
+        Some(Identity { chain, key }) => {
+            let chain = chain.iter().cloned().map(CertificateDer::from).collect();
+            let key = PrivateKeyDer::try_from(key.clone())?;
+            // Not checked: it may be another's.
+            let both = CertifiedKey::new(chain, aws_lc_rs::sign::any_supported_type(&key)?);
+            config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(both)))
+        }
+    };
     let host = name.rsplit_once(':').map_or(name, |(host, _)| host);
     let host = ServerName::try_from(host.to_owned())?;
     Ok(ClientConnection::new(Arc::new(config), host)?)

@@ -75,7 +75,9 @@ impl Login {
         let (username, said) = match question {
             AuthToCheck::Password { username, password } => (username, password),
             AuthToCheck::Token { username, token } => (username, token),
-            AuthToCheck::Proof { .. } | AuthToCheck::Signature { .. } => {
+            AuthToCheck::Proof { .. }
+            | AuthToCheck::Signature { .. }
+            | AuthToCheck::Certificate(_) => {
                 return Err(No::Failed(
                     "bug: auth asks about something else than a password or a ticket".into(),
                 ));

@@ -256,8 +256,8 @@ impl UsedSalts {
     /// How many are remembered.
     const CAPACITY: usize = 4096;
 
-    /// Remembers a mixed salt; false when it was there.
-    fn insert(&mut self, salt: &str) -> bool {
+    /// Remembers one; false when it was there.
+    pub fn insert(&mut self, salt: &str) -> bool {
         if !self.set.insert(salt.to_owned()) {
             return false;
         }

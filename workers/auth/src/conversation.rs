@@ -12,6 +12,7 @@ use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::check::{AuthToCheck, CheckId, Password};
 use ipc::spec::{AuthModule, AuthStep, CheckAsks, Token};
+use ipc::tls::Shown;
 use runtime::secret::{self, Buffer};
 use std::time::Instant;
 use zeroize::Zeroizing;
@@ -128,12 +129,14 @@ impl Claim {
 }
 
 /// What somebody else says of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// Also when there is none.
     No,
     /// The check says yes.
     Yes,
+    /// It says yes, and who that is.
+    User(String),
     /// This security key has signed.
     Signed {
         /// Which.
@@ -154,6 +157,12 @@ pub struct Conversation {
     stage: Stage,
     /// The user as whom a stranger has given its last right answer.
     right: Option<String>,
+    /// What the client has shown, until a check is asked about it.
+    certificate: Option<Box<Shown>>,
+    /// The handshake that it has shown it in, which counts for one login.
+    handshake: Option<String>,
+    /// Who the client is, by its certificate.
+    user: Option<String>,
 }
 
 impl Conversation {
@@ -166,7 +175,26 @@ impl Conversation {
             capabilities: None,
             stage: Stage::Fresh,
             right: None,
+            certificate: None,
+            handshake: None,
+            user: None,
         }
+    }
+
+    /// Keeps what the client has shown until somebody can be asked about it. Not when nobody asked for
+    /// it, it comes twice or after a hello, or is too long.
+    pub fn keep(&mut self, shown: Box<Shown>, modules: &Modules) -> bool {
+        let asks = |step: &AuthStep| matches!(step.module, AuthModule::Certificate { .. });
+        let asked = self.chain(modules).iter().any(asks);
+        let fresh = matches!(self.stage, Stage::Fresh) && self.handshake.is_none();
+        if !asked || !fresh || !shown.is_bounded() {
+            self.stage = Stage::Ended;
+            return false;
+        }
+        let transcript = shown.transcript.iter().map(|byte| format!("{byte:02x}"));
+        self.handshake = Some(transcript.collect());
+        self.certificate = Some(shown);
+        true
     }
 
     /// Takes a message from the connection's `network`.
@@ -191,6 +219,7 @@ impl Conversation {
                 Step::Listen
             }
             (_, NetworkToAuth::Capabilities(_)) => Step::Violation("capabilities out of order"),
+            (_, NetworkToAuth::Certificate(_)) => Step::Violation("a certificate out of order"),
             (
                 Stage::Fresh,
                 NetworkToAuth::Hello {
@@ -246,7 +275,7 @@ impl Conversation {
                 if stranger && self.right.as_deref() == Some(user) {
                     verifier.guesses.go_on(user, now);
                 } else if stranger && !verifier.guesses.begin(user, now) {
-                    return refuse(Some(step), offer.username, Refusal::TooMany);
+                    return refuse(Some(step), self.name(offer), Refusal::TooMany);
                 }
                 let answer = Answer {
                     response: Zeroizing::new(response),
@@ -260,7 +289,7 @@ impl Conversation {
                     // the time which it was.
                     return match claim {
                         Some(claim) => self.check(offer, position, *check, Some(claim), stranger),
-                        None => refuse(Some(step), offer.username, Refusal::Failed),
+                        None => refuse(Some(step), self.name(offer), Refusal::Failed),
                     };
                 }
                 // Both are looked at, so that who is told no cannot tell which.
@@ -274,7 +303,7 @@ impl Conversation {
                         }
                         self.walk(offer, position + 1, modules, verifier)
                     }
-                    Err(why) => refuse(Some(step), offer.username, why),
+                    Err(why) => refuse(Some(step), self.name(offer), why),
                 }
             }
             (Stage::Asked { offer, .. }, NetworkToAuth::Hello { .. }) => {
@@ -325,20 +354,32 @@ impl Conversation {
             return refuse(None, offer.username, Refusal::Failed);
         }
         for (position, step) in chain.iter().enumerate().skip(from) {
+            if let AuthModule::Certificate {
+                check, optional, ..
+            } = &step.module
+            {
+                match (&self.certificate, optional) {
+                    (Some(_), _) => return self.check(offer, position, *check, None, false),
+                    (None, true) => continue,
+                    (None, false) => {
+                        return refuse(Some(step), offer.username, Refusal::NoCertificate);
+                    }
+                }
+            }
             let told = self.capabilities.as_deref().unwrap_or_default();
             match modules.open(&step.module, &self.peer, told, &mut verifier.buffer) {
                 Opening::Pass => match check_name(step, &offer.username, modules) {
                     Ok(()) => {}
-                    Err(why) => return refuse(Some(step), offer.username, why),
+                    Err(why) => return refuse(Some(step), self.name(offer), why),
                 },
-                Opening::Refuse(why) => return refuse(Some(step), offer.username, why),
+                Opening::Refuse(why) => return refuse(Some(step), self.name(offer), why),
                 Opening::Ask(question) => {
                     return self.ask(offer, question, Some(position), modules);
                 }
                 Opening::Check(check) => {
                     return match check_name(step, &offer.username, modules) {
                         Ok(()) => self.check(offer, position, check, None, false),
-                        Err(why) => refuse(Some(step), offer.username, why),
+                        Err(why) => refuse(Some(step), self.name(offer), why),
                     };
                 }
             }
@@ -350,6 +391,11 @@ impl Conversation {
         self.accept(&offer, modules, verifier)
     }
 
+    /// Who the client is by its certificate, or says that it is: for the log.
+    fn name(&self, offer: Offer) -> String {
+        self.user.clone().unwrap_or(offer.username)
+    }
+
     fn accept(&self, offer: &Offer, modules: &Modules, verifier: &mut Verifier) -> Step {
         let chain = self.chain(modules);
         for step in chain {
@@ -358,9 +404,10 @@ impl Conversation {
                 verifier.guesses.is_in(user, &self.peer);
             }
         }
-        let username = match chain.iter().any(|step| step.client_username) {
-            true => &offer.username,
-            false => modules.owner(),
+        let username = match &self.user {
+            Some(user) => user,
+            None if goes_by_client(chain) => &offer.username,
+            None => modules.owner(),
         };
         Step::Accept {
             module: module_name(chain.last()).to_owned(),
@@ -399,8 +446,11 @@ impl Conversation {
         else {
             return None;
         };
-        let mut claim = claim.take()?;
         let step = chain.get(*module)?;
+        if let AuthModule::Certificate { .. } = &step.module {
+            return self.certificate.take().map(AuthToCheck::Certificate);
+        }
+        let mut claim = claim.take()?;
         let username = match check_name(step, &offer.username, modules) {
             Ok(()) => user(step, &offer.username, modules),
             // It takes as long, and nobody's password is tried.
@@ -457,10 +507,15 @@ impl Conversation {
         let Some(step) = self.chain(modules).get(module) else {
             return Some(refuse(None, offer.username, Refusal::Failed));
         };
-        let found = verifier.found(&step.module, finding);
+        let found = match &step.module {
+            AuthModule::Certificate { names, .. } => {
+                self.is_good(*names, finding, &offer, modules, verifier)
+            }
+            module => verifier.found(module, finding),
+        };
         let named = check_name(step, &offer.username, modules);
         if let Err(why) = named.and(found) {
-            return Some(refuse(Some(step), offer.username, why));
+            return Some(refuse(Some(step), self.name(offer), why));
         }
         if stranger {
             let user = user(step, &offer.username, modules);
@@ -468,6 +523,36 @@ impl Conversation {
             self.right = Some(user.to_owned());
         }
         Some(self.walk(offer, module + 1, modules, verifier))
+    }
+
+    /// Is that what lets a client with a certificate pass? `names`: it has to tell who that is.
+    fn is_good(
+        &mut self,
+        names: bool,
+        finding: Finding,
+        offer: &Offer,
+        modules: &Modules,
+        verifier: &mut Verifier,
+    ) -> Result<(), Refusal> {
+        let user = match finding {
+            Finding::Yes if !names => None,
+            Finding::User(user) if names && (1..=MAX_USERNAME).contains(&user.len()) => Some(user),
+            _ => return Err(Refusal::Failed),
+        };
+        // What has been used once may have been written down.
+        let handshake = self.handshake.as_deref().ok_or(Refusal::Failed)?;
+        if !verifier.handshakes.insert(handshake) {
+            return Err(Refusal::UsedCertificate);
+        }
+        // A certificate of one and a password of another are not one user.
+        if let Some(user) = &user
+            && self.chain(modules).iter().any(is_told_a_name)
+            && offer.username != *user
+        {
+            return Err(Refusal::OtherName);
+        }
+        self.user = user;
+        Ok(())
     }
 
     fn ask(
@@ -504,6 +589,23 @@ impl Conversation {
             }
         }
     }
+}
+
+/// Does a module of this chain take the client for whom it says it is?
+fn goes_by_client(chain: &[AuthStep]) -> bool {
+    chain.iter().any(|step| step.client_username)
+}
+
+/// Does it go by whom the client says that it is, or look at that, or is it told so? A command is.
+fn is_told_a_name(step: &AuthStep) -> bool {
+    let command = matches!(
+        step.module,
+        AuthModule::Check {
+            asks: CheckAsks::Nothing,
+            ..
+        }
+    );
+    step.client_username || step.verify_username || command
 }
 
 /// Does the client say the name that it has to say?
@@ -605,6 +707,8 @@ struct Answer {
 pub struct Verifier {
     buffer: Buffer,
     used: UsedSalts,
+    /// Those in which clients have shown a good certificate.
+    handshakes: UsedSalts,
     codes: UsedCodes,
     counters: Counters,
     guesses: Guesses,
@@ -620,6 +724,7 @@ impl Verifier {
         Self {
             buffer,
             used: UsedSalts::default(),
+            handshakes: UsedSalts::default(),
             codes: UsedCodes::default(),
             counters: Counters::default(),
             guesses: Guesses::default(),

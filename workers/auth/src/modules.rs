@@ -47,6 +47,9 @@ pub enum ModulesError {
     /// Too many modules.
     #[error("listener {0} has more than 8 auth modules: remove some")]
     LongChain(usize),
+    /// A client has one certificate.
+    #[error("listener {0} asks twice for a certificate: once is enough")]
+    TwoCertificates(usize),
     /// A module that needs the password itself where somebody on the way could read it.
     #[error(
         "auth module {module} of listener {listener} asks for the password itself: encrypt the \
@@ -122,6 +125,10 @@ impl Modules {
                 1..=MAX_CHAIN => {}
                 _ => return Err(ModulesError::LongChain(listener)),
             }
+            let asks = |step: &&AuthStep| matches!(step.module, AuthModule::Certificate { .. });
+            if one.chain.iter().filter(asks).count() > 1 {
+                return Err(ModulesError::TwoCertificates(listener));
+            }
             for AuthStep { module, .. } in &one.chain {
                 let is_secret = question(module).is_some_and(Question::is_confidential);
                 if is_secret && !one.confidential {
@@ -157,7 +164,8 @@ impl Modules {
             | AuthModule::Fail
             | AuthModule::Reject
             | AuthModule::PeerCred { .. }
-            | AuthModule::Check { .. } => Ok(()),
+            | AuthModule::Check { .. }
+            | AuthModule::Certificate { .. } => Ok(()),
         }
     }
 
@@ -287,6 +295,7 @@ pub fn name(module: &AuthModule) -> &str {
         AuthModule::Otp { .. } => "otp",
         AuthModule::Capability { .. } => "capability",
         AuthModule::Check { name, .. } => name,
+        AuthModule::Certificate { .. } => "certificate",
     }
 }
 
@@ -310,7 +319,8 @@ pub fn question(module: &AuthModule) -> Option<Question> {
         | AuthModule::Fail
         | AuthModule::PeerCred { .. }
         | AuthModule::Capability { .. }
-        | AuthModule::Hosts { .. } => None,
+        | AuthModule::Hosts { .. }
+        | AuthModule::Certificate { .. } => None,
     }
 }
 

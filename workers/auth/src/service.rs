@@ -264,15 +264,15 @@ impl Service<'_> {
             (Ok(Some((CheckToAuth::Yes, _))), true) => {
                 return self.check_over(id, Finding::Yes, supervisor);
             }
+            (Ok(Some((CheckToAuth::User(user), _))), true) => {
+                return self.check_over(id, Finding::User(user), supervisor);
+            }
             (Ok(Some((CheckToAuth::Signed { key, counter }, _))), true) => {
                 return self.check_over(id, Finding::Signed { key, counter }, supervisor);
             }
             (Ok(Some((CheckToAuth::No, _))), true) => None,
-            (
-                Ok(Some((CheckToAuth::Yes | CheckToAuth::No | CheckToAuth::Signed { .. }, _))),
-                false,
-            ) => Some("an answer before it was asked".to_owned()),
             (Ok(Some((CheckToAuth::Ready, _))), true) => Some("ready twice".to_owned()),
+            (Ok(Some((_, _))), false) => Some("an answer before it was asked".to_owned()),
             (Err(error), _) => error.is_violation().then(|| error.to_string()),
         };
         if let Some(what) = broken {
@@ -346,6 +346,18 @@ impl Connection {
             Ok(Some((message, _))) => message,
             Ok(None) => return Ok(Outcome::Nothing),
             Err(error) => return Ok(error.into()),
+        };
+        let message = match message {
+            NetworkToAuth::Certificate(shown) => {
+                return Ok(match self.conversation.keep(shown, modules) {
+                    true => Outcome::Nothing,
+                    false => {
+                        let what = "a certificate that nobody asked for, out of order, or too long";
+                        Outcome::Broken(what.to_owned())
+                    }
+                });
+            }
+            message => message,
         };
         let step = self.conversation.receive(message, modules, verifier);
         self.follow(id, step, supervisor)

@@ -309,7 +309,9 @@ fn a_name_that_may_not_be_said_is_no_when_the_check_is_over() {
                     AuthToCheck::Proof {
                         username, response, ..
                     } => (username, response),
-                    AuthToCheck::Signature { .. } => panic!("nobody signs"),
+                    AuthToCheck::Signature { .. } | AuthToCheck::Certificate(_) => {
+                        panic!("nobody signs, nobody shows a certificate")
+                    }
                     AuthToCheck::Token { username, token } => (username, token.0.clone()),
                 };
                 assert_eq!(name, "no-user-has-this-name");

@@ -370,7 +370,7 @@ fn rubbish_keeps_nobody_out(asks: CheckAsks, right: fn(u32) -> Finding) {
         };
         let step = conversation.receive(response, &modules, &mut verifier);
         assert!(matches!(step, Step::Check { .. }), "{step:?}");
-        let step = conversation.checked(finding, &modules, &mut verifier);
+        let step = conversation.checked(finding.clone(), &modules, &mut verifier);
         let step = step.unwrap();
         if finding == Finding::No {
             assert!(is_refused(&step));

@@ -65,7 +65,7 @@ fn work<C: Check>(check: C, mut auth: Auth, seat: Seat) -> ExitCode {
         }
         CheckToAuth::No
     });
-    if let (CheckToAuth::No, Some(every)) = (answer, C::NO_EVERY) {
+    if let (CheckToAuth::No, Some(every)) = (&answer, C::NO_EVERY) {
         wait_for_nothing(asked, every);
     }
     auth.say(answer)

@@ -49,7 +49,7 @@ pub fn decide(
         AuthToCheck::Password { username, .. }
         | AuthToCheck::Proof { username, .. }
         | AuthToCheck::Token { username, .. } => username,
-        AuthToCheck::Signature { .. } => "",
+        AuthToCheck::Signature { .. } | AuthToCheck::Certificate(_) => "",
     };
     let found = match is_name(username) {
         true => look_up(username),
@@ -81,10 +81,11 @@ fn is_name(name: &str) -> bool {
 /// How a database has to keep its passwords for this to be compared with them.
 fn needed(claim: &AuthToCheck) -> Passwords {
     match claim {
-        // Nobody compares a signature or a ticket with a password.
+        // Nobody compares a signature, a ticket or a certificate with a password.
         AuthToCheck::Password { .. }
         | AuthToCheck::Signature { .. }
-        | AuthToCheck::Token { .. } => Passwords::Hashed,
+        | AuthToCheck::Token { .. }
+        | AuthToCheck::Certificate(_) => Passwords::Hashed,
         AuthToCheck::Proof { .. } => Passwords::Plain,
     }
 }
@@ -140,7 +141,7 @@ pub fn fits(claim: &AuthToCheck, stored: Option<&[u8]>, kept: Passwords) -> Resu
         (AuthToCheck::Token { .. }, _)
         | (AuthToCheck::Password { .. }, Passwords::Plain)
         | (AuthToCheck::Proof { .. }, Passwords::Hashed)
-        | (AuthToCheck::Signature { .. }, _) => Err(Mistake::Changed),
+        | (AuthToCheck::Signature { .. } | AuthToCheck::Certificate(_), _) => Err(Mistake::Changed),
     }
 }
 

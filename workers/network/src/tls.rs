@@ -1,15 +1,22 @@
 //! TLS of one connection: the handshake and the records are rustls's. The private key is not here:
 //! `keys` is asked to sign the handshake, once, and for no more than a few seconds. Whoever asks
 //! here is the only one who waits: a process has one connection.
+//!
+//! A client's certificate is not looked at here, nor is its signature of the handshake: both are kept
+//! as they came, and somebody else judges them ([`Tls::take_shown`]).
 
 use ipc::keys::{KeysToNetwork, NetworkToKeys};
-use ipc::tls::{Certificate, KeyKind, Scheme};
+use ipc::tls::{Certificate, Clients, KeyKind, MAX_CHAIN, MAX_SHOWN, Scheme, Shown};
 use ipc::{Channel, ChannelError};
 use runtime::{Interest, PollSet};
-use rustls::pki_types::CertificateDer;
-use rustls::server::{NoServerSessionStorage, ServerConfig, ServerConnection};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{NoClientAuth, NoServerSessionStorage, ServerConfig, ServerConnection};
 use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
-use rustls::{PeerIncompatible, SignatureAlgorithm, SignatureScheme};
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, PeerIncompatible, SignatureAlgorithm, SignatureScheme,
+};
 use std::fmt;
 use std::io::{self, BufRead, IoSlice, Write};
 use std::os::fd::AsFd;
@@ -25,6 +32,8 @@ pub const HANDSHAKE: u8 = 0x16;
 
 /// What comes before the hash of what a server signs (RFC 8446, section 4.4.3), after 64 spaces.
 const CONTEXT: &[u8] = b"TLS 1.3, server CertificateVerify\0";
+/// The same of a client.
+const CLIENT_CONTEXT: &[u8] = b"TLS 1.3, client CertificateVerify\0";
 
 /// The channel to `keys`, until the handshake is signed.
 pub type Keys = Channel<NetworkToKeys, KeysToNetwork>;
@@ -40,6 +49,11 @@ pub enum TlsError {
         "the client does not trust the certificate: give it the one that it is signed with (--ssl-ca-certs=FILE)"
     )]
     Untrusted,
+    /// The client has no certificate, and has to.
+    #[error(
+        "the client shows no certificate, and this socket wants one: attach with --ssl-cert=FILE --ssl-key=FILE"
+    )]
+    NoCertificate,
     /// The client has none of our versions.
     #[error("the client does not speak TLS 1.3, and this socket nothing older")]
     Old,
@@ -58,6 +72,7 @@ impl From<rustls::Error> for TlsError {
             rustls::Error::AlertReceived(
                 Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown,
             ) => Self::Untrusted,
+            rustls::Error::NoCertificatesPresented => Self::NoCertificate,
             rustls::Error::PeerIncompatible(
                 PeerIncompatible::SupportedVersionsExtensionRequired
                 | PeerIncompatible::Tls12NotOfferedOrEnabled,
@@ -71,6 +86,8 @@ impl From<rustls::Error> for TlsError {
 pub struct Tls {
     connection: ServerConnection,
     remote: Arc<Mutex<Remote>>,
+    /// What the client has shown.
+    keeper: Arc<Keeper>,
 }
 
 impl fmt::Debug for Tls {
@@ -96,6 +113,7 @@ impl Tls {
             keys: Some(keys),
             broken: None,
         }));
+        let keeper = Arc::new(Keeper::new(certificate.clients));
         let chain = certificate.chain.into_iter().map(CertificateDer::from);
         let key = RemoteKey {
             kind: certificate.key,
@@ -105,7 +123,10 @@ impl Tls {
         let resolver = SingleCertAndKey::from(certified);
         let mut config = ServerConfig::builder_with_provider(Arc::new(tls::server()))
             .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_no_client_auth()
+            .with_client_cert_verifier(match certificate.clients {
+                Clients::NotAsked => Arc::new(NoClientAuth),
+                Clients::Optional | Clients::Required => Arc::clone(&keeper) as _,
+            })
             .with_cert_resolver(Arc::new(resolver));
         // Nothing is resumed: a process has one connection. (And stock clients can lose their
         // first packet when tickets come: protocol "TLS hints".)
@@ -113,7 +134,11 @@ impl Tls {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         let mut connection = ServerConnection::new(Arc::new(config))?;
         connection.set_buffer_limit(Some(BUFFER));
-        Ok(Self { connection, remote })
+        Ok(Self {
+            connection,
+            remote,
+            keeper,
+        })
     }
 
     /// Bytes came from the client; `hear` gets what they mean. Whether there may be more.
@@ -187,11 +212,114 @@ impl Tls {
         }
     }
 
+    /// What the client has shown, once the handshake is over; once.
+    #[must_use]
+    pub fn take_shown(&mut self) -> Option<Shown> {
+        self.is_open().then(|| self.keeper.take()).flatten()
+    }
+
     /// What `keys` did that no sound one does.
     #[must_use]
     pub fn take_broken(&mut self) -> Option<String> {
         let remote = self.remote.lock();
         remote.unwrap_or_else(PoisonError::into_inner).broken.take()
+    }
+}
+
+/// What rustls takes for the judge of certificates: it takes everything that is not too large, and
+/// keeps it for who can judge.
+#[derive(Debug)]
+struct Keeper {
+    required: bool,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    chain: Vec<Vec<u8>>,
+    shown: Option<Shown>,
+}
+
+impl Keeper {
+    fn new(clients: Clients) -> Self {
+        Self {
+            required: clients == Clients::Required,
+            kept: Mutex::default(),
+        }
+    }
+
+    fn take(&self) -> Option<Shown> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.shown.take()
+    }
+}
+
+impl ClientCertVerifier for Keeper {
+    fn client_auth_mandatory(&self) -> bool {
+        self.required
+    }
+
+    /// Nobody is named: a client shows what it was told to show.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let all: Vec<_> = std::iter::once(own).chain(others).collect();
+        if !Shown::may_be(all.iter().map(|der| der.len())) {
+            return Err(failed(&format!(
+                "the client shows more than {MAX_SHOWN} certificates, or more than {MAX_CHAIN} bytes of them"
+            )));
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.chain = all.into_iter().map(|der| der.to_vec()).collect();
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(failed("that is no handshake of TLS 1.3"))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        _: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let transcript = message
+            .strip_prefix(&[b' '; 64])
+            .and_then(|rest| rest.strip_prefix(CLIENT_CONTEXT))
+            .ok_or_else(|| failed("that is no handshake of TLS 1.3"))?;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let scheme = Scheme::ALL.into_iter();
+        let mut scheme = scheme.filter(|own| theirs(*own) == signed.scheme);
+        let shown = Shown {
+            chain: std::mem::take(&mut kept.chain),
+            scheme: scheme
+                .next()
+                .ok_or_else(|| failed("a signature of a kind that was not offered"))?,
+            transcript: transcript.to_vec(),
+            signature: signed.signature().to_vec(),
+        };
+        if !shown.is_bounded() {
+            return Err(failed("the client's signature is too long"));
+        }
+        kept.shown = Some(shown);
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        Scheme::ALL.map(theirs).to_vec()
     }
 }
 

@@ -399,10 +399,17 @@ impl Worker {
                 let heard = self
                     .transport
                     .hear(bytes, |bytes| connection.client_says(now, bytes));
-                if let Transport::Tls(tls, _) = &mut self.transport
-                    && let Some(what) = tls.take_broken()
-                {
-                    connection.channel_broken(Rule::Keys, &what);
+                if let Transport::Tls(tls, _) = &mut self.transport {
+                    if let Some(what) = tls.take_broken() {
+                        connection.channel_broken(Rule::Keys, &what);
+                    }
+                    // Before anything that the client has said over TLS.
+                    if let Some(shown) = tls.take_shown() {
+                        let message = NetworkToAuth::Certificate(Box::new(shown));
+                        if let Err(error) = tell(&mut self.auth, &message) {
+                            broken(connection, Rule::Auth, &error);
+                        }
+                    }
                 }
                 match heard {
                     Ok(true) => {}

@@ -3,18 +3,19 @@
 
 mod common;
 
+use ::aws_lc_rs::signature as signatures;
 use bulkhead_network::worker::{READ, Worker};
 use common::gui;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth};
 use ipc::channel::socketpair;
 use ipc::keys::{DerivedKey, Encryption, KeysToNetwork, NetworkToKeys};
 use ipc::network::{NetworkToSupervisor, SupervisorToNetwork};
-use ipc::tls::{Certificate, KeyKind, Scheme};
+use ipc::tls::{Certificate, Clients, KeyKind, Scheme};
 use ipc::verdict::Peer;
 use ipc::{Channel, ChannelError, Message};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SigningKey};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, NamedGroup, RootCertStore, StreamOwned};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -73,6 +74,11 @@ struct World {
 
 impl World {
     fn new(optional: bool) -> Self {
+        Self::asking(optional, Clients::NotAsked)
+    }
+
+    /// One that asks clients for a certificate.
+    fn asking(optional: bool, clients: Clients) -> Self {
         let (socket, theirs) = UnixStream::pair().unwrap();
         socket
             .set_read_timeout(Some(Duration::from_secs(20)))
@@ -90,6 +96,7 @@ impl World {
             chain: server.chain.clone(),
             key: KeyKind::EcdsaP256,
             optional,
+            clients,
         };
         let start = SupervisorToNetwork::Start {
             id: None,
@@ -112,14 +119,28 @@ impl World {
 
     /// Begins a handshake in another thread.
     fn connect(&mut self) -> JoinHandle<std::io::Result<Tls>> {
+        self.connect_with(None)
+    }
+
+    /// The same, with certificates and the key of the first.
+    fn connect_with(
+        &mut self,
+        own: Option<(Vec<CertificateDer<'static>>, &KeyPair)>,
+    ) -> JoinHandle<std::io::Result<Tls>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.server.authority.clone()).unwrap();
         let provider = Arc::new(aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let config = match own {
+            None => config.with_no_client_auth(),
+            Some((chain, key)) => {
+                let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+                config.with_client_auth_cert(chain, key).unwrap()
+            }
+        };
         let name = ServerName::try_from("localhost").unwrap();
         let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
         let mut socket = self.socket.take().unwrap();
@@ -329,6 +350,98 @@ fn no_signature_is_no_connection() {
                 Err(ChannelError::Closed)
             ));
         }
+        world.ends();
+    }
+}
+
+/// A certificate for whoever wants one: nobody looks at it here.
+fn own() -> (CertificateDer<'static>, KeyPair) {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["ann".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate.der().clone(), key)
+}
+
+/// It is passed on as it came, before the hello, with what proves that the client has its key.
+#[test]
+fn what_a_client_shows_is_passed_on_unread() {
+    for clients in [Clients::Optional, Clients::Required] {
+        let mut world = World::asking(false, clients);
+        let (certificate, key) = own();
+        let rubbish = CertificateDer::from(b"rubbish".to_vec());
+        let chain = vec![certificate.clone(), rubbish.clone()];
+        let connecting = world.connect_with(Some((chain, &key)));
+        world.sign();
+        let mut tls = connecting.join().unwrap().unwrap();
+        tls.write_all(&record(gui().into_packet())).unwrap();
+        let NetworkToAuth::Certificate(shown) = next(&mut world.auth).unwrap() else {
+            panic!("no certificate");
+        };
+        assert!(shown.is_bounded());
+        assert_eq!(shown.chain, [certificate.to_vec(), rubbish.to_vec()]);
+        assert_eq!(shown.scheme, Scheme::EcdsaP256Sha256);
+        // The key of the certificate has signed this handshake.
+        let context = b"TLS 1.3, client CertificateVerify\0";
+        let text = [&[b' '; 64], &context[..], &shown.transcript].concat();
+        let algorithm = &signatures::ECDSA_P256_SHA256_ASN1;
+        let public = signatures::UnparsedPublicKey::new(algorithm, key.public_key_raw());
+        public.verify(&text, &shown.signature).unwrap();
+        assert!(matches!(
+            next(&mut world.auth),
+            Ok(NetworkToAuth::Hello { .. })
+        ));
+        drop(tls);
+        world.ends();
+    }
+}
+
+#[test]
+fn who_shows_nothing_is_sent_away_where_one_has_to() {
+    let mut world = World::asking(false, Clients::Required);
+    let connecting = world.connect();
+    world.sign();
+    // The client's part of the handshake is over before the server can say anything. (Who writes now
+    // may hear of the closed socket only.)
+    let mut tls = connecting.join().unwrap().unwrap();
+    let error = tls.read_exact(&mut [0]).unwrap_err().to_string();
+    assert!(error.contains("CertificateRequired"), "{error}");
+    assert!(matches!(next(&mut world.auth), Err(ChannelError::Closed)));
+    world.ends();
+
+    let mut world = World::asking(false, Clients::Optional);
+    let connecting = world.connect();
+    world.sign();
+    let mut tls = connecting.join().unwrap().unwrap();
+    tls.write_all(&record(gui().into_packet())).unwrap();
+    let hello = next(&mut world.auth).unwrap();
+    assert!(matches!(hello, NetworkToAuth::Hello { .. }), "{hello:?}");
+    drop(tls);
+    world.ends();
+    // Who is not asked shows nothing.
+    let mut world = World::new(false);
+    let (certificate, key) = own();
+    let connecting = world.connect_with(Some((vec![certificate], &key)));
+    world.sign();
+    let mut tls = connecting.join().unwrap().unwrap();
+    tls.write_all(&record(gui().into_packet())).unwrap();
+    let hello = next(&mut world.auth).unwrap();
+    assert!(matches!(hello, NetworkToAuth::Hello { .. }), "{hello:?}");
+    drop(tls);
+    world.ends();
+}
+
+#[test]
+fn who_shows_too_much_is_sent_away() {
+    let (certificate, key) = own();
+    let big = CertificateDer::from(vec![0; 33 * 1024]);
+    for chain in [vec![certificate.clone(); 9], vec![certificate, big]] {
+        let mut world = World::asking(false, Clients::Required);
+        let connecting = world.connect_with(Some((chain, &key)));
+        world.sign();
+        let mut tls = connecting.join().unwrap().unwrap();
+        let _ = tls.write_all(&record(gui().into_packet()));
+        assert!(tls.read_exact(&mut [0]).is_err());
+        assert!(matches!(next(&mut world.auth), Err(ChannelError::Closed)));
         world.ends();
     }
 }

@@ -1,11 +1,12 @@
 //! The secrets of all sockets, and what `auth` is told about them.
 
 use super::outside::Checks;
-use super::wanted::Wanted;
-use crate::auth::{self, Module, What};
+use super::wanted::{Protection, Wanted};
+use crate::auth::{self, Module, What, Whose};
 use crate::error::{Error, Result};
 use crate::secrets::{self, Secret};
 use crate::session::Owner;
+use crate::tls::Clients;
 use crate::users;
 use ipc::check::CheckId;
 use ipc::spec::{AuthListener, AuthModule, AuthStep, CheckAsks, SecretAt};
@@ -31,13 +32,25 @@ pub fn open_secrets(wanted: &[Wanted], owner: &Owner) -> Result<Secrets> {
     };
     for socket in wanted {
         let capabilities = auth::capabilities(&socket.chain);
-        let mut chain = Vec::with_capacity(socket.chain.len());
+        let clients = match &socket.protection {
+            Some(Protection::Tls(tls)) => tls.clients.as_ref(),
+            _ => None,
+        };
+        let mut chain = Vec::with_capacity(socket.chain.len() + 1);
+        let named = |module: &Module| matches!(module.what, What::Certificate(_));
+        if let Some(clients) = clients.filter(|_| !socket.chain.iter().any(named)) {
+            // Nobody else asks for what is wanted of every client.
+            let module = open.certificate(Some(clients), None);
+            chain.push(module.map_err(|error| error.at(&socket.said))?.into());
+        }
         for module in &socket.chain {
             chain.push(AuthStep {
-                module: open
-                    .module(module, &capabilities)
-                    .map_err(|error| error.at(&socket.said))
-                    .and_then(|found| socket.may_ask(module, found))?,
+                module: match &module.what {
+                    What::Certificate(whose) => open.certificate(clients, Some(whose)),
+                    _ => open.module(module, &capabilities),
+                }
+                .map_err(|error| error.at(&socket.said))
+                .and_then(|found| socket.may_ask(module, found))?,
                 prompt: module.prompt.clone(),
                 client_username: module.client_username,
                 verify_username: module.verify_username,
@@ -90,6 +103,7 @@ impl<'a> Open<'a> {
                         .map_err(at)?,
                 }
             }
+            What::Certificate(whose) => self.certificate(None, Some(whose))?,
             What::Exec(_)
             | What::Ldap(_)
             | What::Pam(_)
@@ -129,6 +143,25 @@ impl<'a> Open<'a> {
                 allow: self.rules(allow.as_deref(), secrets::HOSTS_ALLOW)?,
                 deny: self.rules(deny.as_deref(), secrets::HOSTS_DENY)?,
             },
+        })
+    }
+
+    /// The check of the certificates that the clients of one socket show.
+    fn certificate(
+        &mut self,
+        clients: Option<&Clients>,
+        whose: Option<&Whose>,
+    ) -> Result<AuthModule> {
+        let clients =
+            clients.ok_or_else(|| Error::usage("auth=certificate: this socket has no TLS"))?;
+        let check = self
+            .secrets
+            .checks
+            .certificate(clients, whose, self.owner)?;
+        Ok(AuthModule::Certificate {
+            check,
+            optional: clients.optional,
+            names: whose.is_some(),
         })
     }
 

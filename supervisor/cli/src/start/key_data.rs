@@ -10,7 +10,7 @@ use crate::session::Owner;
 use crate::tls::{self, PassPhrase, Tls};
 use ipc::keys::Encryption as Demand;
 use ipc::spec::{KeyData, ListenerKey, PrivateKey};
-use ipc::tls::Certificate;
+use ipc::tls::{Certificate, Clients};
 use std::os::fd::OwnedFd;
 
 /// The key of a socket, as `keys` is told of it, and what its clients have to do.
@@ -91,6 +91,11 @@ impl Keys {
                 chain: chain.certificates,
                 key: chain.kind,
                 optional: wanted.optional,
+                clients: match &wanted.clients {
+                    None => Clients::NotAsked,
+                    Some(clients) if clients.optional => Clients::Optional,
+                    Some(_) => Clients::Required,
+                },
             }),
         })
     }

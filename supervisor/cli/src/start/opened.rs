@@ -194,6 +194,9 @@ pub fn attach_hint(claim: &Claim, places: &Places, opened: &[Opened]) -> String 
                 let file = exposure::quoted(&absolute(&file).to_string_lossy());
                 attach += &format!(" --ssl-ca-certs={file}");
             }
+            if wanted.clients.is_some() {
+                attach += " --ssl-cert=FILE --ssl-key=FILE";
+            }
         }
         None => {}
     }

@@ -1,6 +1,7 @@
 //! The checks of logins that are made outside of `auth`: what each process is told about them.
 
 use super::executables::executable;
+use crate::auth::Whose;
 use crate::certificate;
 use crate::checks::{Command, Ldap, LdapEntry, LdapTls};
 use crate::databases::{Password, Server, Sqlite};
@@ -10,17 +11,21 @@ use crate::kerberos::{By, Kerberos};
 use crate::pam::Pam;
 use crate::secrets;
 use crate::session::Owner;
+use crate::tls::Clients;
 use crate::users;
 use accounts::file::Passwords;
+use certificates::Users;
 use ipc::check::CheckId;
 use ipc::spec::{
-    self, CheckAsks, CheckKind, CheckSpec, ChecksSpec, FdIndex, FidoKey, FidoSpec, KerberosSpec,
-    LdapSpec, LdapUser, MAX_SOCKETS, OutsideCheck, OwnSpec, PamSpec, ServerTls, SqlSpec,
-    SqliteSpec,
+    self, CertificateSpec, CheckAsks, CheckKind, CheckSpec, ChecksSpec, FdIndex, FidoKey, FidoSpec,
+    KerberosSpec, LdapSpec, LdapUser, MAX_SOCKETS, OutsideCheck, OwnSpec, PamSpec, ServerTls,
+    SqlSpec, SqliteSpec, UsersFile,
 };
 use policy::{Role, SandboxMode, StartMode};
+use std::fs::File;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Seconds that a check on this machine may take.
@@ -84,6 +89,7 @@ enum Made {
     Sql,
     Sqlite,
     Fido,
+    Certificate,
 }
 
 impl Checks {
@@ -163,6 +169,38 @@ impl Checks {
             timeout: ldap.timeout,
             made: Made::Ldap,
             outside: OutsideCheck::Connect(addresses),
+            fds,
+        })
+    }
+
+    /// Adds the certificates that the clients of a socket show. `whose`: they tell who a client is.
+    ///
+    /// # Errors
+    /// A file cannot be used.
+    pub fn certificate(
+        &mut self,
+        clients: &Clients,
+        whose: Option<&Whose>,
+        owner: &Owner,
+    ) -> Result<CheckId> {
+        let (trust, file) = certificate::trust(&clients.authorities, owner.ids())
+            .map_err(|error| error.at("ssl-ca-certs"))?;
+        let users = whose
+            .map(|whose| users_file(whose, owner).map_err(|error| error.at("auth=certificate")))
+            .transpose()?;
+        let spec = spec::encode(&CertificateSpec {
+            lists: !trust.lists.is_empty(),
+            users: users.as_ref().map(|(kind, _)| *kind),
+            timeout: TIMEOUT,
+        })
+        .map_err(|_| Error::usage("auth=certificate: its options are too long"))?;
+        let mut fds = vec![secrets::sealed(&spec)?, file];
+        fds.extend(users.map(|(_, file)| file));
+        self.push(Check {
+            module: "certificate",
+            timeout: TIMEOUT,
+            made: Made::Certificate,
+            outside: OutsideCheck::Nothing,
             fds,
         })
     }
@@ -415,6 +453,7 @@ impl Checks {
                 Made::Sql => CheckKind::Sql(fds),
                 Made::Sqlite => CheckKind::Sqlite(fds),
                 Made::Fido => CheckKind::Fido(fds),
+                Made::Certificate => CheckKind::Certificate(fds),
             };
             inside.push(CheckSpec {
                 module: check.module.to_owned(),
@@ -441,4 +480,38 @@ fn server_tls(host: &str, tls: &LdapTls, owner: &Owner) -> Result<ServerTls> {
         authorities: certificate::authorities(file, owner.ids())?,
         ask: tls.ask,
     })
+}
+
+/// Whose certificate is whose, as a file for the process that is asked.
+fn users_file(whose: &Whose, owner: &Owner) -> Result<(UsersFile, OwnedFd)> {
+    let (kind, fd, shown) = match whose {
+        Whose::File(path) => {
+            let file = secrets::rule_file(path, owner.ids())?;
+            let kind = match file.in_place {
+                true => UsersFile::InPlace,
+                false => UsersFile::Copy,
+            };
+            (kind, file.fd, path.display().to_string())
+        }
+        Whose::Owner(rule) => {
+            let line = format!("{}|{rule}\n", owner.user.name);
+            let fd = secrets::sealed(line.as_bytes())?;
+            (UsersFile::Copy, fd, "the session's owner".to_owned())
+        }
+    };
+    let at = |why: &dyn std::fmt::Display| Error::new(format!("{shown}: {why}"));
+    let file = File::from(fd);
+    let mut text = vec![0; usize::try_from(secrets::MAX_SECRET).unwrap_or_default()];
+    let mut len = 0;
+    while let Some(rest) = text.get_mut(len..).filter(|rest| !rest.is_empty()) {
+        match file
+            .read_at(rest, len as u64)
+            .map_err(|error| at(&reason(&error)))?
+        {
+            0 => break,
+            count => len += count,
+        }
+    }
+    Users::read(text.get(..len).unwrap_or_default()).map_err(|error| at(&error))?;
+    Ok((kind, file.into()))
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::exposure::{self, NetworkSocket, Traffic, Typed};
 use crate::options::StartArgs;
 use crate::syntax::RawModule;
-use crate::tls::{self, PassPhrase, Said, Tls};
+use crate::tls::{self, PassPhrase, Said, Tls, Verify};
 use crate::users;
 use ipc::spec::{AuthModule, CheckAsks};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -40,6 +40,21 @@ impl Wanted {
                 "{}: auth={} works on network sockets only: who connects to a unix socket has no address; use auth=peercred",
                 self.said,
                 module.name()
+            )));
+        }
+        let shows = |module: &&Module| module.kind.sockets == Sockets::Tls;
+        let tls = matches!(&self.protection, Some(Protection::Tls(_)));
+        if let Some(module) = self.chain.iter().find(shows).filter(|_| !tls) {
+            return Err(Error::usage(format!(
+                "{}: auth={} works on --bind-ssl only: clients show certificates in TLS",
+                self.said,
+                module.name()
+            )));
+        }
+        if self.chain.iter().filter(shows).count() > 1 {
+            return Err(Error::usage(format!(
+                "{}: a client has one certificate: auth=certificate once, with users=FILE for more than one user",
+                self.said
             )));
         }
         let mut asks = self.chain.iter();
@@ -179,8 +194,11 @@ fn unix_wanted(args: &StartArgs, mode: u32) -> Result<Vec<Wanted>> {
             tls,
             refused_requests,
         } = bind.options;
-        if !matches!(tls.mode, None | Some(tls::Mode::Off)) || tls.certificate.or(tls.key).is_some()
-        {
+        let off = Said {
+            mode: Some(tls::Mode::Off),
+            ..Said::default()
+        };
+        if !tls.is_empty() && tls != off {
             return Err(Error::usage(format!(
                 "--bind={}: TLS is for network sockets",
                 masked(text)
@@ -287,6 +305,8 @@ impl Defaults {
                 certificate: args.ssl_cert.clone(),
                 key: args.ssl_key.clone(),
                 pass_phrase: pass_phrase(args),
+                verify: args.ssl_client_verify_mode,
+                authorities: args.ssl_ca_certs.clone(),
             },
         })
     }
@@ -298,21 +318,28 @@ impl Defaults {
             Host::Any => IpAddr::from(Ipv6Addr::UNSPECIFIED),
             Host::Name(name) => users::address(name)?,
         };
-        let (chain, protection) = match kind {
-            Kind::Tcp => (&self.tcp_chain, self.tcp(&bind.options)?),
-            Kind::Ssl => (&self.ssl_chain, Some(self.ssl(&bind.options)?)),
+        let chain = match kind {
+            Kind::Tcp => &self.tcp_chain,
+            Kind::Ssl => &self.ssl_chain,
+        };
+        let chain = bind.options.auth.clone().or_else(|| chain.clone());
+        let shows = |module: &Module| module.kind.sockets == Sockets::Tls;
+        let shows = chain.iter().flatten().any(shows);
+        let protection = match kind {
+            Kind::Tcp => self.tcp(&bind.options, shows)?,
+            Kind::Ssl => Some(self.ssl(&bind.options, shows)?),
         };
         Ok(Bind {
             kind,
             text,
-            chain: bind.options.auth.clone().or_else(|| chain.clone()),
+            chain,
             bind,
             ip,
             protection,
         })
     }
 
-    fn tcp(&self, options: &SocketOptions) -> Result<Option<Protection>> {
+    fn tcp(&self, options: &SocketOptions, shows: bool) -> Result<Option<Protection>> {
         let encryption = match (options.encryption.clone(), &self.encryption) {
             // The socket says the mode, and the switch where the key is.
             (Some(own), Some(default)) if own.source == Source::Default => Some(Encryption {
@@ -321,17 +348,17 @@ impl Defaults {
             }),
             (own, default) => own.or_else(|| default.clone()),
         };
-        match (encryption, options.tls.optional(&self.tls)?) {
+        match (encryption, options.tls.optional(&self.tls, shows)?) {
             (Some(_), Some(_)) => Err(both()),
             (Some(encryption), None) => Ok(Some(Protection::Aes(encryption))),
             (None, tls) => Ok(tls.map(Protection::Tls)),
         }
     }
 
-    fn ssl(&self, options: &SocketOptions) -> Result<Protection> {
+    fn ssl(&self, options: &SocketOptions, shows: bool) -> Result<Protection> {
         match &options.encryption {
             Some(_) => Err(both()),
-            None => options.tls.required(&self.tls).map(Protection::Tls),
+            None => options.tls.required(&self.tls, shows).map(Protection::Tls),
         }
     }
 }
@@ -383,6 +410,7 @@ fn network_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
     exposure::network(&sockets, args.insecure == Some(true), typed)?;
     let has = |kind| binds.iter().any(|bind| bind.kind == kind);
     let tls = |bind: &Bind<'_>| matches!(bind.protection, Some(Protection::Tls(_)));
+    let shows = |bind: &Bind<'_>| matches!(&bind.protection, Some(Protection::Tls(tls)) if tls.clients.is_some());
     for (given, effect, text) in [
         (
             defaults.encryption.is_some(),
@@ -408,6 +436,12 @@ fn network_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
             defaults.tls.certificate.is_some() || defaults.tls.key.is_some(),
             binds.iter().any(tls),
             "--ssl-cert and --ssl-key without --bind-ssl or --ssl=on encrypt nothing",
+        ),
+        (
+            !matches!(defaults.tls.verify, None | Some(Verify::None))
+                || defaults.tls.authorities.is_some(),
+            binds.iter().any(shows),
+            "--ssl-client-verify-mode and --ssl-ca-certs check nothing: they need a --bind-ssl, and --ssl-client-verify-mode=required or auth=certificate",
         ),
     ] {
         if given && !effect {
@@ -464,6 +498,7 @@ mod tests {
                 "file" | "multifile" | "otp" => format!("{name}(filename=mine)"),
                 "password" => "password(value=hunter2)".to_owned(),
                 "capability" => "capability(value=:10)".to_owned(),
+                "certificate" => "certificate(users=mine)".to_owned(),
                 "exec" => "exec(command=/bin/ask ${username})".to_owned(),
                 "mysql" | "sql" => format!("{name}(uri=mysql://u:hunter2@127.0.0.1/d)"),
                 "kerberos-password" => format!("{name}(realm=R.TEST,kdc=kdc.test)"),
@@ -547,7 +582,8 @@ mod tests {
                             // It says what to do instead.
                             assert!(
                                 message.contains("works on unix sockets only")
-                                    || message.contains("add encryption="),
+                                    || message.contains("add encryption=")
+                                    || message.contains("need TLS"),
                                 "{bind}: {message}"
                             );
                             continue;

@@ -32,7 +32,7 @@ const MAX_PER_SOURCE: usize = 8;
 /// Most of them that Kerberos decides about: each has up to four connections to a KDC, and MIT's ends
 /// idle ones, others' too, when there would be more than 45.
 const MAX_KERBEROS: usize = 10;
-/// What the launcher and `auth-ldap`, which know the limit themselves, get on top of it.
+/// What the launcher and the processes, which know the limit themselves, get on top of it.
 const SLACK: Duration = Duration::from_secs(1);
 
 /// A check of the login on a connection.
@@ -216,6 +216,10 @@ impl Session {
             CheckKind::Outside { role, .. } => {
                 let role = Role::from_name(role).filter(|role| role.is_of_launcher());
                 return self.start_outside(id, role);
+            }
+            CheckKind::Certificate(_) => {
+                let place = usize::from(check.id.0);
+                return self.ask_process(id, Role::AuthCertificate, place, &[], now);
             }
         };
         self.tell_launcher(ask);

@@ -105,6 +105,9 @@ impl Session {
                         Refusal::UsedCode => "this code has been used",
                         Refusal::Counter =>
                             "the security key has not counted on since its last signature: cloned?",
+                        Refusal::NoCertificate => "it has shown no certificate",
+                        Refusal::UsedCertificate =>
+                            "the handshake of its certificate has let somebody in before",
                     }
                 );
                 self.log.own(Level::Warn, Some(id.0), &text);

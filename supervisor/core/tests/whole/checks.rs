@@ -24,8 +24,8 @@ impl Server {
     }
 }
 
-/// Checks 0 and 3 are made by a process with a socket, check 1 by a command, checks 2 and 4 by processes
-/// that need nothing from the launcher.
+/// Checks 0 and 3 are made by a process with a socket, check 1 by a command, checks 2, 4 and 5 by
+/// processes that need nothing from the launcher.
 fn bench(timeout: u16) -> Bench {
     Bench::new(|spec| {
         let check = |module: &str, kind| CheckSpec {
@@ -39,6 +39,7 @@ fn bench(timeout: u16) -> Bench {
             check("sqlite", CheckKind::Sqlite(vec![])),
             check("sql", CheckKind::Sql(vec![])),
             check("u2f", CheckKind::Fido(vec![])),
+            check("certificate", CheckKind::Certificate(vec![])),
         ];
     })
 }
@@ -108,7 +109,11 @@ pub fn yes_is_only_what_the_process_says() {
 }
 
 pub fn a_process_that_needs_nobody_is_asked_at_once() {
-    for (check, role) in [(2, "\"auth-sqlite\""), (4, "\"auth-fido\"")] {
+    for (check, role) in [
+        (2, "\"auth-sqlite\""),
+        (4, "\"auth-fido\""),
+        (5, "\"auth-certificate\""),
+    ] {
         let bench = bench(10);
         let mut client = bench.tcp();
         client

@@ -65,7 +65,7 @@ pub fn run(name: &str) {
         "bulkhead-auth" => auth(),
         "bulkhead-keys" => keys(),
         "bulkhead-auth-ldap" | "bulkhead-auth-sql" => check(Some(File::from(descriptor(6)))),
-        "bulkhead-auth-sqlite" | "bulkhead-auth-fido" => check(None),
+        "bulkhead-auth-sqlite" | "bulkhead-auth-fido" | "bulkhead-auth-certificate" => check(None),
         "bulkhead-display" => display(),
         "bulkhead-encoder" => encoder(),
         other => panic!("no fake {other}"),

@@ -113,6 +113,7 @@ pub fn start(role: Role, mode: StartMode, connection: u64) -> Started {
         Role::Network | Role::Auth | Role::Keys | Role::Ctl => 1,
         Role::AuthLdap | Role::AuthSql | Role::AuthFido | Role::AuthKerberos => 2,
         Role::AuthSqlite => 3,
+        Role::AuthCertificate => 3,
         Role::Supervisor | Role::Launcher | Role::Display | Role::Encoder | Role::AuthPam => 0,
     };
     table.extend(std::iter::repeat_n(&extra_there, extras));
