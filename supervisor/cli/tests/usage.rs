@@ -1,5 +1,6 @@
 //! Every row of the tables in `docs/usage.md` and `docs/authentication.md` is run through the parser.
 
+use bulkhead_cli::auth;
 use bulkhead_cli::exposure::Typed;
 use bulkhead_cli::options::Command;
 use bulkhead_cli::{Parsed, parse, start, syntax};
@@ -59,6 +60,24 @@ fn every_row_has_the_stated_outcome() {
         }
     }
     assert!(rows >= 60, "only {rows} rows were found");
+}
+
+/// What each module holds off stands in the README and, at length, in the chapter.
+#[test]
+fn every_module_is_in_both_tables() {
+    for text in [
+        include_str!("../../../README.md"),
+        include_str!("../../../docs/authentication.md"),
+    ] {
+        let rows = text.lines().filter(|line| line.starts_with("| `"));
+        let cells = rows.filter_map(|row| row.split(" | ").next());
+        let named: Vec<_> = cells
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .collect();
+        for kind in auth::kinds() {
+            assert!(named.contains(&kind.name), "{}", kind.name);
+        }
+    }
 }
 
 #[test]
