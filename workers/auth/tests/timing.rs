@@ -17,6 +17,7 @@ use nix::unistd::{ForkResult, Pid, fork};
 use runtime::secret::Buffer;
 use std::hash::{DefaultHasher, Hash as _, Hasher};
 use std::io::Write;
+use std::ops::Range;
 use wire::challenge::{self as maths, Hash};
 
 const PASSWORD: &[u8] = b"correct horse";
@@ -52,8 +53,20 @@ fn steps(work: impl FnOnce() -> bool) -> (Steps, bool) {
     }
 }
 
+/// Where the kernel's code for the clock is (vdso(7)). It begins again when the kernel sets the clock
+/// meanwhile, whatever the answer is, and a clock that is read step by step takes long.
+fn clock() -> Range<u64> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let line = maps.lines().find(|line| line.ends_with("[vdso]"));
+    let range = line.and_then(|line| line.split(' ').next()).unwrap();
+    let (from, to) = range.split_once('-').unwrap();
+    let [from, to] = [from, to].map(|text| u64::from_str_radix(text, 16).unwrap());
+    from..to
+}
+
 /// Lets the child do one step after the other, from its first stop to its second.
 fn follow(child: Pid) -> Steps {
+    let clock = clock();
     let stopped = |wanted| match waitpid(child, Some(WaitPidFlag::__WALL)).unwrap() {
         WaitStatus::Stopped(_, signal) if signal == wanted => true,
         WaitStatus::Stopped(_, Signal::SIGTRAP) => false,
@@ -66,8 +79,11 @@ fn follow(child: Pid) -> Steps {
         if stopped(Signal::SIGSTOP) {
             return (count, addresses.finish());
         }
-        count += 1;
-        ptrace::getregs(child).unwrap().rip.hash(&mut addresses);
+        let address = ptrace::getregs(child).unwrap().rip;
+        if !clock.contains(&address) {
+            count += 1;
+            address.hash(&mut addresses);
+        }
     }
 }
 
