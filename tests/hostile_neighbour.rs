@@ -52,6 +52,7 @@ fn design(role: Role, check: Check, mode: StartMode) -> Answer {
         | Role::AuthPam
         | Role::AuthSqlite
         | Role::AuthSql
+        | Role::AuthKeycloak
         | Role::AuthFido
         | Role::AuthKerberos
         | Role::AuthCertificate => match (check, mode) {
@@ -77,6 +78,7 @@ struct Scene {
     sql: (u16, TcpListener),
     /// A port where a certificate lets in.
     certificate: u16,
+    keycloak: (u16, TcpListener),
     /// A port whose logins PAM decides about, and a service that makes who asks wait.
     pam: (u16, PasswordFile),
     /// A port whose logins a database decides about, and that.
@@ -109,6 +111,11 @@ fn scene(start: Start) -> Scene {
         "sql(uri=postgresql://u@127.0.0.1:{}/d,timeout=50)",
         sql_server.local_addr().unwrap().port()
     ));
+    let provider = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (keycloak_port, keycloak) = encrypted_socket(&format!(
+        "keycloak(server_url=http://127.0.0.1:{},client_id=u,redirect_uri=https://x/,timeout=50)",
+        provider.local_addr().unwrap().port()
+    ));
     let service = PasswordFile::new("somebody", "else");
     service.hang();
     let (pam_port, pam) = encrypted_socket(&service.module());
@@ -128,6 +135,7 @@ fn scene(start: Start) -> Scene {
             &bind,
             &sql,
             &shown,
+            &keycloak,
             &pam,
             &users,
             &fido,
@@ -168,6 +176,7 @@ fn scene(start: Start) -> Scene {
         ldap: (port, server),
         sql: (sql_port, sql_server),
         certificate,
+        keycloak: (keycloak_port, provider),
         pam: (pam_port, service),
         sqlite: (users_port, files),
         fido: (fido_port, key, key_files),
@@ -201,24 +210,26 @@ fn audited(session: &Session) -> BTreeMap<u32, Option<bool>> {
 fn login(port: u16, name: u8) -> JoinHandle<()> {
     let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
     let options = options(name).encrypted(Mode::Gcm, KEY.as_bytes()).xor();
+    let options = options.visit(|_| Vec::new());
     std::thread::spawn(move || {
         assert!(Client::connect(&address, &options, 3 * LONG).is_err());
     })
 }
 
-/// One whose login an `auth-ldap` is asking about, one of an `auth-sql` and one of an `auth-kerberos`,
+/// One whose login an `auth-ldap` is asking about, one of an `auth-sql`, of an `auth-keycloak` and of an `auth-kerberos`,
 /// until what is returned is dropped; and one whose login an `auth-pam` is asking about, until the
 /// service is released.
-fn logins(scene: &Scene) -> (Vec<TcpStream>, [JoinHandle<()>; 4]) {
+fn logins(scene: &Scene) -> (Vec<TcpStream>, [JoinHandle<()>; 5]) {
     let (pam_port, service) = &scene.pam;
     let (kerberos_port, kdc) = &scene.kerberos;
     let logins = [
         login(scene.ldap.0, 3),
         login(*pam_port, 4),
         login(scene.sql.0, 6),
+        login(scene.keycloak.0, 8),
         login(*kerberos_port, 7),
     ];
-    let asked = [&scene.ldap.1, &scene.sql.1].map(|server| {
+    let asked = [&scene.ldap.1, &scene.sql.1, &scene.keycloak.1].map(|server| {
         let (mut asked, _) = server.accept().unwrap();
         asked.read_exact(&mut [0]).unwrap();
         asked
@@ -290,8 +301,8 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
     let mut targets = processes::workers(top);
     assert_eq!(
         targets.len(),
-        21,
-        "eight of network, two of encoder: {targets:?}"
+        23,
+        "nine of network, two of encoder: {targets:?}"
     );
     targets.push(ctl);
     let mut roles: BTreeSet<Role> = targets.iter().map(role_of).collect();
@@ -329,6 +340,7 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
             Role::AuthLdap,
             Role::AuthSqlite,
             Role::AuthSql,
+            Role::AuthKeycloak,
             Role::AuthFido,
             Role::Ctl,
         ];

@@ -8,6 +8,7 @@
 use bulkhead_tests::commands::{OTP_KEY, bin_dir, oathtool};
 use bulkhead_tests::databases::Files;
 use bulkhead_tests::kdc::Kdc;
+use bulkhead_tests::openid::Provider;
 use bulkhead_tests::pam::{PasswordFile, Services, SystemUser, UNIX, unchanged_users};
 use bulkhead_tests::processes;
 use bulkhead_tests::screen::Screen;
@@ -144,6 +145,18 @@ const NOT_USED: &[(Role, &str, &[&str], &str)] = &[
         MANY_PARTS,
     ),
     (Role::AuthKerberos, "munmap", &[], MANY_PARTS),
+    (
+        Role::AuthKeycloak,
+        "mremap",
+        &["flags == MREMAP_MAYMOVE"],
+        "a provider's list can be long; workers/runtime/tests/start.rs lets a block grow",
+    ),
+    (
+        Role::AuthKeycloak,
+        "futex",
+        &["operation == FUTEX_WAKE|FUTEX_PRIVATE_FLAG"],
+        "a provider with an odd key share: the library is the same, tests/stock_tls.rs sends one",
+    ),
     (
         Role::AuthSqlite,
         "mremap",
@@ -410,6 +423,9 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
     let kdc = Kdc::start();
     let (kdc_port, by_kdc) = encrypted_socket(&kdc.module("kerberos-password", start));
     let (ticket_port, by_ticket) = encrypted_socket(&kdc.module("gss", start));
+    let provider = Provider::start(true);
+    let (provider_port, by_provider) =
+        encrypted_socket(&provider.module("bulkhead", ",claim_field=groups,auth_groups=staff"));
     let mut words = vec![
         "--sharing=yes",
         "--debug=yes",
@@ -423,6 +439,7 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         &users,
         &sql,
         &fido,
+        &by_provider,
         &by_kdc,
         &by_ticket,
     ];
@@ -492,6 +509,9 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
         drop(written);
         waits.join().unwrap().unwrap();
     });
+    let address = Address::parse(&format!("tcp://127.0.0.1:{provider_port}")).unwrap();
+    let person = options(6).encrypted(Mode::Gcm, KEY.as_bytes());
+    Client::connect(&address, &provider.client(person, "ann"), 3 * LONG).unwrap();
     let address = Address::parse(&format!("tcp://127.0.0.1:{fido_port}")).unwrap();
     // One that fails uses nothing else, and one failure more would cost the commands below a pause.
     let with_key = options(6).encrypted(Mode::Gcm, KEY.as_bytes());

@@ -34,6 +34,9 @@ pub enum Digest {
     Kerberos,
     /// The same, for another handler of the client's.
     Gss,
+    /// What a client brings back from an OpenID Connect provider, covered in the same way. Never for
+    /// salts.
+    Keycloak,
 }
 
 /// `network` asks `auth`. No variant names a connection or an address: the channel does.
@@ -53,7 +56,8 @@ pub enum NetworkToAuth {
     },
     /// The answer to the last challenge.
     Response {
-        /// At most 1024 bytes, or [`MAX_TOKEN`] to [`AuthToNetwork::TokenChallenge`].
+        /// At most 1024 bytes, or [`MAX_TOKEN`] to [`AuthToNetwork::TokenChallenge`] and of
+        /// [`Digest::Keycloak`].
         response: Vec<u8>,
         /// At most 1024 bytes.
         client_salt: Vec<u8>,
@@ -84,7 +88,8 @@ impl Message for NetworkToAuth {
 pub enum AuthToNetwork {
     /// Ask the client for this.
     Challenge {
-        /// 64 fresh random bytes.
+        /// 64 fresh random bytes; of [`Digest::Keycloak`] the address where it is to go, at most 1023
+        /// bytes of printable ASCII.
         salt: Vec<u8>,
         /// How to answer.
         digest: Digest,

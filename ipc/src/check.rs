@@ -1,6 +1,6 @@
 //! One check of one login in a process of its own, whose role depends on the module (`auth-ldap`,
-//! `auth-sqlite`, `auth-sql`, `auth-fido`, `auth-kerberos`): its edges to `supervisor` and to `auth`. The password goes from
-//! `auth` to that process and passes nobody else.
+//! `auth-sqlite`, `auth-sql`, `auth-fido`, `auth-kerberos`, `auth-keycloak`): its edges to `supervisor` and to
+//! `auth`. The password goes from `auth` to that process and passes nobody else.
 
 use crate::auth::{Digest, MAX_TOKEN};
 use crate::channel::Message;
@@ -14,6 +14,12 @@ use zeroize::Zeroize;
 /// [`ChecksSpec::checks`](crate::spec::ChecksSpec).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CheckId(pub u16);
+
+/// The longest address that a client is sent to, in bytes, before `auth` adds to it what makes it one
+/// login: other implementations take 1023 bytes for a salt, and that is where it goes.
+pub const MAX_ADDRESS: usize = 1023 - 256;
+/// The longest that is remembered of an OpenID Connect provider, in bytes.
+pub const MAX_MEMORY: usize = 24 * 1024;
 
 /// The supervisor has nothing to say to a check: all that it needs is in its descriptors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +93,21 @@ pub enum AuthToCheck {
     },
     /// Is this certificate good, and whose is it?
     Certificate(Box<Shown>),
+    /// Where do clients have to go, to log in at the provider?
+    Address,
+    /// May somebody come in whom the provider has given this?
+    Code {
+        /// From [`CheckToAuth::Address`].
+        memory: Vec<u8>,
+        /// The secret of this login: what was made from it went out with the address.
+        verifier: Password,
+        /// What went out with the address, and has to come back with the code.
+        state: String,
+        /// What went out with the address, and has to be in the provider's token.
+        nonce: String,
+        /// As the client sent it: at most [`MAX_TOKEN`] bytes, not empty.
+        answer: Password,
+    },
 }
 
 impl Message for AuthToCheck {
@@ -96,6 +117,7 @@ impl Message for AuthToCheck {
         match self {
             Self::Token { .. } => MAX_TOKEN + 1024,
             Self::Certificate(_) => MAX_CHAIN + 4096,
+            Self::Code { .. } => MAX_MEMORY + MAX_TOKEN + 1024,
             _ => 4096,
         }
     }
@@ -119,8 +141,22 @@ pub enum CheckToAuth {
     },
     /// It is, and it is this user's: at most 256 bytes, not empty.
     User(String),
+    /// The answer to [`AuthToCheck::Address`].
+    Address {
+        /// Where to go: at most [`MAX_ADDRESS`] bytes, printable ASCII. Its query is still to say
+        /// what makes it one login.
+        address: String,
+        /// What is to be remembered for those who come back: at most [`MAX_MEMORY`] bytes.
+        memory: Vec<u8>,
+    },
 }
 
 impl Message for CheckToAuth {
     const NAME: &'static str = "check>auth";
+    fn limit(&self) -> usize {
+        match self {
+            Self::Address { .. } => MAX_MEMORY + 1024,
+            _ => 4096,
+        }
+    }
 }

@@ -147,6 +147,9 @@ pub enum CheckKind {
         /// What it gets beside what the launcher gives it: at most two.
         fds: Vec<FdIndex>,
     },
+    /// By processes `auth-keycloak`, each of which gets these descriptors (its [`KeycloakSpec`], then our
+    /// secret at the provider) and sockets to the provider from the launcher.
+    Keycloak(Vec<FdIndex>),
     /// By a process `auth-fido`, which gets these descriptors: its [`FidoSpec`].
     Fido(Vec<FdIndex>),
     /// By a process `auth-certificate`, which gets these descriptors: its [`CertificateSpec`], then the
@@ -340,6 +343,32 @@ pub struct SqlSpec {
     pub hashed: bool,
     /// The connection is encrypted, if it is.
     pub tls: Option<ServerTls>,
+    /// Seconds for all of it.
+    pub timeout: u16,
+}
+
+/// For `auth-keycloak`: which provider it asks. Our secret there follows, if we have one, then the
+/// sockets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeycloakSpec {
+    /// The provider: its address is its name.
+    pub issuer: String,
+    /// The connection is encrypted, if it is.
+    pub tls: Option<ServerTls>,
+    /// Our name there (`client_id`).
+    pub client: String,
+    /// Does our secret follow?
+    pub secret: bool,
+    /// Where the provider sends people when they have logged in.
+    pub redirect: String,
+    /// What it is asked for.
+    pub scope: String,
+    /// Where the groups of somebody are in what it says; empty if that does not matter.
+    pub claim: Vec<String>,
+    /// The groups that somebody has to be in.
+    pub groups: Vec<String>,
+    /// In all of them, and not only in one.
+    pub all: bool,
     /// Seconds for all of it.
     pub timeout: u16,
 }
@@ -538,6 +567,8 @@ pub enum CheckAsks {
         /// The service, as that handler of theirs wants it.
         service: String,
     },
+    /// What an OpenID Connect provider gives it.
+    Code,
 }
 
 /// By which name clients know that a security key is meant.

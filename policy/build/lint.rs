@@ -153,6 +153,7 @@ const NEVER: &[&str] = &[
 const HOLDABLE: &[&str] = &[
     "applications",
     "authorities",
+    "backend-secret",
     "backend-socket",
     "child-processes",
     "client-socket",

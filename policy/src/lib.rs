@@ -59,6 +59,7 @@ pub fn of(role: Role) -> &'static RolePolicy {
         Role::AuthFido => &compiled::AUTH_FIDO,
         Role::AuthKerberos => &compiled::AUTH_KERBEROS,
         Role::AuthCertificate => &compiled::AUTH_CERTIFICATE,
+        Role::AuthKeycloak => &compiled::AUTH_KEYCLOAK,
     }
 }
 

@@ -36,11 +36,13 @@ pub enum Role {
     AuthKerberos,
     /// One per login with a client certificate: judges it, once.
     AuthCertificate,
+    /// Up to two per login that an OpenID Connect provider decides about: asks it, once.
+    AuthKeycloak,
 }
 
 impl Role {
     /// Every role, in the order of the policy files' table.
-    pub const ALL: [Role; 15] = [
+    pub const ALL: [Role; 16] = [
         Role::Supervisor,
         Role::Launcher,
         Role::Network,
@@ -56,10 +58,11 @@ impl Role {
         Role::AuthFido,
         Role::AuthKerberos,
         Role::AuthCertificate,
+        Role::AuthKeycloak,
     ];
 
     /// The roles that the supervisor starts and that end with it.
-    pub const WORKERS: [Role; 10] = [
+    pub const WORKERS: [Role; 11] = [
         Role::Network,
         Role::Auth,
         Role::Keys,
@@ -70,6 +73,7 @@ impl Role {
         Role::AuthSql,
         Role::AuthFido,
         Role::AuthCertificate,
+        Role::AuthKeycloak,
     ];
 
     /// The roles that the launcher starts for one login: they load libraries, which the supervisor's
@@ -95,6 +99,7 @@ impl Role {
             Role::AuthFido => "auth-fido",
             Role::AuthKerberos => "auth-kerberos",
             Role::AuthCertificate => "auth-certificate",
+            Role::AuthKeycloak => "auth-keycloak",
         }
     }
 
@@ -117,6 +122,7 @@ impl Role {
             Role::AuthFido => "bulkhead-auth-fido",
             Role::AuthKerberos => "bulkhead-auth-kerberos",
             Role::AuthCertificate => "bulkhead-auth-certificate",
+            Role::AuthKeycloak => "bulkhead-auth-keycloak",
         }
     }
 

@@ -67,6 +67,7 @@ fn system_call_budgets_hold() {
             Role::AuthFido => 10,
             Role::AuthKerberos => 24,
             Role::AuthCertificate => 13,
+            Role::AuthKeycloak => 14,
         };
         let calls = of(role).calls();
         println!("{role}: {} of {budget}: {calls:?}", calls.len());
@@ -172,6 +173,7 @@ fn the_channels_are_the_declared_graph() {
             (Role::Supervisor, Role::AuthSql),
             (Role::Supervisor, Role::AuthFido),
             (Role::Supervisor, Role::AuthCertificate),
+            (Role::Supervisor, Role::AuthKeycloak),
             (Role::Network, Role::Auth),
             (Role::Network, Role::Keys),
             (Role::Network, Role::Display),
@@ -183,6 +185,7 @@ fn the_channels_are_the_declared_graph() {
             (Role::Auth, Role::AuthFido),
             (Role::Auth, Role::AuthKerberos),
             (Role::Auth, Role::AuthCertificate),
+            (Role::Auth, Role::AuthKeycloak),
             (Role::Display, Role::Encoder),
         ]
     );

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 /// The user that sessions run as when the tests run as root (made by `install-packages test`).
 pub const TEST_USER: &str = "bulkhead-test";
 
-const EXECUTABLES: [&str; 19] = [
+const EXECUTABLES: [&str; 20] = [
     "bulkhead",
     "bulkhead-supervisor",
     "bulkhead-launcher",
@@ -16,6 +16,7 @@ const EXECUTABLES: [&str; 19] = [
     "bulkhead-auth",
     "bulkhead-auth-ldap",
     "bulkhead-auth-fido",
+    "bulkhead-auth-keycloak",
     "bulkhead-auth-pam",
     "bulkhead-auth-sqlite",
     "bulkhead-auth-sql",
@@ -118,18 +119,23 @@ pub fn test_user() -> User {
 
 /// The stock client's command.
 pub fn stock_xpra() -> PathBuf {
-    cached("xpra-6.5.5")
+    cached("xpra-6.5.5").join("bin/xpra")
 }
 
 /// The command of the last stock client that has AES-CFB: it has no windows.
 pub fn cfb_xpra() -> PathBuf {
-    cached("xpra-6.4.4")
+    cached("xpra-6.4.4").join("bin/xpra")
 }
 
-fn cached(version: &str) -> PathBuf {
+/// The packages of the OpenID Connect provider.
+pub fn oidc_provider() -> PathBuf {
+    cached("oidc-provider-8.8.1")
+}
+
+fn cached(name: &str) -> PathBuf {
     let home = std::env::var_os("HOME")
         .map(PathBuf::from)
         .unwrap_or_default();
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or(home.join(".cache"), PathBuf::from);
-    cache.join("bulkhead").join(version).join("bin/xpra")
+    cache.join("bulkhead").join(name)
 }

@@ -9,6 +9,7 @@ pub mod door;
 pub mod kdc;
 pub mod memory;
 pub mod neighbour;
+pub mod openid;
 pub mod pam;
 pub mod process;
 pub mod processes;

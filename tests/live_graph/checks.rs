@@ -70,6 +70,7 @@ fn login(start: Start, module: &str) -> (Session, JoinHandle<bool>) {
     let key = bulkhead_tests::session::KEY.as_bytes();
     let options = options(1)
         .encrypted(test_client::wire::cipher::Mode::Gcm, key)
+        .visit(|_| Vec::new())
         .xor();
     let login = std::thread::spawn(move || Client::connect(&address, &options, LONG).is_ok());
     (session, login)
@@ -87,6 +88,11 @@ fn by_server(start: Start, mode: StartMode, role: Role) {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
     let module = match role {
+        Role::AuthKeycloak => {
+            format!(
+                "keycloak(server_url=http://127.0.0.1:{port},client_id=u,redirect_uri=https://x/,timeout=50)"
+            )
+        }
         Role::AuthSql => format!("sql(uri=postgresql://u@127.0.0.1:{port}/d,timeout=50)"),
         _ => format!("ldap(host=127.0.0.1,port={port},timeout=50,username_format=uid=%username)"),
     };
@@ -183,7 +189,7 @@ fn by_certificate(start: Start, mode: StartMode) {
 #[test]
 fn a_check_in_a_session_of_a_user_is_what_the_policy_declares() {
     if needs::root("read the descriptors of our processes") {
-        for role in [Role::AuthLdap, Role::AuthSql] {
+        for role in [Role::AuthLdap, Role::AuthSql, Role::AuthKeycloak] {
             by_server(Start::User, StartMode::User, role);
         }
         by_pam(Start::User, StartMode::User);
@@ -197,7 +203,7 @@ fn a_check_in_a_session_of_a_user_is_what_the_policy_declares() {
 #[test]
 fn a_check_in_a_session_started_by_root_is_what_the_policy_declares() {
     if needs::root("read the descriptors of our processes") {
-        for role in [Role::AuthLdap, Role::AuthSql] {
+        for role in [Role::AuthLdap, Role::AuthSql, Role::AuthKeycloak] {
             by_server(Start::Root, StartMode::Root, role);
         }
         by_pam(Start::Root, StartMode::Root);

@@ -104,6 +104,7 @@ fn filters(live: &Live) {
         | Role::AuthLdap
         | Role::AuthSqlite
         | Role::AuthSql
+        | Role::AuthKeycloak
         | Role::AuthFido
         | Role::AuthCertificate => (installed(role) + installed(Role::Supervisor), true),
     };

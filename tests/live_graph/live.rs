@@ -48,6 +48,7 @@ impl Live {
             Role::AuthLdap,
             Role::AuthSqlite,
             Role::AuthSql,
+            Role::AuthKeycloak,
             Role::AuthFido,
             Role::AuthCertificate,
         ];
@@ -111,6 +112,7 @@ pub fn per_client(role: Role) -> bool {
         | Role::AuthPam
         | Role::AuthSqlite
         | Role::AuthSql
+        | Role::AuthKeycloak
         | Role::AuthFido
         | Role::AuthKerberos
         | Role::AuthCertificate => true,

@@ -88,6 +88,9 @@ pub enum Digest {
     SecurityKey(Protocol),
     /// A ticket of Kerberos', sent as a password is with [`Digest::Xor`].
     Token(Token),
+    /// What a client brings back from an OpenID Connect provider, sent in the same way. The server's
+    /// salt is the address where it goes.
+    Keycloak,
 }
 
 /// How a client is asked for a ticket.
@@ -134,6 +137,7 @@ impl Digest {
             Digest::SecurityKey(Protocol::Fido2),
             Digest::Token(Token::Kerberos),
             Digest::Token(Token::Gss),
+            Digest::Keycloak,
         ];
         if let Some(other) = others.into_iter().find(|other| other.name() == name) {
             return Some(other);
@@ -164,6 +168,7 @@ impl Digest {
             Digest::Xor => "xor",
             Digest::SecurityKey(key) => key.digest_name(),
             Digest::Token(token) => token.digest_name(),
+            Digest::Keycloak => "keycloak",
         }
     }
 
@@ -193,7 +198,9 @@ pub fn combined_salt(
 ) -> Result<String, ChallengeError> {
     match salt_digest {
         Digest::Hmac(hash) => Ok(hash.hmac_hex(client_salt, server_salt)),
-        Digest::Xor | Digest::SecurityKey(_) | Digest::Token(_) => Err(ChallengeError::NoHash),
+        Digest::Xor | Digest::SecurityKey(_) | Digest::Token(_) | Digest::Keycloak => {
+            Err(ChallengeError::NoHash)
+        }
     }
 }
 
@@ -219,7 +226,7 @@ pub fn xor_response(data: &[u8], combined_salt: &str) -> Vec<u8> {
 pub fn response(digest: Digest, password: &[u8], combined_salt: &str) -> Vec<u8> {
     match digest {
         Digest::Hmac(hash) => hmac_response(hash, password, combined_salt),
-        Digest::Xor | Digest::Token(_) => xor_response(password, combined_salt),
+        Digest::Xor | Digest::Token(_) | Digest::Keycloak => xor_response(password, combined_salt),
         Digest::SecurityKey(_) => Vec::new(),
     }
 }

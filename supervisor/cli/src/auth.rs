@@ -5,6 +5,7 @@ use crate::databases::{self, Server, Sqlite};
 use crate::error::{Error, Result};
 use crate::fido::{self, Fido, Keys};
 use crate::kerberos::{self, Kerberos};
+use crate::keycloak::{self, Keycloak};
 use crate::options::boolean;
 use crate::pam::{self, Pam};
 use crate::syntax::{Pair, RawModule};
@@ -33,6 +34,8 @@ pub enum Asks {
     Signature,
     /// A ticket: only where a password may be sent.
     Ticket,
+    /// What an OpenID Connect provider gives it.
+    Code,
 }
 
 impl Asks {
@@ -42,7 +45,9 @@ impl Asks {
         match self {
             Self::Password => Some("password"),
             Self::Ticket => Some("ticket"),
-            Self::Nothing | Self::Proof | Self::ProofOrPassword | Self::Signature => None,
+            Self::Nothing | Self::Proof | Self::ProofOrPassword | Self::Signature | Self::Code => {
+                None
+            }
         }
     }
 }
@@ -113,7 +118,7 @@ const PAM: Kind = Kind {
 };
 
 /// Every module that there is, those that a person looks for first.
-static KINDS: [Kind; 26] = [
+static KINDS: [Kind; 27] = [
     Kind {
         name: "file",
         options: &["filename"],
@@ -280,6 +285,13 @@ static KINDS: [Kind; 26] = [
         ..PLAIN
     },
     Kind {
+        name: "keycloak",
+        options: keycloak::OPTIONS,
+        asks: Asks::Code,
+        read: |options| Ok(What::Keycloak(Keycloak::read(options)?)),
+        ..PLAIN
+    },
+    Kind {
         name: "none",
         authenticates: false,
         read: |_| Ok(What::None),
@@ -313,10 +325,10 @@ pub fn kinds() -> &'static [Kind] {
 }
 
 /// Modules of Xpra's that do not exist here yet.
-const NOT_BUILT: [&str; 5] = ["keycloak", "otpscreen", "scram", "oauth", "option"];
+const NOT_BUILT: [&str; 4] = ["otpscreen", "scram", "oauth", "option"];
 
 /// Options that are secrets themselves.
-const SECRETS: [&str; 2] = ["value", "secret"];
+const SECRETS: [&str; 3] = ["value", "secret", "client_secret_key"];
 
 /// Options that every module takes.
 const COMMON: [&str; 3] = ["prompt", "client-username", "verify-username"];
@@ -413,6 +425,8 @@ pub enum What {
     Kerberos(Kerberos),
     /// The certificate that the client shows says who it is.
     Certificate(Whose),
+    /// An OpenID Connect provider decides.
+    Keycloak(Keycloak),
 }
 
 /// Whose certificate is whose.
@@ -750,12 +764,26 @@ fn module(raw: &RawModule, shared: &[Pair], used: &mut BTreeSet<String>) -> Resu
         kind,
         what: (kind.read)(&mut options)?,
         prompt: options.prompt()?,
-        client_username: options.flag("client-username", kind.client_username)?,
+        client_username: client_username(&mut options)?,
         verify_username: options.flag("verify-username", false)?,
         written: options.written(),
     };
     options.finish()?;
     Ok(module)
+}
+
+/// Is the user who the client says that it is?
+fn client_username(options: &mut Options<'_>) -> Result<bool> {
+    let kind = options.kind;
+    let yes = options.flag("client-username", kind.client_username)?;
+    match yes && kind.asks == Asks::Code {
+        // The provider has names of its own.
+        true => Err(Error::usage(format!(
+            "auth={}: client-username=yes: the name that a client says is not proved by it",
+            kind.name
+        ))),
+        false => Ok(yes),
+    }
 }
 
 fn env(options: &mut Options<'_>) -> Result<What> {

@@ -58,6 +58,12 @@ pub fn run(args: &AuthTestArgs) -> Result<ExitCode> {
                 module.name()
             )));
         }
+        if module.kind.asks == Asks::Code {
+            return Err(Error::usage(format!(
+                "auth={}: a person answers it, at the provider's pages, which this command cannot open: start a session with it",
+                module.name()
+            )));
+        }
         if module.kind.sockets == Sockets::Network {
             return Err(Error::usage(format!(
                 "auth={}: asks nothing but where a client comes from: tcpdmatch(8) says what its rules mean",

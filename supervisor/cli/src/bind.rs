@@ -4,7 +4,7 @@ use crate::auth::{self, Module};
 use crate::encryption::{Encryption, Written};
 use crate::error::{Error, Result};
 use crate::options::boolean;
-use crate::syntax::{Pair, RawBind, RawModule, SECRET_OPTIONS, URI_OPTION};
+use crate::syntax::{OPEN_OPTIONS, Pair, RawBind, RawModule, SECRET_OPTIONS, URI_OPTION};
 use crate::tls;
 use crate::uri;
 use std::fmt;
@@ -313,6 +313,17 @@ impl SocketOptions {
     }
 }
 
+/// Where a secret begins, after the name of this option.
+fn secret_of(key: &str, text: &str) -> Option<usize> {
+    let ends = text.match_indices(key).map(|(at, key)| at + key.len());
+    // Whoever is named in one has a password, perhaps.
+    let is_open = |end: &usize| {
+        let open = OPEN_OPTIONS.iter().any(|open| text[..*end].ends_with(open));
+        open && !text[*end..].contains('@')
+    };
+    ends.filter(|end| !is_open(end)).min()
+}
+
 /// The same text without what must not be shown: the values of [`SECRET_OPTIONS`].
 #[must_use]
 pub fn masked(text: &str) -> String {
@@ -320,7 +331,7 @@ pub fn masked(text: &str) -> String {
     let mut rest = text;
     while let Some(end) = SECRET_OPTIONS
         .iter()
-        .filter_map(|key| Some(rest.find(key)? + key.len()))
+        .filter_map(|key| secret_of(key, rest))
         .min()
     {
         let mut depth = 0_u32;
@@ -465,6 +476,14 @@ mod tests {
             ":1,auth=mysql(uri=mysql://u:***@h/d,tls=yes),auth=sql,uri=sql://h/d"
         );
         for (text, wanted) in [
+            (
+                "keycloak(server_url=https://h/,client_secret_key=a,redirect_uri=https://x/?y)",
+                "keycloak(server_url=https://h/,client_secret_key=***,redirect_uri=https://x/?y)",
+            ),
+            (
+                "keycloak(server_url=https://u:secret@h/,client_id=a)",
+                "keycloak(server_url=***,client_id=a)",
+            ),
             ("mysql:uri=u:secret", "mysql:uri=***"),
             ("sql:uri=s://u:secret", "sql:uri=***"),
             ("sql:uri=s://u:123,4@h/d,tls=yes", "sql:uri=***"),

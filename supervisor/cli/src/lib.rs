@@ -19,6 +19,7 @@ pub mod fido;
 pub mod find;
 pub mod generate;
 pub mod kerberos;
+pub mod keycloak;
 pub mod listen;
 pub mod names;
 pub mod oneshot;

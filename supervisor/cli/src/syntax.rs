@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 use std::fmt;
 
 /// The options whose values are secrets.
-pub const SECRET_OPTIONS: [&str; 6] = [
+pub const SECRET_OPTIONS: [&str; 7] = [
+    "client_secret_key=",
     "value=",
     "keydata=",
     "secret=",
@@ -15,6 +16,9 @@ pub const SECRET_OPTIONS: [&str; 6] = [
 ];
 /// The one of which only the password is not shown.
 pub const URI_OPTION: &str = "uri=";
+
+/// Options that end as those do, and may be shown.
+pub const OPEN_OPTIONS: [&str; 2] = ["server_url=", "redirect_uri="];
 
 /// Longest bind or authentication string that is looked at, in bytes.
 const MAX_LEN: usize = 16 * 1024;

@@ -52,6 +52,7 @@ fn own_fds(check: &CheckSpec) -> &[FdIndex] {
         CheckKind::Ldap(fds)
         | CheckKind::Sql(fds)
         | CheckKind::Sqlite(fds)
+        | CheckKind::Keycloak(fds)
         | CheckKind::Fido(fds)
         | CheckKind::Certificate(fds)
         | CheckKind::Outside { fds, .. } => fds,

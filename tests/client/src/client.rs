@@ -97,6 +97,10 @@ impl Client {
                     let key = self.options.security_key.as_mut();
                     match key.and_then(|key| key.answer(&challenge.digest, &challenge.salt)) {
                         Some((response, salt)) => self.respond(response, salt)?,
+                        None if challenge.digest == Digest::Keycloak.name() => {
+                            let brought = self.visit(&challenge)?;
+                            self.answer(&challenge, Some(&brought))?;
+                        }
                         None => {
                             self.answer(&challenge, password.as_deref())?;
                             password = passwords.next().or(password);
@@ -118,6 +122,14 @@ impl Client {
     #[must_use]
     pub fn session_keys(&self) -> &[SessionKey] {
         &self.session_keys
+    }
+
+    /// Goes where the challenge says.
+    fn visit(&self, challenge: &Challenge) -> Result<Vec<u8>, Error> {
+        let refuse = || Error::Challenge(challenge.digest.clone());
+        let visit = self.options.visit.as_ref().ok_or_else(refuse)?;
+        let address = std::str::from_utf8(&challenge.salt).map_err(|_| refuse())?;
+        Ok((visit.0)(address))
     }
 
     fn answer(&mut self, challenge: &Challenge, password: Option<&[u8]>) -> Result<(), Error> {

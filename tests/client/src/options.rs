@@ -3,6 +3,8 @@
 use crate::encryption::Encryption;
 use crate::keyboard::keycodes;
 use crate::security_key::SecurityKey;
+use std::fmt;
+use std::sync::Arc;
 use wire::challenge::{Digest, Token};
 use wire::cipher::{KeySize, Mode};
 use wire::hello::{
@@ -10,6 +12,19 @@ use wire::hello::{
     XkbQuery,
 };
 use wire::packet::{Coding, Metadata, Modifiers, RgbFormat, Size};
+
+/// From an address to what a person brings back.
+type Brings = dyn Fn(&str) -> Vec<u8> + Send + Sync;
+
+/// What a person brings back from an address, where they have logged in.
+#[derive(Clone)]
+pub struct Visit(pub Arc<Brings>);
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Visit")
+    }
+}
 
 /// How to attach.
 #[derive(Clone, Debug)]
@@ -22,6 +37,8 @@ pub struct Options {
     pub next_passwords: Vec<Vec<u8>>,
     /// What answers a challenge for security keys.
     pub security_key: Option<SecurityKey>,
+    /// What answers a challenge that sends it somewhere.
+    pub visit: Option<Visit>,
     /// What everything is encrypted with.
     pub encryption: Option<Encryption>,
     /// Send the password itself to who asks for it (`xor`).
@@ -126,6 +143,7 @@ impl Options {
             password: None,
             next_passwords: Vec::new(),
             security_key: None,
+            visit: None,
             encryption: None,
             xor: false,
             acknowledge: true,
@@ -163,6 +181,14 @@ impl Options {
         for digest in SecurityKey::digests() {
             self.offer(digest);
         }
+        self
+    }
+
+    /// It goes where the server says, and brings back what this gives for the address.
+    #[must_use]
+    pub fn visit(mut self, visit: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        self.visit = Some(Visit(Arc::new(visit)));
+        self.offer(Digest::Keycloak);
         self
     }
 

@@ -26,7 +26,9 @@ fuzz_target!(|data: &[u8]| {
         }
         rows.push((*keycode, names));
     }
-    let Some(mut layout) = Layout::from_client(&rows, &meanings) else { return };
+    let Some(mut layout) = Layout::from_client(&rows, &meanings) else {
+        return;
+    };
     for keycode in 0..=u8::MAX {
         for group in layout.groups(keycode) {
             for mods in 0..=u8::MAX {
@@ -38,7 +40,10 @@ fuzz_target!(|data: &[u8]| {
             }
         }
     }
-    layout.bind_missing(rows.iter().map(|(keycode, _)| 0x0100_0000 + u32::from(*keycode)));
+    layout.bind_missing(
+        rows.iter()
+            .map(|(keycode, _)| 0x0100_0000 + u32::from(*keycode)),
+    );
     let bound = layout.bind(0x20ac, &|keycode| keycode % 2 == 0);
     assert!(bound.is_none_or(|keycode| keycode >= 8));
 });

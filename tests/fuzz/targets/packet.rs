@@ -8,7 +8,11 @@ use wire::packet::{ClientPacket, Packet, PreAuthPacket, ServerPacket};
 use wire::record::Message;
 
 fuzz_target!(|data: &[u8]| {
-    let message = || Message { payload: data.to_vec(), chunks: Vec::new(), flush: false };
+    let message = || Message {
+        payload: data.to_vec(),
+        chunks: Vec::new(),
+        flush: false,
+    };
     let _ = PreAuthPacket::decode(message(), &Limits::PRE_AUTH.budget);
     if let Ok(packet) = Packet::decode(message(), &Limits::CLIENT_TO_SERVER.budget) {
         if let Ok(packet) = ClientPacket::parse(packet.clone()) {

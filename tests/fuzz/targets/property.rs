@@ -5,8 +5,14 @@ use display::properties::{Property, decorations, hints, icon, normal_hints, shor
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let Some((format, value)) = data.split_first() else { return };
-    let property = Property { kind: 6, format: [8, 16, 32, *format][usize::from(*format) % 4], value: value.to_vec() };
+    let Some((format, value)) = data.split_first() else {
+        return;
+    };
+    let property = Property {
+        kind: 6,
+        format: [8, 16, 32, *format][usize::from(*format) % 4],
+        value: value.to_vec(),
+    };
     let constraints = normal_hints(&property).constraints;
     if let (Some(min), Some(max)) = (constraints.minimum, constraints.maximum) {
         assert!(min.0 <= max.0 && min.1 <= max.1);

@@ -23,8 +23,14 @@ fn read(limits: Limits, bytes: &[u8], piece: usize) -> (Vec<Message>, bool) {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((first, bytes)) = data.split_first() else { return };
-    for limits in [Limits::PRE_AUTH, Limits::CLIENT_TO_SERVER, Limits::SERVER_TO_CLIENT] {
+    let Some((first, bytes)) = data.split_first() else {
+        return;
+    };
+    for limits in [
+        Limits::PRE_AUTH,
+        Limits::CLIENT_TO_SERVER,
+        Limits::SERVER_TO_CLIENT,
+    ] {
         let whole = read(limits.clone(), bytes, bytes.len().max(1));
         let pieces = read(limits, bytes, usize::from(*first).max(1));
         assert_eq!(whole, pieces);

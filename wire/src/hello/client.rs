@@ -701,7 +701,7 @@ mod tests {
         assert!(hello.network.rencodeplus && hello.network.lz4 && hello.network.chunks);
         assert_eq!(
             hello.auth.digests,
-            [Digest::Xor, Digest::Hmac(Hash::Sha256)]
+            [Digest::Xor, Digest::Keycloak, Digest::Hmac(Hash::Sha256)]
         );
         // Text is latin1.
         assert_eq!(

@@ -75,9 +75,7 @@ impl Login {
         let (username, said) = match question {
             AuthToCheck::Password { username, password } => (username, password),
             AuthToCheck::Token { username, token } => (username, token),
-            AuthToCheck::Proof { .. }
-            | AuthToCheck::Signature { .. }
-            | AuthToCheck::Certificate(_) => {
+            _ => {
                 return Err(No::Failed(
                     "bug: auth asks about something else than a password or a ticket".into(),
                 ));

@@ -1,5 +1,6 @@
 //! One challenge: fresh random bytes, answered at most once.
 
+use crate::provider::Login;
 use ipc::auth::{AuthToNetwork, Digest, MAX_TOKEN};
 use ipc::spec::{Fido, Token};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -10,7 +11,7 @@ use zeroize::Zeroizing;
 
 /// Bytes of a salt of ours.
 const SALT: usize = 64;
-/// Longest answer to a challenge, but for those with a ticket, in bytes.
+/// Longest answer to a challenge, but for those with a ticket or the like, in bytes.
 pub const MAX_RESPONSE: usize = 1024;
 /// Bytes of a client's salt that we accept (protocol "Exact computation").
 const CLIENT_SALT: std::ops::RangeInclusive<usize> = 16..=256;
@@ -38,6 +39,8 @@ pub enum Question {
     Signature(Fido),
     /// A ticket: likewise.
     Token(Token),
+    /// What an OpenID Connect provider gives it.
+    Code,
 }
 
 impl Question {
@@ -45,8 +48,8 @@ impl Question {
     #[must_use]
     pub fn is_confidential(self) -> bool {
         match self {
-            // A signature is good for our salt only.
-            Self::Proof | Self::Signature(_) => false,
+            // A signature is good for our salt only, and a code with the secret of this login only.
+            Self::Proof | Self::Signature(_) | Self::Code => false,
             Self::Password | Self::Token(_) => true,
         }
     }
@@ -66,9 +69,26 @@ pub enum ChallengeError {
 /// A challenge that waits for its answer. Answering consumes it.
 #[derive(Debug)]
 pub struct Challenge {
-    salt: [u8; SALT],
+    salt: Salt,
     digest: Digest,
     salt_digest: Digest,
+}
+
+/// What goes out as the salt.
+#[derive(Debug)]
+enum Salt {
+    Random([u8; SALT]),
+    /// The address where the client is to go.
+    Login(Box<Login>),
+}
+
+impl Salt {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Random(bytes) => bytes,
+            Self::Login(login) => login.address.as_bytes(),
+        }
+    }
 }
 
 fn best(offered: &[Digest]) -> Result<Digest, ChallengeError> {
@@ -87,6 +107,8 @@ fn digest(question: Question, offered: &[Digest]) -> Result<Digest, ChallengeErr
         Question::Signature(Fido::U2f) => Err(ChallengeError::NoDigest("u2f")),
         Question::Signature(Fido::Fido2) if offered.contains(&Digest::Fido2) => Ok(Digest::Fido2),
         Question::Signature(Fido::Fido2) => Err(ChallengeError::NoDigest("fido2")),
+        Question::Code if offered.contains(&Digest::Keycloak) => Ok(Digest::Keycloak),
+        Question::Code => Err(ChallengeError::NoDigest("keycloak")),
         Question::Token(token) => {
             let (wanted, name) = match token {
                 Token::Kerberos => (Digest::Kerberos, "kerberos"),
@@ -114,8 +136,24 @@ impl Challenge {
         // Up to 256 bytes are never cut short (getrandom(2)).
         getrandom(&mut salt, GetRandomFlags::empty()).map_err(ChallengeError::Random)?;
         Ok(Self {
-            salt,
+            salt: Salt::Random(salt),
             digest: digest(question, digests)?,
+            salt_digest: best(salt_digests)?,
+        })
+    }
+
+    /// One that sends the client to a provider.
+    ///
+    /// # Errors
+    /// [`ChallengeError`].
+    pub fn at_provider(
+        login: Login,
+        digests: &[Digest],
+        salt_digests: &[Digest],
+    ) -> Result<Self, ChallengeError> {
+        Ok(Self {
+            salt: Salt::Login(Box::new(login)),
+            digest: digest(Question::Code, digests)?,
             salt_digest: best(salt_digests)?,
         })
     }
@@ -123,7 +161,8 @@ impl Challenge {
     /// What to ask the client; a ticket for this service, if it is one.
     #[must_use]
     pub fn message(&self, prompt: String, service: Option<&str>) -> AuthToNetwork {
-        let (salt, digest, salt_digest) = (self.salt.to_vec(), self.digest, self.salt_digest);
+        let (salt, digest, salt_digest) =
+            (self.salt.bytes().to_vec(), self.digest, self.salt_digest);
         match service {
             Some(service) => AuthToNetwork::TokenChallenge {
                 salt,
@@ -145,7 +184,7 @@ impl Challenge {
     #[must_use]
     pub fn max_response(&self) -> usize {
         match self.digest {
-            Digest::Kerberos | Digest::Gss => MAX_TOKEN,
+            Digest::Kerberos | Digest::Gss | Digest::Keycloak => MAX_TOKEN,
             _ => MAX_RESPONSE,
         }
     }
@@ -154,24 +193,34 @@ impl Challenge {
     /// been used before.
     #[must_use]
     pub fn combine(self, client_salt: &[u8], used: &mut UsedSalts) -> Option<Combined> {
-        if matches!(self.digest, Digest::U2f | Digest::Fido2) {
+        if let (Digest::U2f | Digest::Fido2, Salt::Random(signed)) = (self.digest, &self.salt) {
             // The client mixes nothing in: what is signed is our salt.
-            let salt: String = self.salt.iter().map(|byte| format!("{byte:02x}")).collect();
+            let salt: String = signed.iter().map(|byte| format!("{byte:02x}")).collect();
             return used
                 .insert(&salt)
-                .then_some(Combined::Signature(Signed(self.salt)));
+                .then_some(Combined::Signature(Signed(*signed)));
         }
         if !CLIENT_SALT.contains(&client_salt.len()) {
             return None;
         }
         let mix = maths::Digest::Hmac(hash(self.salt_digest)?);
-        let salt = maths::combined_salt(mix, &self.salt, client_salt).ok()?;
-        used.insert(&salt)
-            .then(|| match (hash(self.digest), self.digest) {
-                (Some(hash), digest) => Combined::Proof(Proof { salt, digest, hash }),
-                (None, Digest::Kerberos | Digest::Gss) => Combined::Token(Covered { salt }),
-                (None, _) => Combined::Password(Covered { salt }),
-            })
+        let salt = maths::combined_salt(mix, self.salt.bytes(), client_salt).ok()?;
+        if !used.insert(&salt) {
+            return None;
+        }
+        let covered = Covered { salt };
+        Some(match (hash(self.digest), self.digest) {
+            (Some(hash), digest) => Combined::Proof(Proof {
+                salt: covered.salt,
+                digest,
+                hash,
+            }),
+            (None, Digest::Kerberos | Digest::Gss) => Combined::Token(covered),
+            (None, _) => match self.salt {
+                Salt::Random(_) => Combined::Password(covered),
+                Salt::Login(login) => Combined::Code(covered, login),
+            },
+        })
     }
 }
 
@@ -186,6 +235,8 @@ pub enum Combined {
     Signature(Signed),
     /// What was asked for is a [`Question::Token`].
     Token(Covered),
+    /// What was asked for is a [`Question::Code`].
+    Code(Covered, Box<Login>),
 }
 
 /// What a security key has to sign.
@@ -240,7 +291,12 @@ fn hash(digest: Digest) -> Option<Hash> {
         Digest::HmacSha3_384 => Hash::Sha3_384,
         Digest::HmacSha3_256 => Hash::Sha3_256,
         Digest::HmacSha3_224 => Hash::Sha3_224,
-        Digest::Xor | Digest::U2f | Digest::Fido2 | Digest::Kerberos | Digest::Gss => return None,
+        Digest::Xor
+        | Digest::U2f
+        | Digest::Fido2
+        | Digest::Kerberos
+        | Digest::Gss
+        | Digest::Keycloak => return None,
     })
 }
 
@@ -283,7 +339,7 @@ mod tests {
         let password = "a long one, \u{e9}".repeat(20);
         let challenge = Challenge::new(Question::Password, &[HASH, Digest::Xor], &[HASH]).unwrap();
         let mix = maths::Digest::Hmac(Hash::Sha512);
-        let salt = maths::combined_salt(mix, &challenge.salt, SALT).unwrap();
+        let salt = maths::combined_salt(mix, challenge.salt.bytes(), SALT).unwrap();
         let response = maths::xor_response(password.as_bytes(), &salt);
         let combined = challenge.combine(SALT, &mut UsedSalts::default());
         let Some(Combined::Password(covered)) = combined else {

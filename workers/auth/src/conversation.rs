@@ -8,6 +8,7 @@ use crate::guesses::Guesses;
 use crate::modules::{self, Modules, Opening, Unusable};
 use crate::multifile;
 use crate::otp::{self, UsedCodes};
+use crate::provider::{Login, Providers};
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::check::{AuthToCheck, CheckId, Password};
@@ -93,6 +94,8 @@ enum Stage {
         claim: Option<Claim>,
         /// Is the client a stranger, whose guesses are counted?
         stranger: bool,
+        /// It says where to send the client, and lets nobody in.
+        address: bool,
     },
     /// There is a verdict, or there will never be one.
     Ended,
@@ -113,6 +116,12 @@ enum Claim {
         response: Vec<u8>,
     },
     Token(Password),
+    /// Nothing yet: it has to be sent somewhere.
+    Address,
+    Code {
+        login: Box<Login>,
+        answer: Password,
+    },
 }
 
 impl Claim {
@@ -121,8 +130,8 @@ impl Claim {
         let bytes = match self {
             Self::Password(Password(bytes)) | Self::Token(Password(bytes)) => bytes,
             Self::Proof { response, .. } => response,
-            // It costs nobody anything to look at that.
-            Self::Signature { .. } => return,
+            // It costs nobody anything to look at that; a code is good once.
+            Self::Signature { .. } | Self::Address | Self::Code { .. } => return,
         };
         bytes.fill(b'x');
     }
@@ -143,6 +152,13 @@ pub enum Finding {
         key: u16,
         /// How often it has.
         counter: u32,
+    },
+    /// This is where clients have to go.
+    Address {
+        /// Where.
+        address: String,
+        /// What is to be remembered for those who come back.
+        memory: Vec<u8>,
     },
 }
 
@@ -264,11 +280,11 @@ impl Conversation {
                     return refuse(None, offer.username, Refusal::Failed);
                 };
                 let user = user(step, &offer.username, modules);
-                // Signatures and tickets cannot be guessed, and whoever sends rubbish instead of one
+                // Signatures, tickets and codes cannot be guessed, and whoever sends rubbish instead of one
                 // keeps nobody out.
                 let guess = !matches!(
                     modules::question(&step.module),
-                    Some(Question::Signature(_) | Question::Token(_))
+                    Some(Question::Signature(_) | Question::Token(_) | Question::Code)
                 );
                 let stranger = guess && verifier.guesses.is_stranger(user, &self.peer);
                 let now = Instant::now();
@@ -373,6 +389,9 @@ impl Conversation {
                     Err(why) => return refuse(Some(step), self.name(offer), why),
                 },
                 Opening::Refuse(why) => return refuse(Some(step), self.name(offer), why),
+                Opening::Ask(Question::Code) => {
+                    return self.send_to_provider(offer, position, modules, verifier);
+                }
                 Opening::Ask(question) => {
                     return self.ask(offer, question, Some(position), modules);
                 }
@@ -427,8 +446,9 @@ impl Conversation {
         self.stage = Stage::Checking {
             offer,
             module,
-            claim,
             stranger,
+            address: matches!(claim, Some(Claim::Address)),
+            claim,
         };
         Step::Check { check, username }
     }
@@ -482,6 +502,14 @@ impl Conversation {
                 response,
             },
             Claim::Token(token) => AuthToCheck::Token { username, token },
+            Claim::Address => AuthToCheck::Address,
+            Claim::Code { login, answer } => AuthToCheck::Code {
+                memory: login.memory,
+                verifier: login.verifier,
+                state: login.state,
+                nonce: login.nonce,
+                answer,
+            },
         })
     }
 
@@ -492,21 +520,27 @@ impl Conversation {
         modules: &Modules,
         verifier: &mut Verifier,
     ) -> Option<Step> {
-        let (offer, module, stranger) = match std::mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Checking {
-                offer,
-                module,
-                stranger,
-                ..
-            } => (offer, module, stranger),
-            other => {
-                self.stage = other;
-                return None;
-            }
+        let stage = std::mem::replace(&mut self.stage, Stage::Ended);
+        let Stage::Checking {
+            offer,
+            module,
+            stranger,
+            address,
+            ..
+        } = stage
+        else {
+            self.stage = stage;
+            return None;
         };
         let Some(step) = self.chain(modules).get(module) else {
             return Some(refuse(None, offer.username, Refusal::Failed));
         };
+        if address {
+            return Some(match verifier.learn(&step.module, finding) {
+                true => self.send_to_provider(offer, module, modules, verifier),
+                false => refuse(Some(step), offer.username, Refusal::Unusable),
+            });
+        }
         let found = match &step.module {
             AuthModule::Certificate { names, .. } => {
                 self.is_good(*names, finding, &offer, modules, verifier)
@@ -555,6 +589,32 @@ impl Conversation {
         Ok(())
     }
 
+    /// Sends the client to the provider of a module; if it is not known where that is, that is asked
+    /// first.
+    fn send_to_provider(
+        &mut self,
+        offer: Offer,
+        module: usize,
+        modules: &Modules,
+        verifier: &mut Verifier,
+    ) -> Step {
+        let step = self.chain(modules).get(module);
+        let Some(AuthModule::Check { check, .. }) = step.map(|step| &step.module) else {
+            return refuse(step, offer.username, Refusal::Failed);
+        };
+        let (digests, salt_digests) = (&offer.digests, &offer.salt_digests);
+        let challenge = match verifier.providers.login(*check, Instant::now()) {
+            Ok(Some(login)) => Challenge::at_provider(login, digests, salt_digests),
+            // The provider does not hear of who could not answer.
+            Ok(None) => match Challenge::new(Question::Code, digests, salt_digests) {
+                Ok(_) => return self.check(offer, module, *check, Some(Claim::Address), false),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(ChallengeError::Random(error)),
+        };
+        self.challenge(offer, challenge, Some(module), modules)
+    }
+
     fn ask(
         &mut self,
         offer: Offer,
@@ -562,8 +622,19 @@ impl Conversation {
         module: Option<usize>,
         modules: &Modules,
     ) -> Step {
+        let challenge = Challenge::new(question, &offer.digests, &offer.salt_digests);
+        self.challenge(offer, challenge, module, modules)
+    }
+
+    fn challenge(
+        &mut self,
+        offer: Offer,
+        challenge: Result<Challenge, ChallengeError>,
+        module: Option<usize>,
+        modules: &Modules,
+    ) -> Step {
         let step = module.and_then(|position| self.chain(modules).get(position));
-        match Challenge::new(question, &offer.digests, &offer.salt_digests) {
+        match challenge {
             Ok(challenge) => {
                 let service = step.and_then(service);
                 let message = challenge.message(prompt(step, &offer.username, modules), service);
@@ -662,6 +733,14 @@ fn prompt(step: Option<&AuthStep>, username: &str, modules: &Modules) -> String 
         Some(AuthStep {
             module:
                 AuthModule::Check {
+                    asks: CheckAsks::Code,
+                    ..
+                },
+            ..
+        }) => return "keycloak".to_owned(),
+        Some(AuthStep {
+            module:
+                AuthModule::Check {
                     asks: CheckAsks::Token { token, .. },
                     ..
                 },
@@ -711,6 +790,7 @@ pub struct Verifier {
     handshakes: UsedSalts,
     codes: UsedCodes,
     counters: Counters,
+    providers: Providers,
     guesses: Guesses,
 }
 
@@ -727,6 +807,7 @@ impl Verifier {
             handshakes: UsedSalts::default(),
             codes: UsedCodes::default(),
             counters: Counters::default(),
+            providers: Providers::default(),
             guesses: Guesses::default(),
         }
     }
@@ -758,6 +839,14 @@ impl Verifier {
         match challenge.combine(&answer.client_salt, &mut self.used)? {
             Combined::Password(covered) => taken(covered, answer).map(Claim::Password),
             Combined::Token(covered) => taken(covered, answer).map(Claim::Token),
+            Combined::Code(covered, login) => {
+                let answer = taken(covered, answer)?;
+                if !login.may_be(&answer.0) {
+                    tracing::info!("what the client brings has not the state of this login");
+                    return None;
+                }
+                Some(Claim::Code { login, answer })
+            }
             Combined::Proof(proof) => {
                 let (digest, salt) = proof.into_parts();
                 Some(Claim::Proof {
@@ -772,6 +861,28 @@ impl Verifier {
                 response: answer.response.to_vec(),
             }),
         }
+    }
+
+    /// Is it known now where clients have to go?
+    fn learn(&mut self, module: &AuthModule, finding: Finding) -> bool {
+        let (
+            AuthModule::Check {
+                check,
+                asks: CheckAsks::Code,
+                ..
+            },
+            Finding::Address { address, memory },
+        ) = (module, finding)
+        else {
+            return false;
+        };
+        let learnt = self
+            .providers
+            .learn(*check, address, memory, Instant::now());
+        if let Err(error) = learnt {
+            tracing::error!(error, "an auth module");
+        }
+        learnt.is_ok()
     }
 
     /// Does this let the client pass the module? Who is asked for a signature has to say whose it is.
@@ -791,7 +902,18 @@ impl Verifier {
                     Refusal::Counter
                 })
             }
-            _ => Err(Refusal::Failed),
+            _ => {
+                if let AuthModule::Check {
+                    check,
+                    asks: CheckAsks::Code,
+                    ..
+                } = module
+                {
+                    // It may be another one by now.
+                    self.providers.doubt(*check, Instant::now());
+                }
+                Err(Refusal::Failed)
+            }
         }
     }
 

@@ -18,4 +18,5 @@ pub mod hosts;
 pub mod modules;
 pub mod multifile;
 pub mod otp;
+pub mod provider;
 pub mod service;

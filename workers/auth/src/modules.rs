@@ -314,6 +314,7 @@ pub fn question(module: &AuthModule) -> Option<Question> {
             CheckAsks::Password => Some(Question::Password),
             CheckAsks::Signature(fido) => Some(Question::Signature(*fido)),
             CheckAsks::Token { token, .. } => Some(Question::Token(*token)),
+            CheckAsks::Code => Some(Question::Code),
         },
         AuthModule::None
         | AuthModule::Fail

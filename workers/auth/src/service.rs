@@ -270,6 +270,9 @@ impl Service<'_> {
             (Ok(Some((CheckToAuth::Signed { key, counter }, _))), true) => {
                 return self.check_over(id, Finding::Signed { key, counter }, supervisor);
             }
+            (Ok(Some((CheckToAuth::Address { address, memory }, _))), true) => {
+                return self.check_over(id, Finding::Address { address, memory }, supervisor);
+            }
             (Ok(Some((CheckToAuth::No, _))), true) => None,
             (Ok(Some((CheckToAuth::Ready, _))), true) => Some("ready twice".to_owned()),
             (Ok(Some((_, _))), false) => Some("an answer before it was asked".to_owned()),

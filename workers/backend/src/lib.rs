@@ -48,11 +48,20 @@ pub fn connected(sockets: &mut Vec<OwnedFd>, until: Instant) -> Result<OwnedFd, 
 /// # Errors
 /// One line.
 pub fn tls(spec: ServerTls) -> Result<Tls, String> {
+    warm_up()?;
+    Tls::new(&spec.name, spec.authorities)
+}
+
+/// Tries out the library of TLS, and of signatures, before the sandbox: where it is not done by
+/// [`tls()`].
+///
+/// # Errors
+/// One line.
+pub fn warm_up() -> Result<(), String> {
     let client = tls::client();
     tls::warm_up(&client)
         .and_then(|()| tls::warm_up_verification(&client))
-        .map_err(|_| "the TLS library does not work")?;
-    Tls::new(&spec.name, spec.authorities)
+        .map_err(|_| "the TLS library does not work".to_owned())
 }
 
 /// The password in a passed file: a line end at its end is the editor's. `option` is what names it.

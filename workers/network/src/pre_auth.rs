@@ -4,7 +4,7 @@ use crate::VERSION;
 use crate::connection::{Effect, Next, Output, Rule};
 use crate::encryption::{self, NoKeys};
 use crate::translate;
-use ipc::auth::{AuthToNetwork, MAX_TOKEN, NetworkToAuth};
+use ipc::auth::{AuthToNetwork, Digest, MAX_TOKEN, NetworkToAuth};
 use ipc::keys::{AesMode, KeysToNetwork};
 use ipc::network::SessionFacts;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use wire::record::RecordWriter;
 
 /// How long a client that failed waits for its answer (protocol "Failure").
 const REFUSAL_DELAY: Duration = Duration::from_secs(1);
-/// Longest answer to a challenge, and salt of the client's, in bytes; a ticket may be longer.
+/// Longest answer to a challenge, and salt of the client's, in bytes; tickets and the like may be longer.
 const MAX_RESPONSE: usize = 1024;
 /// Longest text of the client that is given back to it.
 const MAX_ECHO: usize = 256;
@@ -55,8 +55,8 @@ pub struct PreAuth {
     encryption: Option<AesMode>,
     /// Nobody derives any more.
     keys_gone: bool,
-    /// The last challenge was for a ticket.
-    asked_for_a_ticket: bool,
+    /// The last challenge was for a ticket, or for what an OpenID Connect provider gives.
+    may_be_long: bool,
     state: State,
 }
 
@@ -72,7 +72,7 @@ impl PreAuth {
             deadline,
             encryption,
             keys_gone: false,
-            asked_for_a_ticket: false,
+            may_be_long: false,
             state: State::Untouched,
         }
     }
@@ -251,7 +251,7 @@ impl PreAuth {
                 "the challenge was not answered",
             );
         };
-        let most = match self.asked_for_a_ticket {
+        let most = match self.may_be_long {
             true => MAX_TOKEN,
             false => MAX_RESPONSE,
         };
@@ -273,7 +273,14 @@ impl PreAuth {
             out.report(Rule::Auth, "an answer to nothing");
             return Next::disconnect(reason::SERVER_ERROR, "");
         };
-        self.asked_for_a_ticket = matches!(message, AuthToNetwork::TokenChallenge { .. });
+        self.may_be_long = matches!(
+            message,
+            AuthToNetwork::TokenChallenge { .. }
+                | AuthToNetwork::Challenge {
+                    digest: Digest::Keycloak,
+                    ..
+                }
+        );
         match message {
             AuthToNetwork::TokenChallenge {
                 salt,

@@ -56,6 +56,7 @@ fn digest(digest: Digest) -> IpcDigest {
         Digest::SecurityKey(Protocol::Fido2) => IpcDigest::Fido2,
         Digest::Token(Token::Kerberos) => IpcDigest::Kerberos,
         Digest::Token(Token::Gss) => IpcDigest::Gss,
+        Digest::Keycloak => IpcDigest::Keycloak,
     }
 }
 
@@ -84,6 +85,7 @@ pub fn digest_name(digest: IpcDigest) -> &'static str {
         IpcDigest::Fido2 => Protocol::Fido2.challenge_name(),
         IpcDigest::Kerberos => Token::Kerberos.digest_name(),
         IpcDigest::Gss => Token::Gss.digest_name(),
+        IpcDigest::Keycloak => Digest::Keycloak.name(),
     }
 }
 

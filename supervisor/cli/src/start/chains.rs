@@ -110,7 +110,8 @@ impl<'a> Open<'a> {
             | What::Sqlite(_)
             | What::Sql(_)
             | What::Fido(_)
-            | What::Kerberos(_) => {
+            | What::Kerberos(_)
+            | What::Keycloak(_) => {
                 let (check, asks) = self.check(module)?;
                 AuthModule::Check {
                     name: module.name().to_owned(),
@@ -191,6 +192,10 @@ impl<'a> Open<'a> {
             What::Kerberos(kerberos) => {
                 let id = checks.kerberos(module.name(), kerberos, self.owner)?;
                 (id, kerberos.asks())
+            }
+            What::Keycloak(keycloak) => {
+                let id = checks.keycloak(module.name(), keycloak, self.owner, warnings)?;
+                (id, CheckAsks::Code)
             }
             _ => return Err(Error::usage(format!("auth={}: no check", module.name()))),
         };

@@ -8,6 +8,7 @@ use crate::databases::{Password, Server, Sqlite};
 use crate::error::{Error, Result, reason};
 use crate::fido::{Fido, Point};
 use crate::kerberos::{By, Kerberos};
+use crate::keycloak::{Keycloak, Secret as ClientSecret};
 use crate::pam::Pam;
 use crate::secrets;
 use crate::session::Owner;
@@ -18,8 +19,8 @@ use certificates::Users;
 use ipc::check::CheckId;
 use ipc::spec::{
     self, CertificateSpec, CheckAsks, CheckKind, CheckSpec, ChecksSpec, FdIndex, FidoKey, FidoSpec,
-    KerberosSpec, LdapSpec, LdapUser, MAX_SOCKETS, OutsideCheck, OwnSpec, PamSpec, ServerTls,
-    SqlSpec, SqliteSpec, UsersFile,
+    KerberosSpec, KeycloakSpec, LdapSpec, LdapUser, MAX_SOCKETS, OutsideCheck, OwnSpec, PamSpec,
+    ServerTls, SqlSpec, SqliteSpec, UsersFile,
 };
 use policy::{Role, SandboxMode, StartMode};
 use std::fs::File;
@@ -88,6 +89,7 @@ enum Made {
     Ldap,
     Sql,
     Sqlite,
+    Keycloak,
     Fido,
     Certificate,
 }
@@ -331,6 +333,65 @@ impl Checks {
         ))
     }
 
+    /// Adds an OpenID Connect provider; warnings too.
+    ///
+    /// # Errors
+    /// Its name is not known, or a file cannot be used.
+    pub fn keycloak(
+        &mut self,
+        module: &'static str,
+        keycloak: &Keycloak,
+        owner: &Owner,
+        warnings: &mut Vec<String>,
+    ) -> Result<CheckId> {
+        let at = |error: Error| error.at(format!("auth={module}"));
+        warnings.extend(keycloak.warnings());
+        let mut addresses = addresses(&keycloak.host, keycloak.port).map_err(at)?;
+        // As of databases: where it does not listen anybody may.
+        if keycloak.host == "localhost" {
+            addresses.retain(SocketAddr::is_ipv4);
+        }
+        let secret = match &keycloak.secret {
+            None => None,
+            Some(ClientSecret::File(file)) => {
+                let secret = secrets::file(file, owner.ids()).map_err(at)?;
+                warnings.extend(secret.warnings);
+                Some(secret.fd)
+            }
+            Some(ClientSecret::Value(value)) => {
+                warnings.push(format!(
+                    "auth={module}: a secret on a command line can be seen by every user of this machine until the session runs, and stays in the shell's history; use client-secret-file="
+                ));
+                Some(secrets::sealed(value.as_bytes())?)
+            }
+            Some(ClientSecret::Variable(value)) => Some(secrets::sealed(value.as_bytes())?),
+        };
+        let tls = keycloak.tls.as_ref();
+        let tls = tls.map(|tls| server_tls(&keycloak.host, tls, owner).map_err(at));
+        let spec = spec::encode(&KeycloakSpec {
+            issuer: keycloak.issuer.clone(),
+            tls: tls.transpose()?,
+            client: keycloak.client.clone(),
+            secret: secret.is_some(),
+            redirect: keycloak.redirect.clone(),
+            scope: keycloak.scope.clone(),
+            claim: keycloak.claim.clone(),
+            groups: keycloak.groups.clone(),
+            all: keycloak.all,
+            timeout: keycloak.timeout,
+        })
+        .map_err(|_| Error::usage(format!("auth={module}: its options are too long")))?;
+        let mut fds = vec![secrets::sealed(&spec)?];
+        fds.extend(secret);
+        self.push(Check {
+            module,
+            timeout: keycloak.timeout,
+            made: Made::Keycloak,
+            outside: OutsideCheck::Connect(addresses),
+            fds,
+        })
+    }
+
     /// Adds security keys.
     ///
     /// # Errors
@@ -452,6 +513,7 @@ impl Checks {
                 Made::Ldap => CheckKind::Ldap(fds),
                 Made::Sql => CheckKind::Sql(fds),
                 Made::Sqlite => CheckKind::Sqlite(fds),
+                Made::Keycloak => CheckKind::Keycloak(fds),
                 Made::Fido => CheckKind::Fido(fds),
                 Made::Certificate => CheckKind::Certificate(fds),
             };

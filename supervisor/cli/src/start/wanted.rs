@@ -105,6 +105,10 @@ fn check_servers(said: &str, chain: &[Module]) -> Result<()> {
                 &server.host,
                 "would be told in clear by {host} what users' passwords are: add tls=yes to its options, or --insecure",
             ),
+            What::Keycloak(keycloak) => match keycloak.in_clear() {
+                Some(found) => found,
+                None => continue,
+            },
             _ => continue,
         };
         let why = why.replace("{host}", host);
@@ -503,6 +507,9 @@ mod tests {
                 "mysql" | "sql" => format!("{name}(uri=mysql://u:hunter2@127.0.0.1/d)"),
                 "kerberos-password" => format!("{name}(realm=R.TEST,kdc=kdc.test)"),
                 "kerberos-token" | "gss" => format!("{name}(realm=R.TEST)"),
+                "keycloak" => format!(
+                    "{name}(server_url=https://login.test/,client_id=us,client_secret_key=hunter2,redirect_uri=https://x/)"
+                ),
                 _ => name.to_owned(),
             };
             let read = RawModule::parse(&text).and_then(|raw| auth::chain(&[raw], &[]));

@@ -197,7 +197,7 @@ impl Session {
                 let place = usize::from(check.id.0);
                 return self.ask_process(id, Role::AuthFido, place, &[], now);
             }
-            CheckKind::Ldap(_) | CheckKind::Sql(_) => {
+            CheckKind::Ldap(_) | CheckKind::Sql(_) | CheckKind::Keycloak(_) => {
                 check.stage = Stage::Connecting;
                 SupervisorToLauncher::Connect {
                     connection: id,
@@ -246,6 +246,7 @@ impl Session {
         }
         let role = match self.spec.checks.get(place).map(|check| &check.kind) {
             Some(CheckKind::Sql(_)) => Role::AuthSql,
+            Some(CheckKind::Keycloak(_)) => Role::AuthKeycloak,
             _ => Role::AuthLdap,
         };
         self.ask_process(id, role, place, sockets, now);

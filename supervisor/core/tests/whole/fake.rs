@@ -64,7 +64,9 @@ pub fn run(name: &str) {
         "bulkhead-network" => network(),
         "bulkhead-auth" => auth(),
         "bulkhead-keys" => keys(),
-        "bulkhead-auth-ldap" | "bulkhead-auth-sql" => check(Some(File::from(descriptor(6)))),
+        "bulkhead-auth-ldap" | "bulkhead-auth-sql" | "bulkhead-auth-keycloak" => {
+            check(Some(File::from(descriptor(6))))
+        }
         "bulkhead-auth-sqlite" | "bulkhead-auth-fido" | "bulkhead-auth-certificate" => check(None),
         "bulkhead-display" => display(),
         "bulkhead-encoder" => encoder(),

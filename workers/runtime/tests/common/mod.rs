@@ -111,7 +111,11 @@ pub fn start(role: Role, mode: StartMode, connection: u64) -> Started {
     // One socket stands for all that a role is given.
     let extras = match role {
         Role::Network | Role::Auth | Role::Keys | Role::Ctl => 1,
-        Role::AuthLdap | Role::AuthSql | Role::AuthFido | Role::AuthKerberos => 2,
+        Role::AuthLdap
+        | Role::AuthSql
+        | Role::AuthKeycloak
+        | Role::AuthFido
+        | Role::AuthKerberos => 2,
         Role::AuthSqlite => 3,
         Role::AuthCertificate => 3,
         Role::Supervisor | Role::Launcher | Role::Display | Role::Encoder | Role::AuthPam => 0,
