@@ -289,14 +289,8 @@ impl PreAuth {
                 salt_digest,
                 prompt,
             } => {
-                out.challenge(Challenge {
-                    salt,
-                    auth_caps: Vec::new(),
-                    digest: format!("{}:{service}", translate::digest_name(digest)),
-                    salt_digest: translate::digest_name(salt_digest).to_owned(),
-                    prompt,
-                });
-                Next::Stay
+                let digest = format!("{}:{service}", translate::digest_name(digest));
+                challenge(salt, digest, salt_digest, prompt, out)
             }
             AuthToNetwork::Challenge {
                 salt,
@@ -304,14 +298,8 @@ impl PreAuth {
                 salt_digest,
                 prompt,
             } => {
-                out.challenge(Challenge {
-                    salt,
-                    auth_caps: Vec::new(),
-                    digest: translate::digest_name(digest).to_owned(),
-                    salt_digest: translate::digest_name(salt_digest).to_owned(),
-                    prompt,
-                });
-                Next::Stay
+                let digest = translate::digest_name(digest).to_owned();
+                challenge(salt, digest, salt_digest, prompt, out)
             }
             AuthToNetwork::Accepted => Next::Accept(hello),
             AuthToNetwork::Rejected { text } => {
@@ -330,4 +318,22 @@ fn keys_are_away() -> Next {
         reason::SERVER_ERROR,
         "encryption is being restarted, try again",
     )
+}
+
+/// Asks the client.
+fn challenge(
+    salt: Vec<u8>,
+    digest: String,
+    salt_digest: Digest,
+    prompt: String,
+    out: &mut Output,
+) -> Next {
+    out.challenge(Challenge {
+        salt,
+        auth_caps: Vec::new(),
+        digest,
+        salt_digest: translate::digest_name(salt_digest).to_owned(),
+        prompt,
+    });
+    Next::Stay
 }
