@@ -248,8 +248,12 @@ fn or(first: StartArgs, second: StartArgs) -> StartArgs {
         ssl: first.ssl.or(second.ssl),
         ssl_cert: first.ssl_cert.or(second.ssl_cert),
         ssl_key: first.ssl_key.or(second.ssl_key),
+        // Two ways to say one thing: the first place that says it counts.
+        ssl_key_password_file: match first.ssl_key_password {
+            Some(_) => None,
+            None => first.ssl_key_password_file.or(second.ssl_key_password_file),
+        },
         ssl_key_password: first.ssl_key_password.or(second.ssl_key_password),
-        ssl_key_password_file: first.ssl_key_password_file.or(second.ssl_key_password_file),
         ssl_client_verify_mode: first
             .ssl_client_verify_mode
             .or(second.ssl_client_verify_mode),
@@ -290,6 +294,25 @@ mod tests {
             (Some(false), Some(80), Some(true))
         );
         assert_eq!(args.sandbox, Some(Sandbox::BestEffort));
+    }
+
+    #[test]
+    fn the_first_place_that_says_a_pass_phrase_counts() {
+        let read = |text: &str| {
+            let entries = parse(text, "f").unwrap().into_iter();
+            entries
+                .map(|entry| entry.said)
+                .fold(StartArgs::default(), or)
+        };
+        let [text, file] = ["ssl-key-password = \"x\"", "ssl-key-password-file = \"f\""].map(read);
+        let one = or(text.clone(), file.clone());
+        assert_eq!(
+            (one.ssl_key_password.as_deref(), one.ssl_key_password_file),
+            (Some("x"), None)
+        );
+        // Of two in one place the file counts, and so it does here (`wanted::pass_phrase`).
+        let other = or(file, text);
+        assert_eq!(other.ssl_key_password_file, Some("f".into()));
     }
 
     #[test]
