@@ -78,9 +78,13 @@ fn modules_can_be_tried(start: Start) {
         }
         path.display().to_string()
     };
-    let users = format!("multifile(filename={})", file("users.txt", "ann|sesame\n"));
+    let users = format!(
+        "multifile(filename={})",
+        file("users.txt", "ann|sesame|1000|staff|:10,:11\n")
+    );
     let ann = [users.as_str(), "--username=ann"];
-    assert!(person.is_let_in(&ann, "sesame", "as `ann` by multifile"));
+    let sessions = "as `ann` by multifile; sessions: user 1000, group staff, 2 displays, 0 variables, 0 options";
+    assert!(person.is_let_in(&ann, "sesame", sessions));
     assert!(!person.is_let_in(&ann, "wrong", "by multifile: authentication failed"));
     let carl = [users.as_str(), "--username=carl"];
     let unknown = "`carl`, is refused by multifile: there is no such user";
@@ -125,6 +129,7 @@ fn modules_can_be_tried(start: Start) {
         "bulkhead: password file /nowhere: no such file",
     );
     person.is_an_error(&["hosts"], "tcpdmatch");
+    person.is_an_error(&["otpscreen"], "nobody sees that of this try");
     person.is_an_error(&["nonsense"], "there is no such module");
     // The session that there is has not noticed.
     let log = person.session.process().lines();

@@ -739,6 +739,68 @@ fn openssl_is_asked_and_shows_its_certificate() {
     );
 }
 
+/// In hexadecimal digits and in base64, of DER and of PEM: the same people are let in, and no others; and with
+/// revocation lists that have to be there.
+#[test]
+fn authorities_may_be_in_the_option() {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    let office = Office::new();
+    office.client("root", "ann", P256, "/CN=ann", "client", &[]);
+    office.client("root", "old", P256, "/CN=ann", "client", &[]);
+    office.root("stranger");
+    office.client("stranger", "foreign", P256, "/CN=ann", "client", &[]);
+    office.revoke("root", "old");
+    let der = office.der("root");
+    let hex: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (pem, list) = (office.pem("root"), office.list("root"));
+    let both = STANDARD.encode(pem.clone() + &list);
+    let file = office.file("trust.pem", &[&pem, &list]);
+    let flags = "ssl-verify-flags=(X509_STRICT,CRL_CHECK_CHAIN)";
+    let sockets: Vec<_> = [
+        (format!("ssl-ca-data={hex}"), false),
+        (
+            format!("ssl-ca-data=base64:{}", STANDARD.encode(&der)),
+            false,
+        ),
+        (format!("ssl-ca-data={both},{flags}"), true),
+        (format!("ssl-ca-certs={},{flags}", file.display()), true),
+    ]
+    .into_iter()
+    .map(|(option, lists)| {
+        let (port, bind) = tls_socket("certificate(subject=CN=ann)");
+        (port, format!("{bind},{option}"), lists)
+    })
+    .collect();
+    let binds: Vec<_> = sockets.iter().map(|(_, bind, _)| bind.as_str()).collect();
+    let common = ["--sharing=yes", "--start=xterm"];
+    for binds in binds.chunks(2) {
+        let session = Session::start(&[&common[..], binds].concat());
+        for (port, bind, lists) in &sockets {
+            if !binds.contains(&bind.as_str()) {
+                continue;
+            }
+            let connect =
+                |name: &str| connect(*port, Some(office.identity(&[name], name)), &options());
+            connect("ann").unwrap();
+            assert_eq!(connect("old").is_ok(), !lists, "{bind}");
+            assert!(connect("foreign").is_err(), "{bind}");
+        }
+        logged(&session, &["nobody in ssl-ca-certs has signed it"]);
+    }
+    // The switch for all sockets, and it is not shown.
+    let (port, bind) = tls_socket("certificate(subject=CN=ann)");
+    let session = Session::start(&["--start=xterm", &bind, &format!("--ssl-ca-data={hex}")]);
+    connect(port, Some(office.identity(&["ann"], "ann")), &options()).unwrap();
+    assert!(
+        !session
+            .process()
+            .lines()
+            .iter()
+            .any(|line| line.contains(&hex))
+    );
+}
+
 /// Starts a session that does not come about.
 fn refused(directory: &Path, bind: &str) -> String {
     let user = commands::test_user();
@@ -797,7 +859,8 @@ fn what_cannot_be_checked_is_not_opened() {
         }
     }
     let own = "ssl-cert=tls-cert.pem,ssl-key=tls-key.pem";
-    let port = free_port();
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let (port, other) = (free_port(), free_port());
     let ssl = |rest: &str| format!("--bind-ssl=127.0.0.1:{port},{own},{rest}");
     for (bind, part) in [
         (
@@ -871,6 +934,69 @@ fn what_cannot_be_checked_is_not_opened() {
         (
             ssl("auth=reject,ssl-client-verify-mode=required,ssl-ca-certs=default"),
             "has to be said: a file",
+        ),
+        (
+            ssl(
+                "auth=reject,ssl-client-verify-mode=required,ssl-ca-certs=root.pem,ssl-ca-data=3000",
+            ),
+            "ssl-ca-certs= and ssl-ca-data=: which of them?",
+        ),
+        (
+            ssl("auth=reject,ssl-client-verify-mode=required,ssl-ca-data=hello"),
+            "ssl-ca-data: these are no certificates",
+        ),
+        (
+            ssl("auth=reject,ssl-client-verify-mode=required,ssl-ca-data=3000"),
+            "ssl-ca-data: is damaged",
+        ),
+        (
+            ssl(&format!(
+                "auth=reject,ssl-client-verify-mode=required,ssl-ca-data={}",
+                hex(office.pem("ann").as_bytes())
+            )),
+            "ssl-ca-data: certificate 1 is no authority's",
+        ),
+        (
+            ssl(&format!(
+                "auth=reject,ssl-client-verify-mode=required,ssl-ca-data={}",
+                hex((office.pem("root") + &key).as_bytes())
+            )),
+            "ssl-ca-data: holds a private key",
+        ),
+        (
+            ssl("auth=reject,ssl-ca-data=3000"),
+            "`ssl-ca-data=` alone checks nothing",
+        ),
+        (
+            ssl("auth=reject,ssl-verify-flags=CRL_CHECK_LEAF"),
+            "`ssl-verify-flags=` alone checks nothing",
+        ),
+        (
+            ssl(
+                "auth=reject,ssl-client-verify-mode=required,ssl-ca-certs=root.pem,ssl-verify-flags=CRL_CHECK_LEAF",
+            ),
+            "need revocation lists",
+        ),
+        (
+            ssl(
+                "auth=reject,ssl-client-verify-mode=required,ssl-ca-certs=root.pem,ssl-verify-flags=ALLOW_PROXY_CERTS",
+            ),
+            "would let in who is not let in here",
+        ),
+        (
+            ssl(
+                "auth=reject,ssl-client-verify-mode=required,ssl-ca-certs=root.pem,ssl-protocol=TLS",
+            ),
+            "certificates of clients need TLS 1.3",
+        ),
+        (
+            format!(
+                "{} {}",
+                ssl("auth=reject"),
+                ssl("auth=reject,ssl-protocol=TLSv1_2")
+                    .replace(&port.to_string(), &other.to_string())
+            ),
+            "TLS 1.2 alone, with the key of a socket that has TLS 1.3",
         ),
         (
             ssl("auth=certificate,ssl-ca-certs=root.pem"),

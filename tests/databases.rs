@@ -36,13 +36,18 @@ fn a_database_of_bulkhead_passwd_lets_the_stock_client_in_or_not() {
 fn a_database_of_xpra_s_lets_the_stock_client_in_or_not() {
     let files = Files::new();
     files.stock_tool("users", &["create"]);
-    files.stock_tool("users", &["add", "ann", PASSWORD]);
+    let sessions = ["1000", "staff", ":10,:11", "A=hunter2", "speed=1"];
+    files.stock_tool(
+        "users",
+        &[&["add", "ann", PASSWORD][..], &sessions].concat(),
+    );
     // No encryption: the password is not sent.
     let door = Door::new(
         &format!("sqlite,filename={}", files.path("users").display()),
         false,
     );
     assert!(door.lets_in("ann", PASSWORD));
+    door.logged("; sessions: user 1000, group staff, 2 displays, 1 variable, 1 option");
     assert!(!door.lets_in("ann", "another"));
     assert!(!door.lets_in("eve", PASSWORD));
     files.stock_tool("users", &["add", "eve", "eve's"]);

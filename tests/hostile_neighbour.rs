@@ -6,6 +6,7 @@ use bulkhead_tests::databases::Files;
 use bulkhead_tests::eventually;
 use bulkhead_tests::kdc::SilentKdc;
 use bulkhead_tests::neighbour::{Check, Door, Neighbour};
+use bulkhead_tests::otpscreen;
 use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::processes::{self, Worker};
 use bulkhead_tests::security_keys::{KeyFiles, held};
@@ -18,6 +19,8 @@ use std::fs::File;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use test_client::wire::cipher::Mode;
@@ -53,6 +56,7 @@ fn design(role: Role, check: Check, mode: StartMode) -> Answer {
         | Role::AuthSqlite
         | Role::AuthSql
         | Role::AuthKeycloak
+        | Role::AuthOtpscreen
         | Role::AuthFido
         | Role::AuthKerberos
         | Role::AuthCertificate => match (check, mode) {
@@ -79,6 +83,8 @@ struct Scene {
     /// A port where a certificate lets in.
     certificate: u16,
     keycloak: (u16, TcpListener),
+    /// A port where what the screen shows lets in.
+    screen: u16,
     /// A port whose logins PAM decides about, and a service that makes who asks wait.
     pam: (u16, PasswordFile),
     /// A port whose logins a database decides about, and that.
@@ -116,6 +122,7 @@ fn scene(start: Start) -> Scene {
         "keycloak(server_url=http://127.0.0.1:{},client_id=u,redirect_uri=https://x/,timeout=50)",
         provider.local_addr().unwrap().port()
     ));
+    let (screen, by_screen) = encrypted_socket("otpscreen");
     let service = PasswordFile::new("somebody", "else");
     service.hang();
     let (pam_port, pam) = encrypted_socket(&service.module());
@@ -136,6 +143,7 @@ fn scene(start: Start) -> Scene {
             &sql,
             &shown,
             &keycloak,
+            &by_screen,
             &pam,
             &users,
             &fido,
@@ -177,6 +185,7 @@ fn scene(start: Start) -> Scene {
         sql: (sql_port, sql_server),
         certificate,
         keycloak: (keycloak_port, provider),
+        screen,
         pam: (pam_port, service),
         sqlite: (users_port, files),
         fido: (fido_port, key, key_files),
@@ -252,6 +261,23 @@ fn login_while_written(scene: &Scene) -> (File, JoinHandle<()>) {
     (written, login)
 }
 
+/// Somebody who reads a code on the screen, and types something else as soon as what is returned is dropped.
+fn login_with_a_code(scene: &Scene) -> (Sender<()>, JoinHandle<()>) {
+    let address = Address::parse(&format!("tcp://127.0.0.1:{}", scene.screen)).unwrap();
+    let (holds, held) = channel();
+    let held = Mutex::new(held);
+    let options = options(9).encrypted(Mode::Gcm, KEY.as_bytes());
+    let options = options.reads(move |_| {
+        let _ = held.lock().unwrap().recv();
+        b"another".to_vec()
+    });
+    let login = std::thread::spawn(move || {
+        assert!(Client::connect(&address, &options, 3 * LONG).is_err());
+    });
+    let _ = otpscreen::one(&scene.session);
+    (holds, login)
+}
+
 /// Tries everything on a process: could it be attached to?
 fn attack(scene: &mut Scene, pid: u32, role: Role) -> bool {
     let mut attached = false;
@@ -287,6 +313,7 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
     });
     let (asked, logins) = logins(scene);
     let (written, other_login) = login_while_written(scene);
+    let (shown, reader) = login_with_a_code(scene);
     let (port, key, _) = &scene.fido;
     let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
     let mut other = None;
@@ -301,8 +328,8 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
     let mut targets = processes::workers(top);
     assert_eq!(
         targets.len(),
-        23,
-        "nine of network, two of encoder: {targets:?}"
+        25,
+        "ten of network, two of encoder: {targets:?}"
     );
     targets.push(ctl);
     let mut roles: BTreeSet<Role> = targets.iter().map(role_of).collect();
@@ -327,12 +354,13 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
         }
     }
     // No answer is no.
-    drop((asked, written, held));
+    drop((asked, written, held, shown));
     scene.pam.1.release();
     for login in logins.into_iter().chain(other) {
         login.join().unwrap();
     }
     other_login.join().unwrap();
+    reader.join().unwrap();
     // Their `network` has a second to say goodbye.
     eventually("the refused logins have left nothing", LONG, || {
         let left = processes::workers(top);
@@ -341,6 +369,7 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
             Role::AuthSqlite,
             Role::AuthSql,
             Role::AuthKeycloak,
+            Role::AuthOtpscreen,
             Role::AuthFido,
             Role::Ctl,
         ];
@@ -380,7 +409,7 @@ fn sockets_are_what_the_design_says(scene: &mut Scene) {
     let beside = dir.with_file_name(format!("{}-{display}", host.trim()));
     let name = |path: PathBuf| path.to_str().unwrap().to_owned();
     let client = |address: String| (Door::Client(address.clone()), address);
-    let launcher = dir.join("launcher.sock");
+    let (launcher, reload) = (dir.join("launcher.sock"), dir.join("reload.sock"));
     // The kernel says that the application is the session's owner, who is let in.
     let owner = "let-in";
     let doors = [
@@ -395,6 +424,14 @@ fn sockets_are_what_the_design_says(scene: &mut Scene) {
                 // It has a supervisor and hears nobody else.
                 StartMode::User => "turned-away",
                 // It is root's, mode 0600.
+                StartMode::Root => "EACCES",
+            },
+        ),
+        (
+            (Door::Reload(reload.clone()), name(reload)),
+            match scene.mode {
+                // It is who has started the session.
+                StartMode::User => "let-in",
                 StartMode::Root => "EACCES",
             },
         ),

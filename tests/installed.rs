@@ -9,7 +9,7 @@ const SHELLS: [(&str, &str); 3] = [
     ("zsh", "usr/share/zsh/site-functions/_bulkhead"),
     ("fish", "usr/share/fish/vendor_completions.d/bulkhead.fish"),
 ];
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "seamless",
     "list",
     "info",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 17] = [
     "policy",
     "otp-key",
     "auth-test",
+    "reload",
     "setup-ssl",
     "passwd",
     "u2f",
@@ -79,7 +80,7 @@ fn everything_is_where_it_belongs_can_be_read_and_goes_again() {
     let at = |name: &str| destination.path().join(name);
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     let executables = files(&at("usr/libexec/bulkhead"));
-    assert_eq!(executables.len(), 16);
+    assert_eq!(executables.len(), 17);
     for file in executables {
         assert_eq!(mode(&file), 0o711, "{}", file.display());
     }

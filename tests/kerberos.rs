@@ -3,47 +3,23 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bulkhead_tests::commands::bin_dir;
+use bulkhead_tests::asked::{Answered, Asked, memory};
 use bulkhead_tests::door::Door;
 use bulkhead_tests::kdc::{ALICE, Kdc, REALM, SERVICE};
 use bulkhead_tests::session::{KEY, Session, Start, encrypted_socket};
 use bulkhead_tests::twins::options;
-use ipc::Channel;
-use ipc::check::{AuthToCheck, CheckToAuth, Password};
-use ipc::spec::{self, KerberosSpec, OwnSpec, StartedSpec};
-use nix::fcntl::OFlag;
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{Pid, pipe2};
-use std::ffi::CString;
+use ipc::check::{AuthToCheck, Password};
+use ipc::spec::{KerberosSpec, OwnSpec, StartedSpec};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use test_client::wire::cipher::Mode;
 use test_client::{Address, Client};
 
 const LONG: Duration = Duration::from_secs(30);
-
-/// What became of a question.
-#[derive(Debug)]
-struct Answered {
-    /// `None`: it ended without an answer.
-    answer: Option<CheckToAuth>,
-    took: Duration,
-    log: String,
-    end: WaitStatus,
-}
-
-impl Answered {
-    fn is_yes(&self) -> bool {
-        let pid = self.end.pid().unwrap();
-        assert_eq!(self.end, WaitStatus::Exited(pid, 0), "{self:?}");
-        self.answer == Some(CheckToAuth::Yes)
-    }
-}
 
 /// How a process is started.
 struct How {
@@ -53,10 +29,6 @@ struct How {
     ports: Vec<u16>,
     /// What the checks of this session have seen.
     seen: OwnedFd,
-}
-
-fn memory() -> OwnedFd {
-    memfd_create(c"test", MFdFlags::MFD_CLOEXEC).unwrap()
 }
 
 fn question(username: &str, password: &str) -> AuthToCheck {
@@ -88,74 +60,28 @@ impl How {
     }
 
     fn ask_with(&self, keytab: File, question: &AuthToCheck) -> Answered {
-        let program = File::open(bin_dir().join("bulkhead-auth-kerberos")).unwrap();
-        let (log, log_there) = pipe2(OFlag::O_CLOEXEC).unwrap();
-        let (ours, theirs) = ipc::channel::socketpair().unwrap();
-        let mut told = File::from(memory());
-        let started = StartedSpec {
-            own: OwnSpec::Kerberos(self.spec.clone()),
-            host: None,
-        };
-        told.write_all(&spec::encode(&started).unwrap()).unwrap();
-        let null = File::open("/dev/null").unwrap();
         let sockets = self.ports.iter().map(|port| {
             let socket = TcpStream::connect(("127.0.0.1", *port)).unwrap();
             socket.set_nonblocking(true).unwrap();
             socket
         });
         let sockets: Vec<_> = sockets.collect();
-        let arguments: Vec<_> = [
-            "bulkhead-auth-kerberos",
-            "--mode=root",
-            "--sandbox=enforce",
-            "--log=debug",
-            &format!("--parent={}", std::process::id()),
-            "--connection=7",
-        ]
-        .map(|word| CString::new(word).unwrap())
-        .into();
-        let mut table = vec![
-            null.as_fd(),
-            log_there.as_fd(),
-            log_there.as_fd(),
-            theirs.as_fd(),
-            told.as_fd(),
-            keytab.as_fd(),
-            self.seen.as_fd(),
-        ];
-        table.extend(sockets.iter().map(AsFd::as_fd));
-        let (pid, _) = spawn::start(&spawn::Plan {
-            executable: program.as_fd(),
-            arguments: &arguments,
-            table: &table,
+        let own = [keytab.as_fd(), self.seen.as_fd()];
+        let passed: Vec<_> = own
+            .into_iter()
+            .chain(sockets.iter().map(AsFd::as_fd))
+            .collect();
+        let asked = Asked {
+            program: "bulkhead-auth-kerberos",
+            started: StartedSpec {
+                own: OwnSpec::Kerberos(self.spec.clone()),
+                host: None,
+            },
+            passed: &passed,
             id: nix::unistd::geteuid().is_root().then_some(1_900_000_010),
             groups: &[],
-        })
-        .unwrap();
-        drop((log_there, theirs, sockets));
-        let mut channel: Channel<AuthToCheck, CheckToAuth> = Channel::new(ours);
-        let start = Instant::now();
-        let answer = loop {
-            match channel.receive() {
-                Ok(Some((CheckToAuth::Ready, _))) => {
-                    let _ = channel.send(question, Vec::<OwnedFd>::new());
-                }
-                Ok(Some((answer, _))) => break Some(answer),
-                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
-                Err(_) => break None,
-            }
-            assert!(start.elapsed() < LONG);
         };
-        let took = start.elapsed();
-        let end = waitpid(Pid::from_raw(pid), None).unwrap();
-        let mut text = String::new();
-        File::from(log).read_to_string(&mut text).unwrap();
-        Answered {
-            answer,
-            took,
-            log: text,
-            end,
-        }
+        asked.ask(question)
     }
 
     fn password(&self, username: &str, password: &str) -> Answered {

@@ -12,6 +12,7 @@ use bulkhead_tests::{eventually, processes};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use test_client::{Address, Client, Options};
@@ -139,6 +140,34 @@ fn a_provider_proves_who_it_is() {
     let nobody = Options::gtk().visit(|address| panic!("sent to {address}"));
     assert!(!is_let_in(port, &nobody));
     logged(&session, &["auth-keycloak", "signed by nobody in cacert"]);
+}
+
+/// It is the same server, by another name than its certificate has.
+#[test]
+fn a_provider_has_the_name_that_it_is_asked_by() {
+    let provider = Provider::start(true);
+    let there = ("127.0.0.1", provider.port);
+    let door = TcpListener::bind(("127.0.0.2", provider.port)).unwrap();
+    std::thread::spawn(move || {
+        for client in door.incoming().map_while(Result::ok) {
+            let server = TcpStream::connect(there).unwrap();
+            for (mut from, mut to) in [
+                (client.try_clone().unwrap(), server.try_clone().unwrap()),
+                (server, client),
+            ] {
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+        }
+    });
+    let module = provider.module("bulkhead", "");
+    let (session, [port]) = session([&module.replace("//127.0.0.1:", "//127.0.0.2:")]);
+    let nobody = Options::gtk().visit(|address| panic!("sent to {address}"));
+    assert!(!is_let_in(port, &nobody));
+    logged(
+        &session,
+        &["auth-keycloak", "certificate is not for 127.0.0.2"],
+    );
+    assert_eq!(provider.asked("openid-configuration"), 0);
 }
 
 #[test]

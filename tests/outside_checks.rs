@@ -104,6 +104,42 @@ fn a_command_lets_the_stock_client_in_or_not() {
     logged(&session, "its command has not ended in time: it was killed");
 }
 
+/// The client's password is the first line of the command's standard input, and nowhere else.
+#[test]
+fn a_command_is_told_the_password_of_the_stock_client() {
+    let directory = tempfile::Builder::new()
+        .prefix("bulkhead-exec-")
+        .tempdir_in("/tmp")
+        .unwrap();
+    chmod(directory.path(), 0o755);
+    let path = directory.path().join("may-enter");
+    let text = "#!/bin/sh\n\
+        IFS= read -r password || exit 9\n\
+        IFS= read -r more && exit 8\n\
+        tr '\\0' '\\n' < /proc/$$/environ | grep -q \"$password\" && exit 7\n\
+        tr '\\0' '\\n' < /proc/$$/cmdline | grep -q \"$password\" && exit 6\n\
+        [ \"$1\" = ann ] && [ \"$password\" = 'geh \u{e4}im' ]\n";
+    std::fs::write(&path, text).unwrap();
+    chmod(&path, 0o755);
+    let module = format!(
+        "exec(command={} ${{username}},require-challenge=yes)",
+        path.display()
+    );
+    let (session, port) = session(&module);
+    assert!(is_let_in(&info(&session, port, "ann", "geh äim")));
+    for (user, password) in [("ann", "geh aim"), ("bob", "geh äim")] {
+        assert!(!is_let_in(&info(&session, port, user, password)));
+        session.process().wait_for_line(LONG, |line| {
+            line.contains("auth=exec: its command has ended with status 1")
+        });
+    }
+    let (session, port) = self::session(&module);
+    assert!(!is_let_in(&info(&session, port, "ann", "geh äim\nmore")));
+    session.process().wait_for_line(LONG, |line| {
+        line.contains("the command is not told: a password with a line end")
+    });
+}
+
 /// The stock client with the right password and with a wrong one, and what the log says of it.
 #[test]
 fn a_real_directory_lets_the_stock_client_in_or_not() {

@@ -2,122 +2,41 @@
 //! starts it, and whole sessions with the stock client. Users of the system are made for a test, by
 //! root only.
 
-use bulkhead_tests::commands::bin_dir;
+use bulkhead_tests::asked::{Answered, Asked};
 use bulkhead_tests::eventually;
 use bulkhead_tests::pam::{Services, SystemUser, UNIX, hash, pamtester_says_yes, unchanged_users};
 use bulkhead_tests::processes;
 use bulkhead_tests::session::{Session, Start, free_port};
 use bulkhead_tests::stock;
-use ipc::Channel;
-use ipc::check::{AuthToCheck, CheckToAuth, Password};
-use ipc::spec::{self, OwnSpec, PamSpec, StartedSpec};
-use nix::fcntl::OFlag;
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use ipc::check::{AuthToCheck, Password};
+use ipc::spec::{OwnSpec, PamSpec, StartedSpec};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{Pid, pipe2};
-use std::ffi::CString;
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use nix::unistd::Pid;
 use std::os::unix::fs::MetadataExt;
 use std::process::Output;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "a user's secret: ü";
-
-/// What became of a question.
-#[derive(Debug)]
-struct Answered {
-    /// `None`: it ended without an answer.
-    answer: Option<CheckToAuth>,
-    took: Duration,
-    log: String,
-    end: WaitStatus,
-}
-
-impl Answered {
-    fn is_yes(&self) -> bool {
-        assert_eq!(
-            self.end,
-            WaitStatus::Exited(pid_of(self.end), 0),
-            "{self:?}"
-        );
-        self.answer == Some(CheckToAuth::Yes)
-    }
-}
-
-fn pid_of(status: WaitStatus) -> Pid {
-    status.pid().unwrap()
-}
 
 /// Starts the process as the launcher does in a session that root has started, and asks it.
 fn ask(spec: &PamSpec, username: &str, password: &str) -> Answered {
     let _unchanged = unchanged_users();
     let groups = [std::fs::metadata("/etc/shadow").unwrap().gid()];
-    let program = File::open(bin_dir().join("bulkhead-auth-pam")).unwrap();
-    let (log, log_there) = pipe2(OFlag::O_CLOEXEC).unwrap();
-    let (ours, theirs) = ipc::channel::socketpair().unwrap();
-    let mut told = File::from(memfd_create(c"spec", MFdFlags::MFD_CLOEXEC).unwrap());
-    let started = StartedSpec {
-        own: OwnSpec::Pam(spec.clone()),
-        host: Some([127, 0, 0, 9].into()),
-    };
-    told.write_all(&spec::encode(&started).unwrap()).unwrap();
-    let null = File::open("/dev/null").unwrap();
-    let arguments: Vec<_> = [
-        "bulkhead-auth-pam",
-        "--mode=root",
-        "--sandbox=enforce",
-        "--log=debug",
-        &format!("--parent={}", std::process::id()),
-        "--connection=7",
-    ]
-    .map(|word| CString::new(word).unwrap())
-    .into();
-    let (pid, _) = spawn::start(&spawn::Plan {
-        executable: program.as_fd(),
-        arguments: &arguments,
-        table: &[
-            null.as_fd(),
-            log_there.as_fd(),
-            log_there.as_fd(),
-            theirs.as_fd(),
-            told.as_fd(),
-        ],
+    let asked = Asked {
+        program: "bulkhead-auth-pam",
+        started: StartedSpec {
+            own: OwnSpec::Pam(spec.clone()),
+            host: Some([127, 0, 0, 9].into()),
+        },
+        passed: &[],
         id: Some(1_900_000_009),
         groups: &groups,
-    })
-    .unwrap();
-    drop((log_there, theirs));
-    let mut channel: Channel<AuthToCheck, CheckToAuth> = Channel::new(ours);
-    let question = AuthToCheck::Password {
+    };
+    asked.ask(&AuthToCheck::Password {
         username: username.to_owned(),
         password: Password(password.as_bytes().to_vec()),
-    };
-    let start = Instant::now();
-    let answer = loop {
-        match channel.receive() {
-            Ok(Some((CheckToAuth::Ready, _))) => {
-                let _ = channel.send(&question, Vec::<OwnedFd>::new());
-            }
-            Ok(Some((answer, _))) => break Some(answer),
-            Ok(None) => std::thread::sleep(Duration::from_millis(1)),
-            Err(_) => break None,
-        }
-        assert!(start.elapsed() < LONG);
-    };
-    let took = start.elapsed();
-    let end = waitpid(Pid::from_raw(pid), None).unwrap();
-    let mut text = String::new();
-    File::from(log).read_to_string(&mut text).unwrap();
-    Answered {
-        answer,
-        took,
-        log: text,
-        end,
-    }
+    })
 }
 
 /// A session that a user has started, and its unix socket.

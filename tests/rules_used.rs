@@ -9,6 +9,7 @@ use bulkhead_tests::commands::{OTP_KEY, bin_dir, oathtool};
 use bulkhead_tests::databases::Files;
 use bulkhead_tests::kdc::Kdc;
 use bulkhead_tests::openid::Provider;
+use bulkhead_tests::otpscreen;
 use bulkhead_tests::pam::{PasswordFile, Services, SystemUser, UNIX, unchanged_users};
 use bulkhead_tests::processes;
 use bulkhead_tests::screen::Screen;
@@ -80,6 +81,15 @@ const NOT_USED: &[(Role, &str, &[&str], &str)] = &[
         &[],
         "what comes before the filter is enough for one signature; \
          workers/runtime/tests/start.rs lets the memory run out",
+    ),
+    (
+        Role::AuthOtpscreen,
+        "mmap",
+        &[
+            "prot == PROT_READ|PROT_WRITE",
+            "flags == MAP_PRIVATE|MAP_ANONYMOUS",
+        ],
+        "error path: workers/runtime/tests/start.rs lets the memory run out",
     ),
     (
         Role::AuthFido,
@@ -426,9 +436,11 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
     let provider = Provider::start(true);
     let (provider_port, by_provider) =
         encrypted_socket(&provider.module("bulkhead", ",claim_field=groups,auth_groups=staff"));
+    let (screen_port, by_screen) = encrypted_socket("otpscreen");
     let mut words = vec![
         "--sharing=yes",
         "--debug=yes",
+        &by_screen,
         xterm,
         &encrypted,
         &codes,
@@ -512,6 +524,16 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
     let address = Address::parse(&format!("tcp://127.0.0.1:{provider_port}")).unwrap();
     let person = options(6).encrypted(Mode::Gcm, KEY.as_bytes());
     Client::connect(&address, &provider.client(person, "ann"), 3 * LONG).unwrap();
+    let address = Address::parse(&format!("tcp://127.0.0.1:{screen_port}")).unwrap();
+    std::thread::scope(|scope| {
+        let (types, typed) = std::sync::mpsc::channel::<String>();
+        let typed = std::sync::Mutex::new(typed);
+        let reader = options(6).encrypted(Mode::Gcm, KEY.as_bytes());
+        let reader = reader.reads(move |_| typed.lock().unwrap().recv().unwrap().into());
+        let waits = scope.spawn(move || Client::connect(&address, &reader, LONG));
+        types.send(otpscreen::one(&session).code(6)).unwrap();
+        waits.join().unwrap().unwrap();
+    });
     let address = Address::parse(&format!("tcp://127.0.0.1:{fido_port}")).unwrap();
     // One that fails uses nothing else, and one failure more would cost the commands below a pause.
     let with_key = options(6).encrypted(Mode::Gcm, KEY.as_bytes());

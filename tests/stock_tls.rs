@@ -279,14 +279,47 @@ fn what_a_socket_wants_is_what_it_serves() {
     let bind_either = format!(
         "--bind-tcp=127.0.0.1:{either},auth={auth},ssl=on,ssl-cert=tls-cert.pem,ssl-key=tls-key.pem"
     );
-    let session = Session::start(&[XTERM, "--sharing=yes", &bind, &bind_either]);
+    // The same two, with TLS 1.2, and with nothing newer.
+    let (both, bind_both) = tls_socket(&auth);
+    let bind_both = format!("{bind_both},ssl-protocol=TLS");
+    let (old, bind_old) = tls_socket(&auth);
+    let bind_old = format!("{bind_old},ssl-protocol=TLSv1_2");
+    let any = free_port();
+    let bind_any = bind_either.replace(&either.to_string(), &any.to_string());
+    let bind_any = format!("{bind_any},ssl-protocol=TLS");
+    // One that asks nobody to change.
+    let quiet = free_port();
+    let bind_quiet = bind_either.replace(&either.to_string(), &quiet.to_string());
+    let bind_quiet = format!("{bind_quiet},ssl-upgrade=no");
+    let binds = [&bind, &bind_either, &bind_both, &bind_any, &bind_quiet].map(String::as_str);
+    // Not beside one with TLS 1.3 and the same certificate.
+    let _alone = Session::start(&[XTERM, "--sharing=yes", &bind_old]);
+    let session = Session::start(&[&[XTERM, "--sharing=yes"], &binds[..]].concat());
     let tcp = |port| Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
-    for (port, clear, tls) in [
-        (session.port, true, false),
-        (required, false, true),
-        (either, true, true),
+    for (port, clear, tls13, tls12, changes) in [
+        (session.port, true, false, false, false),
+        (required, false, true, false, false),
+        (either, true, true, false, true),
+        (both, false, true, true, false),
+        (old, false, false, true, false),
+        (any, true, true, true, true),
+        (quiet, true, true, false, false),
     ] {
-        for (address, served) in [(tcp(port), clear), (address(port), tls)] {
+        // Each way in: a kind of address that is new has its row here.
+        let ways = [
+            tcp(port),
+            address(port),
+            address(port).old(),
+            address(port).changing(),
+        ];
+        for address in ways {
+            let served = match &address {
+                Address::Tcp(_) => clear,
+                Address::Tls(_, _, _, false) => tls13,
+                Address::Tls(_, _, _, true) => tls12,
+                Address::Changing(..) => changes,
+                Address::Unix(_) | Address::Abstract(_) => unreachable!("not of this socket"),
+            };
             let served_so = Client::connect(&address, &options(), LONG).is_ok();
             assert_eq!(served_so, served, "{port} {address:?}");
             // Never without the password.

@@ -1,8 +1,9 @@
 //! Every line of `docs/usage.md` and `docs/authentication.md` whose outcome is `works: …` does that, in a real session.
 
 use bulkhead_tests::commands::{OTP_KEY, chmod, oathtool, test_user};
+use bulkhead_tests::screen::Screen;
 use bulkhead_tests::session::{KEY, PASSWORD, Session, free_port};
-use bulkhead_tests::{eventually, processes, tls};
+use bulkhead_tests::{eventually, otpscreen, processes, tls};
 use nix::sys::signal::Signal;
 use nix::unistd::chown;
 use std::fs::File;
@@ -306,6 +307,25 @@ impl Started<'_> {
                 lets_in(address().showing(own.clone()))
                     && !lets_in(address().showing(another))
                     && !lets_in(address())
+            }
+            "who reads the code gets in" => {
+                let address = Address::parse(&self.target).unwrap();
+                let xauthority = self.directory().join("x11/xauthority");
+                let count = if self.row.line.contains("count=8") {
+                    8
+                } else {
+                    6
+                };
+                let display = self.display;
+                let lets_in = |types: fn(String) -> String| {
+                    let xauthority = xauthority.clone();
+                    let options = Options::gtk().reads(move |_| {
+                        let screen = Screen::connect(display, Some(&xauthority)).unwrap();
+                        types(otpscreen::one_on(&screen).code(count)).into_bytes()
+                    });
+                    Client::connect(&address, &options, LONG).is_ok()
+                };
+                lets_in(|code| code) && !lets_in(|code| code + "x")
             }
             "who has the key, the password and a code gets in" => {
                 let code = oathtool("now");

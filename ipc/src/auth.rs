@@ -3,6 +3,7 @@
 use crate::channel::Message;
 use crate::check::CheckId;
 use crate::ids::{ConnectionId, ListenerId};
+use crate::sessions::{MAX_SESSIONS, Sessions};
 use crate::tls::{MAX_CHAIN, Shown};
 use crate::verdict::Violation;
 use serde::{Deserialize, Serialize};
@@ -169,12 +170,18 @@ pub enum SupervisorToAuth {
         /// Only a check that said yes, in time.
         passed: bool,
     },
+    /// The command of the check that [`AuthToSupervisor::Check`] asked for runs, and waits for the password.
+    /// Descriptor: a stream socket, the other end of which is its standard input.
+    Tell(ConnectionId),
 }
 
 impl Message for SupervisorToAuth {
     const NAME: &'static str = "supervisor>auth";
     fn descriptors(&self) -> usize {
-        usize::from(matches!(self, Self::Connection { .. } | Self::Ask(_)))
+        usize::from(matches!(
+            self,
+            Self::Connection { .. } | Self::Ask(_) | Self::Tell(_)
+        ))
     }
 }
 
@@ -226,6 +233,8 @@ pub enum AuthToSupervisor {
         username: String,
         /// Name of the module that decided, for the log.
         module: String,
+        /// What a module knows of this user's sessions.
+        sessions: Option<Box<Sessions>>,
     },
     /// It did not. Said once of a connection.
     Refused {
@@ -251,9 +260,19 @@ pub enum AuthToSupervisor {
         check: CheckId,
         /// Who the client says it is, at most 256 bytes; may be empty.
         username: String,
+        /// Nothing is known of it: where there is little room, others come first.
+        stranger: bool,
     },
 }
 
 impl Message for AuthToSupervisor {
     const NAME: &'static str = "auth>supervisor";
+    // Addresses of sessions may hold passwords.
+    const SECRET: bool = true;
+    fn limit(&self) -> usize {
+        match self {
+            Self::Accepted { .. } => 2 * MAX_SESSIONS,
+            _ => 4096,
+        }
+    }
 }

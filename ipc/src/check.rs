@@ -1,9 +1,10 @@
 //! One check of one login in a process of its own, whose role depends on the module (`auth-ldap`,
-//! `auth-sqlite`, `auth-sql`, `auth-fido`, `auth-kerberos`, `auth-keycloak`): its edges to `supervisor` and to
+//! `auth-sqlite`, `auth-sql`, `auth-fido`, `auth-kerberos`, `auth-keycloak`, `auth-otpscreen`): its edges to `supervisor` and to
 //! `auth`. The password goes from `auth` to that process and passes nobody else.
 
-use crate::auth::{Digest, MAX_TOKEN};
+use crate::auth::{Digest, MAX_TOKEN, PeerFacts};
 use crate::channel::Message;
+use crate::sessions::{MAX_SESSIONS, Sessions};
 use crate::tls::{MAX_CHAIN, Shown};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -18,6 +19,10 @@ pub struct CheckId(pub u16);
 /// The longest address that a client is sent to, in bytes, before `auth` adds to it what makes it one
 /// login: other implementations take 1023 bytes for a salt, and that is where it goes.
 pub const MAX_ADDRESS: usize = 1023 - 256;
+/// The longest code that is shown on a screen, in letters.
+pub const MAX_CODE: u8 = 32;
+/// How many codes may be on a screen beside each other.
+pub const PLACES: u8 = 4;
 /// The longest that is remembered of an OpenID Connect provider, in bytes.
 pub const MAX_MEMORY: usize = 24 * 1024;
 
@@ -108,6 +113,17 @@ pub enum AuthToCheck {
         /// As the client sent it: at most [`MAX_TOKEN`] bytes, not empty.
         answer: Password,
     },
+    /// Show this on the session's screen, until the channel ends.
+    Show {
+        /// What is to be typed at the client: at most [`MAX_CODE`] letters and digits.
+        code: Password,
+        /// Who the client says it is: at most 64 characters of ASCII that can be printed, or U+FFFD; may be empty.
+        username: String,
+        /// Where the client is.
+        peer: PeerFacts,
+        /// Which place on the screen is free, of [`PLACES`].
+        place: u8,
+    },
 }
 
 impl Message for AuthToCheck {
@@ -123,7 +139,8 @@ impl Message for AuthToCheck {
     }
 }
 
-/// What a check says to `auth`: that it is ready, then one answer. None is no.
+/// What a check says to `auth`: that it is ready, then one answer. None is no. After [`CheckToAuth::Shown`]
+/// there may be a [`CheckToAuth::No`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckToAuth {
     /// Its sandbox is in force: now it may be asked.
@@ -149,12 +166,19 @@ pub enum CheckToAuth {
         /// What is to be remembered for those who come back: at most [`MAX_MEMORY`] bytes.
         memory: Vec<u8>,
     },
+    /// It is, and that is known of this user's sessions.
+    Sessions(Box<Sessions>),
+    /// The answer to [`AuthToCheck::Show`]: it can be seen now. It lets nobody in.
+    Shown,
 }
 
 impl Message for CheckToAuth {
     const NAME: &'static str = "check>auth";
+    // Addresses of sessions may hold passwords.
+    const SECRET: bool = true;
     fn limit(&self) -> usize {
         match self {
+            Self::Sessions(_) => 2 * MAX_SESSIONS,
             Self::Address { .. } => MAX_MEMORY + 1024,
             _ => 4096,
         }

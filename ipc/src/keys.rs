@@ -3,7 +3,7 @@
 
 use crate::channel::Message;
 use crate::ids::{ConnectionId, ListenerId};
-use crate::tls::{Certificate, Scheme};
+use crate::tls::{Certificate, Handshake, Scheme, Version};
 use crate::verdict::Violation;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -48,7 +48,7 @@ impl AesMode {
 pub enum Encryption {
     /// Each record, with a key that both sides know.
     Aes(AesMode),
-    /// The whole connection, with TLS 1.3.
+    /// The whole connection, with TLS.
     Tls(Certificate),
 }
 
@@ -58,12 +58,18 @@ impl Encryption {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Aes(mode) => mode.name(),
-            Self::Tls(Certificate { optional: true, .. }) => {
-                "TLS 1.3, or not: the socket takes both"
+            Self::Tls(certificate) => {
+                let old = certificate.speaks(Version::Tls12);
+                let new = certificate.speaks(Version::Tls13);
+                match (old && new, new, certificate.optional) {
+                    (true, _, false) => "TLS 1.3 or 1.2",
+                    (true, _, true) => "TLS 1.3 or 1.2, or not: the socket takes both",
+                    (false, true, false) => "TLS 1.3",
+                    (false, true, true) => "TLS 1.3, or not: the socket takes both",
+                    (false, false, false) => "TLS 1.2",
+                    (false, false, true) => "TLS 1.2, or not: the socket takes both",
+                }
             }
-            Self::Tls(Certificate {
-                optional: false, ..
-            }) => "TLS 1.3",
         }
     }
 }
@@ -105,13 +111,13 @@ pub enum NetworkToKeys {
         /// What the client says about what it will receive.
         theirs: Derivation,
     },
-    /// The server's part of a TLS handshake is to be signed: a CertificateVerify of TLS 1.3. Its
-    /// text is made by `keys`, so that nothing else can be signed.
+    /// The server's part of a TLS handshake is to be signed. The text is made by `keys`, so that nothing else
+    /// can be signed.
     Sign {
         /// How.
         scheme: Scheme,
-        /// Hash of the handshake so far: 32 or 48 bytes.
-        transcript: Vec<u8>,
+        /// What it is about.
+        handshake: Handshake,
     },
 }
 

@@ -75,7 +75,7 @@ pub enum SupervisorToLauncher {
         check: CheckId,
     },
     /// Run the command of a check; answered by [`LauncherToSupervisor::Checked`], in the check's
-    /// own time.
+    /// own time, and by [`LauncherToSupervisor::CommandInput`] before, if it is told a password.
     RunCheck {
         /// For the login on this connection.
         connection: ConnectionId,
@@ -190,6 +190,9 @@ pub enum LauncherToSupervisor {
         /// What became of it.
         outcome: CheckOutcome,
     },
+    /// The command of a check runs, and waits for a password. Descriptor: a stream socket, the other end of
+    /// which is its standard input.
+    CommandInput(ConnectionId),
 }
 
 impl Message for LauncherToSupervisor {
@@ -197,6 +200,7 @@ impl Message for LauncherToSupervisor {
     fn descriptors(&self) -> usize {
         match self {
             Self::Display => 2,
+            Self::CommandInput(_) => 1,
             Self::Connecting { sockets, .. } => usize::from(*sockets).min(MAX_FDS),
             _ => 0,
         }

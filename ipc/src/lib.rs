@@ -4,6 +4,7 @@
 //! * [`shared`]: sealed memory for pixels and encoded frames, passed once as a descriptor.
 //! * One module per edge of the process graph, named after its two ends; one enum per
 //!   direction. A channel exists only if `policy/` declares the edge.
+//! * [`sessions`]: what a module knows of a user's sessions.
 //! * [`spec`]: what the command line hands to the processes it starts.
 //!
 //! A peer that breaks a rule is an error *value* here ([`ChannelError`]): the receiver reports
@@ -23,6 +24,8 @@ pub mod input;
 pub mod keys;
 pub mod launcher;
 pub mod network;
+pub mod reload;
+pub mod sessions;
 pub mod shared;
 pub mod spec;
 pub mod tls;

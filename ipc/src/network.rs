@@ -67,6 +67,9 @@ pub enum SupervisorToNetwork {
         /// First the reason, then more text; at most 4 items of at most 256 bytes.
         reason: Vec<String>,
     },
+    /// A client that has not proved itself is cut off after so many seconds from now, and not before: a person
+    /// reads something and types it.
+    LoginTime(u16),
 }
 
 /// A value in an answer to `info`.
@@ -85,7 +88,11 @@ impl Message for SupervisorToNetwork {
             Self::Start { encryption, .. } => 1 + usize::from(encryption.is_some()),
             Self::Screenshot | Self::Display | Self::Encoder => 1,
             Self::Session(_) => 2,
-            Self::Info(_) | Self::InfoEnd | Self::Id(_) | Self::Disconnect { .. } => 0,
+            Self::Info(_)
+            | Self::InfoEnd
+            | Self::Id(_)
+            | Self::LoginTime(_)
+            | Self::Disconnect { .. } => 0,
         }
     }
     fn limit(&self) -> usize {

@@ -4,7 +4,7 @@
 use crate::check::CheckId;
 use crate::keys::Encryption;
 use crate::launcher::CommandId;
-use crate::tls::KeyKind;
+use crate::tls::{KeyKind, Version};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fs::File;
 use std::io;
@@ -97,6 +97,8 @@ pub struct SupervisorSpec {
     /// What `keys` gets, likewise: its own spec, then the key data. Empty when no listener is
     /// encrypted: then there is no such process.
     pub keys_fds: Vec<FdIndex>,
+    /// Where `bulkhead reload` connects, if a listener has TLS: a listening `SOCK_SEQPACKET` socket.
+    pub door: Option<FdIndex>,
     /// Checks of logins that `auth` cannot make itself, by [`CheckId`]. Empty when no module needs
     /// one: then none can be asked for.
     pub checks: Vec<CheckSpec>,
@@ -152,6 +154,9 @@ pub enum CheckKind {
     Keycloak(Vec<FdIndex>),
     /// By a process `auth-fido`, which gets these descriptors: its [`FidoSpec`].
     Fido(Vec<FdIndex>),
+    /// By a process `auth-otpscreen`, which gets these descriptors (its [`ScreenSpec`]) and a connection to
+    /// the X server from the launcher.
+    Screen(Vec<FdIndex>),
     /// By a process `auth-certificate`, which gets these descriptors: its [`CertificateSpec`], then the
     /// files that this names.
     Certificate(Vec<FdIndex>),
@@ -188,6 +193,8 @@ pub enum OutsideCheck {
         argv: Vec<String>,
         /// Seconds that it may take.
         timeout: u16,
+        /// It is told what the client answered, on its standard input.
+        password: bool,
     },
     /// Starts a process of ours.
     Start {
@@ -206,12 +213,17 @@ pub enum OutsideCheck {
         /// Seconds that it may take.
         timeout: u16,
     },
+    /// Connects to the session's X server, and proves there that it may.
+    Display,
 }
 
-/// For `auth-certificate`. The file of authorities and revocation lists follows.
+/// For `auth-certificate`. The authorities and revocation lists follow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateSpec {
-    /// There were revocation lists in that file when the session started: without one nobody is let
+    /// They are in a file of the operator's, and not in a copy of ours: its content may change, and another file may
+    /// take its place.
+    pub in_place: bool,
+    /// There were revocation lists among them when the session started: without one nobody is let
     /// in.
     pub lists: bool,
     /// Whose certificate is whose: the file that follows, if that is asked.
@@ -321,6 +333,9 @@ pub enum LdapUser {
 pub struct SqliteSpec {
     /// One SELECT with one parameter, the user's name, whose first column is the password.
     pub query: String,
+    /// One SELECT with two parameters, the user's name and password, whose five columns are about the user's
+    /// sessions.
+    pub sessions: Option<String>,
     /// Seconds for all of it.
     pub timeout: u16,
 }
@@ -386,6 +401,46 @@ pub struct FidoSpec {
     pub keys: Vec<FidoKey>,
     /// Seconds for all of it.
     pub timeout: u16,
+}
+
+/// For `auth-otpscreen`. The connection to the X server follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScreenSpec {
+    /// Seconds for which a code is shown.
+    pub timeout: u16,
+}
+
+/// A code that is shown on a screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Code {
+    /// What it is made of.
+    pub letters: Letters,
+    /// How many of them: at most [`MAX_CODE`](crate::check::MAX_CODE).
+    pub count: u8,
+}
+
+/// What codes are made of that are read on a screen and typed. What looks like something else is left out
+/// where there are letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Letters {
+    /// `0` to `9`.
+    Digits,
+    /// `a` to `z` without `i`, `l` and `o`.
+    Alpha,
+    /// These, and `2` to `9`.
+    Alphanumeric,
+}
+
+impl Letters {
+    /// All of them, each once.
+    #[must_use]
+    pub const fn all(self) -> &'static [u8] {
+        match self {
+            Self::Digits => b"0123456789",
+            Self::Alpha => b"abcdefghjkmnpqrstuvwxyz",
+            Self::Alphanumeric => b"abcdefghjkmnpqrstuvwxyz23456789",
+        }
+    }
 }
 
 /// The protocol of a database server.
@@ -569,6 +624,8 @@ pub enum CheckAsks {
     },
     /// What an OpenID Connect provider gives it.
     Code,
+    /// What the session's screen shows.
+    Shown(Code),
 }
 
 /// By which name clients know that a security key is meant.
@@ -667,6 +724,8 @@ pub struct PrivateKey {
     pub pass_phrase: Option<u16>,
     /// What the certificate says that it is.
     pub kind: KeyKind,
+    /// Of which versions handshakes are signed.
+    pub versions: Vec<Version>,
     /// The public key in the certificate, to which it has to belong: the content of its
     /// `subjectPublicKey`.
     pub public: Vec<u8>,
@@ -745,6 +804,7 @@ mod tests {
                 OutsideCheck::Command {
                     argv: vec!["x".repeat(1000); 100],
                     timeout: 10,
+                    password: false,
                 };
                 2
             ],

@@ -167,6 +167,7 @@ const HOLDABLE: &[&str] = &[
     "public-keys",
     "server-socket",
     "service-keys",
+    "shown-code",
     "system-passwords",
     "user-environment",
     "x-cookie",

@@ -60,6 +60,7 @@ pub fn of(role: Role) -> &'static RolePolicy {
         Role::AuthKerberos => &compiled::AUTH_KERBEROS,
         Role::AuthCertificate => &compiled::AUTH_CERTIFICATE,
         Role::AuthKeycloak => &compiled::AUTH_KEYCLOAK,
+        Role::AuthOtpscreen => &compiled::AUTH_OTPSCREEN,
     }
 }
 

@@ -38,11 +38,13 @@ pub enum Role {
     AuthCertificate,
     /// Up to two per login that an OpenID Connect provider decides about: asks it, once.
     AuthKeycloak,
+    /// One per login with a code that is shown on the session's screen: shows it.
+    AuthOtpscreen,
 }
 
 impl Role {
     /// Every role, in the order of the policy files' table.
-    pub const ALL: [Role; 16] = [
+    pub const ALL: [Role; 17] = [
         Role::Supervisor,
         Role::Launcher,
         Role::Network,
@@ -59,10 +61,11 @@ impl Role {
         Role::AuthKerberos,
         Role::AuthCertificate,
         Role::AuthKeycloak,
+        Role::AuthOtpscreen,
     ];
 
     /// The roles that the supervisor starts and that end with it.
-    pub const WORKERS: [Role; 11] = [
+    pub const WORKERS: [Role; 12] = [
         Role::Network,
         Role::Auth,
         Role::Keys,
@@ -74,6 +77,7 @@ impl Role {
         Role::AuthFido,
         Role::AuthCertificate,
         Role::AuthKeycloak,
+        Role::AuthOtpscreen,
     ];
 
     /// The roles that the launcher starts for one login: they load libraries, which the supervisor's
@@ -100,6 +104,7 @@ impl Role {
             Role::AuthKerberos => "auth-kerberos",
             Role::AuthCertificate => "auth-certificate",
             Role::AuthKeycloak => "auth-keycloak",
+            Role::AuthOtpscreen => "auth-otpscreen",
         }
     }
 
@@ -123,6 +128,7 @@ impl Role {
             Role::AuthKerberos => "bulkhead-auth-kerberos",
             Role::AuthCertificate => "bulkhead-auth-certificate",
             Role::AuthKeycloak => "bulkhead-auth-keycloak",
+            Role::AuthOtpscreen => "bulkhead-auth-otpscreen",
         }
     }
 

@@ -49,6 +49,7 @@ directions! {
     launcher: SupervisorToLauncher LauncherToSupervisor;
     keys: NetworkToKeys KeysToNetwork SupervisorToKeys KeysToSupervisor;
     check: SupervisorToCheck CheckToSupervisor AuthToCheck CheckToAuth;
+    reload: CommandToSupervisor SupervisorToCommand;
 }
 
 /// The first byte chooses a direction.

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 /// The user that sessions run as when the tests run as root (made by `install-packages test`).
 pub const TEST_USER: &str = "bulkhead-test";
 
-const EXECUTABLES: [&str; 20] = [
+const EXECUTABLES: [&str; 21] = [
     "bulkhead",
     "bulkhead-supervisor",
     "bulkhead-launcher",
@@ -17,6 +17,7 @@ const EXECUTABLES: [&str; 20] = [
     "bulkhead-auth-ldap",
     "bulkhead-auth-fido",
     "bulkhead-auth-keycloak",
+    "bulkhead-auth-otpscreen",
     "bulkhead-auth-pam",
     "bulkhead-auth-sqlite",
     "bulkhead-auth-sql",

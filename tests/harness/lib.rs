@@ -2,6 +2,7 @@
 //! test starts ends with it.
 
 pub mod application;
+pub mod asked;
 pub mod commands;
 pub mod counter;
 pub mod databases;
@@ -10,6 +11,7 @@ pub mod kdc;
 pub mod memory;
 pub mod neighbour;
 pub mod openid;
+pub mod otpscreen;
 pub mod pam;
 pub mod process;
 pub mod processes;

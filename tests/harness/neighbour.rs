@@ -3,8 +3,9 @@
 //! launcher starts it as it starts every application.
 
 use crate::eventually;
-use ipc::Channel;
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
+use ipc::reload::{CommandToSupervisor, SupervisorToCommand};
+use ipc::{Channel, Message};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::ptrace;
@@ -172,6 +173,8 @@ pub enum Door {
     Client(String),
     /// That of a launcher: does as if it were a new supervisor and ends the session.
     Launcher(PathBuf),
+    /// That of a supervisor for new certificates: does as if it were `bulkhead reload`, and brings none.
+    Reload(PathBuf),
 }
 
 impl fmt::Display for Door {
@@ -179,6 +182,7 @@ impl fmt::Display for Door {
         match self {
             Self::Client(address) => write!(f, "client {address}"),
             Self::Launcher(path) => write!(f, "launcher {}", path.display()),
+            Self::Reload(path) => write!(f, "reload {}", path.display()),
         }
     }
 }
@@ -186,10 +190,16 @@ impl fmt::Display for Door {
 /// What came of it, in a word: `let-in`, `asked` (for a password), `turned-away`, or the error's
 /// name.
 fn try_door(kind: &str, address: &str) -> String {
-    match kind {
-        "client" => try_client(address),
-        _ => try_launcher(Path::new(address)).unwrap_or_else(|error| format!("{error:?}")),
-    }
+    let path = Path::new(address);
+    let tried = match kind {
+        "client" => return try_client(address),
+        "reload" => {
+            let reason = "a neighbour".to_owned();
+            try_channel::<_, SupervisorToCommand>(path, &CommandToSupervisor::GiveUp { reason })
+        }
+        _ => try_channel::<_, LauncherToSupervisor>(path, &SupervisorToLauncher::Stop),
+    };
+    tried.unwrap_or_else(|error| format!("{error:?}"))
 }
 
 fn try_client(address: &str) -> String {
@@ -209,21 +219,20 @@ fn try_client(address: &str) -> String {
     }
 }
 
-fn try_launcher(path: &Path) -> nix::Result<String> {
+fn try_channel<Tx: Message, Rx: Message>(path: &Path, said: &Tx) -> nix::Result<String> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
     connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
-    let mut channel = Channel::<SupervisorToLauncher, LauncherToSupervisor>::new(socket);
-    // The launcher may have closed it already.
-    let _ = channel.send(&SupervisorToLauncher::Stop, vec![]);
+    let mut channel = Channel::<Tx, Rx>::new(socket);
+    // It may be closed already.
+    let _ = channel.send(said, vec![]);
     let mut answers = [PollFd::new(channel.as_fd(), PollFlags::POLLIN)];
     let patience = PollTimeout::try_from(LONG).unwrap_or(PollTimeout::MAX);
     let answered = poll(&mut answers, patience)? > 0;
     Ok(match channel.receive() {
         _ if !answered => "no-answer".to_owned(),
-        Ok(Some((message, _))) => format!("let-in ({message:?})"),
-        // A greeting alone.
-        Ok(None) => "let-in".to_owned(),
+        // A message, or a greeting alone.
+        Ok(_) => "let-in".to_owned(),
         Err(_) => "turned-away".to_owned(),
     })
 }

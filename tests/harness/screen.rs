@@ -105,10 +105,15 @@ impl Screen {
 
     /// The viewable window with this `WM_NAME`.
     pub fn window_named(&self, name: &str) -> Option<Window> {
+        self.windows_named(name).into_iter().next()
+    }
+
+    /// The viewable windows with this `WM_NAME`.
+    pub fn windows_named(&self, name: &str) -> Vec<Window> {
         let named = |w: &Window| self.text(*w, AtomEnum::WM_NAME).as_deref() == Some(name);
-        self.tree(self.root)
-            .into_iter()
-            .find(|w| named(w) && self.viewable(*w))
+        let mut windows = self.tree(self.root);
+        windows.retain(|w| named(w) && self.viewable(*w));
+        windows
     }
 
     /// Viewable override-redirect windows that are children of the root.

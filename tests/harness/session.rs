@@ -242,6 +242,11 @@ impl Session {
         self.command().args(args).output().unwrap()
     }
 
+    /// `bulkhead` by another user than who has started the session, without arguments.
+    pub fn command_of(&self, start: Start) -> Command {
+        command_as(&self.wrapper, start, &self.runtime_dir(), &self.home())
+    }
+
     /// Starts a `bulkhead` command by the session's owner, to look at while it runs.
     pub fn begin(&self, args: &[&str]) -> Process {
         Process::start(self.command().args(args))

@@ -5,6 +5,7 @@ use crate::{confinement, descriptors};
 use bulkhead_tests::databases::Files;
 use bulkhead_tests::eventually;
 use bulkhead_tests::kdc::SilentKdc;
+use bulkhead_tests::otpscreen;
 use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::processes;
 use bulkhead_tests::security_keys::{KeyFiles, held};
@@ -172,6 +173,29 @@ fn by_kerberos(start: Start, mode: StartMode) {
     is_gone(&session, "auth-kerberos");
 }
 
+fn by_screen(start: Start, mode: StartMode) {
+    let port = free_port();
+    let session = Session::start_as(
+        start,
+        &[&format!("--bind-tcp=127.0.0.1:{port},auth=otpscreen")],
+    );
+    let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
+    let (types, typed) = std::sync::mpsc::channel::<String>();
+    let typed = std::sync::Mutex::new(typed);
+    let options = options(1).reads(move |_| typed.lock().unwrap().recv().unwrap().into());
+    let login = std::thread::spawn(move || Client::connect(&address, &options, LONG).is_ok());
+    let code = otpscreen::one(&session).code(6);
+    look(
+        &session,
+        mode,
+        Role::AuthOtpscreen,
+        &[Role::Supervisor, Role::Auth],
+    );
+    types.send(code).unwrap();
+    assert!(login.join().unwrap());
+    is_gone(&session, "auth-otpscreen");
+}
+
 fn by_certificate(start: Start, mode: StartMode) {
     let (port, bind) = certificate_socket();
     let session = Session::start_as(start, &[&bind]);
@@ -197,6 +221,7 @@ fn a_check_in_a_session_of_a_user_is_what_the_policy_declares() {
         by_fido(Start::User, StartMode::User);
         by_kerberos(Start::User, StartMode::User);
         by_certificate(Start::User, StartMode::User);
+        by_screen(Start::User, StartMode::User);
     }
 }
 
@@ -211,5 +236,6 @@ fn a_check_in_a_session_started_by_root_is_what_the_policy_declares() {
         by_fido(Start::Root, StartMode::Root);
         by_kerberos(Start::Root, StartMode::Root);
         by_certificate(Start::Root, StartMode::Root);
+        by_screen(Start::Root, StartMode::Root);
     }
 }

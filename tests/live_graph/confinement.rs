@@ -10,7 +10,7 @@ use std::fs;
 
 /// Workers' user ids in a start as root begin here, 16 for each display: docs/usage.md.
 const WORKER_UIDS: u32 = 1_900_000_000;
-const WORKER_UIDS_EACH: u32 = 16;
+const WORKER_UIDS_EACH: u32 = 32;
 
 /// Each against its policy.
 pub fn is_as_declared(session: &Session, all: &[Live], mode: StartMode) {
@@ -106,6 +106,7 @@ fn filters(live: &Live) {
         | Role::AuthSql
         | Role::AuthKeycloak
         | Role::AuthFido
+        | Role::AuthOtpscreen
         | Role::AuthCertificate => (installed(role) + installed(Role::Supervisor), true),
     };
     assert_eq!(count(live.pid), count(outside) + own, "{:?}", live.who);

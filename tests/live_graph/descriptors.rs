@@ -98,7 +98,7 @@ fn expected(role: Role) -> Option<BTreeMap<Kind, usize>> {
         // The same, and the database.
         Role::AuthSqlite => Some(with(worker(1), Kind::File, 1)),
         // The same, and a socket.
-        Role::AuthLdap | Role::AuthSql | Role::AuthKeycloak => {
+        Role::AuthLdap | Role::AuthSql | Role::AuthKeycloak | Role::AuthOtpscreen => {
             Some(with(worker(1), Kind::Stream, 1))
         }
         // To `auth` only.

@@ -50,6 +50,7 @@ impl Live {
             Role::AuthSql,
             Role::AuthKeycloak,
             Role::AuthFido,
+            Role::AuthOtpscreen,
             Role::AuthCertificate,
         ];
         let others = others.into_iter().chain(Role::OF_LAUNCHER);
@@ -114,6 +115,7 @@ pub fn per_client(role: Role) -> bool {
         | Role::AuthSql
         | Role::AuthKeycloak
         | Role::AuthFido
+        | Role::AuthOtpscreen
         | Role::AuthKerberos
         | Role::AuthCertificate => true,
         Role::Supervisor | Role::Launcher | Role::Auth | Role::Keys | Role::Display | Role::Ctl => {

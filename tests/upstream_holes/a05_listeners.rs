@@ -53,7 +53,9 @@ pub fn everywhere() -> (TempDir, Session, Vec<(Address, &'static str)>) {
 pub fn connect(address: &Address) -> Box<dyn Stream> {
     match address {
         Address::Tcp(name) => Box::new(TcpStream::connect(name).unwrap()),
-        Address::Tls(name, ..) => Box::new(TcpStream::connect(name).unwrap()),
+        Address::Tls(name, ..) | Address::Changing(name, _) => {
+            Box::new(TcpStream::connect(name).unwrap())
+        }
         Address::Unix(path) => Box::new(UnixStream::connect(path).unwrap()),
         Address::Abstract(name) => {
             let address = SocketAddr::from_abstract_name(name).unwrap();

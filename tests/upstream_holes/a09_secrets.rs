@@ -6,6 +6,7 @@ use crate::peer::{LONG, address, hello, knock, logged, processes_but, sharing};
 use bulkhead_tests::commands::{OTP_KEY, OTP_KEY_BYTES, chmod, oathtool, test_user};
 use bulkhead_tests::databases::Files;
 use bulkhead_tests::kdc::SilentKdc;
+use bulkhead_tests::openid::{Provider, SECRET};
 use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket, free_port};
 use bulkhead_tests::slapd::Slapd;
@@ -230,6 +231,36 @@ fn only_the_check_of_a_login_has_the_password_that_was_sent() {
             || drop(asked)
         });
     }
+}
+
+/// Our secret at an OpenID Connect provider is in a file, and nobody has read it who still lives.
+#[test]
+fn no_process_keeps_our_secret_at_a_provider() {
+    if !needs::root("read the memory of our processes") {
+        return;
+    }
+    let provider = Provider::start(true);
+    for start in [Start::User, Start::Root] {
+        let port = free_port();
+        let bind = format!(
+            "--bind-tcp=127.0.0.1:{port},auth={}",
+            provider.module("bulkhead", "")
+        );
+        let session = Session::start_as(start, &["--sharing=yes", "--start=xterm", &bind]);
+        let options = provider.client(Options::gtk(), "ann");
+        let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
+        let client = Client::connect(&address, &options, LONG).unwrap();
+        eventually("the end of the checks", LONG, || {
+            let checks = processes::of_role(session.process().id(), "auth-keycloak");
+            checks.is_empty().then_some(())
+        });
+        for worker in processes_but(&session, &[]) {
+            assert!(!holds(worker.pid, SECRET.as_bytes()), "{worker:?}");
+        }
+        drop(client);
+    }
+    // The control: what is there is found.
+    assert!(holds(std::process::id(), SECRET.as_bytes()));
 }
 
 /// Nobody keeps the key data, and only a connection's own `network` has its session keys.

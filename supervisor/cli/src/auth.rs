@@ -7,6 +7,7 @@ use crate::fido::{self, Fido, Keys};
 use crate::kerberos::{self, Kerberos};
 use crate::keycloak::{self, Keycloak};
 use crate::options::boolean;
+use crate::otpscreen::{self, Screen};
 use crate::pam::{self, Pam};
 use crate::syntax::{Pair, RawModule};
 use ipc::spec::Fido as Protocol;
@@ -36,6 +37,8 @@ pub enum Asks {
     Ticket,
     /// What an OpenID Connect provider gives it.
     Code,
+    /// That it has what the session's screen shows, which is not sent.
+    Shown,
 }
 
 impl Asks {
@@ -45,9 +48,12 @@ impl Asks {
         match self {
             Self::Password => Some("password"),
             Self::Ticket => Some("ticket"),
-            Self::Nothing | Self::Proof | Self::ProofOrPassword | Self::Signature | Self::Code => {
-                None
-            }
+            Self::Nothing
+            | Self::Proof
+            | Self::ProofOrPassword
+            | Self::Signature
+            | Self::Code
+            | Self::Shown => None,
         }
     }
 }
@@ -117,8 +123,22 @@ const PAM: Kind = Kind {
     ..PLAIN
 };
 
+const EXEC: Kind = Kind {
+    name: "exec",
+    options: checks::EXEC,
+    read: exec,
+    ..PLAIN
+};
+
+/// It with `require-challenge=yes`.
+static EXEC_WITH_PASSWORD: Kind = Kind {
+    asks: Asks::Password,
+    client_username: true,
+    ..EXEC
+};
+
 /// Every module that there is, those that a person looks for first.
-static KINDS: [Kind; 27] = [
+static KINDS: [Kind; 28] = [
     Kind {
         name: "file",
         options: &["filename"],
@@ -206,12 +226,7 @@ static KINDS: [Kind; 27] = [
         },
         ..PLAIN
     },
-    Kind {
-        name: "exec",
-        options: checks::EXEC,
-        read: |options| Ok(What::Exec(Command::read(options)?)),
-        ..PLAIN
-    },
+    EXEC,
     Kind {
         name: "ldap",
         options: checks::LDAP,
@@ -292,6 +307,13 @@ static KINDS: [Kind; 27] = [
         ..PLAIN
     },
     Kind {
+        name: "otpscreen",
+        options: otpscreen::OPTIONS,
+        asks: Asks::Shown,
+        read: |options| Ok(What::Screen(Screen::read(options)?)),
+        ..PLAIN
+    },
+    Kind {
         name: "none",
         authenticates: false,
         read: |_| Ok(What::None),
@@ -325,7 +347,7 @@ pub fn kinds() -> &'static [Kind] {
 }
 
 /// Modules of Xpra's that do not exist here yet.
-const NOT_BUILT: [&str; 4] = ["otpscreen", "scram", "oauth", "option"];
+const NOT_BUILT: [&str; 3] = ["scram", "oauth", "option"];
 
 /// Options that are secrets themselves.
 const SECRETS: [&str; 3] = ["value", "secret", "client_secret_key"];
@@ -427,6 +449,8 @@ pub enum What {
     Certificate(Whose),
     /// An OpenID Connect provider decides.
     Keycloak(Keycloak),
+    /// Codes are shown on the session's screen.
+    Screen(Screen),
 }
 
 /// Whose certificate is whose.
@@ -760,9 +784,10 @@ fn module(raw: &RawModule, shared: &[Pair], used: &mut BTreeSet<String>) -> Resu
         shared,
         used,
     };
+    let what = (kind.read)(&mut options)?;
     let module = Module {
-        kind,
-        what: (kind.read)(&mut options)?,
+        kind: options.kind,
+        what,
         prompt: options.prompt()?,
         client_username: client_username(&mut options)?,
         verify_username: options.flag("verify-username", false)?,
@@ -776,14 +801,27 @@ fn module(raw: &RawModule, shared: &[Pair], used: &mut BTreeSet<String>) -> Resu
 fn client_username(options: &mut Options<'_>) -> Result<bool> {
     let kind = options.kind;
     let yes = options.flag("client-username", kind.client_username)?;
-    match yes && kind.asks == Asks::Code {
-        // The provider has names of its own.
+    match yes && matches!(kind.asks, Asks::Code | Asks::Shown) {
+        // The provider has names of its own; and whoever reads a code is nobody by name.
         true => Err(Error::usage(format!(
             "auth={}: client-username=yes: the name that a client says is not proved by it",
             kind.name
         ))),
         false => Ok(yes),
     }
+}
+
+fn exec(options: &mut Options<'_>) -> Result<What> {
+    let command = Command::read(options)?;
+    if command.password {
+        options.kind = &EXEC_WITH_PASSWORD;
+        if !options.flag("client-username", true)? {
+            return Err(Error::usage(
+                "auth=exec: client-username=no: the command is told the name that the client says",
+            ));
+        }
+    }
+    Ok(What::Exec(command))
 }
 
 fn env(options: &mut Options<'_>) -> Result<What> {

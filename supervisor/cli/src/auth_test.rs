@@ -64,6 +64,12 @@ pub fn run(args: &AuthTestArgs) -> Result<ExitCode> {
                 module.name()
             )));
         }
+        if module.kind.asks == Asks::Shown {
+            return Err(Error::usage(format!(
+                "auth={}: a person answers it, who reads the code on the session's screen, and nobody sees that of this try: start a session with it",
+                module.name()
+            )));
+        }
         if module.kind.sockets == Sockets::Network {
             return Err(Error::usage(format!(
                 "auth={}: asks nothing but where a client comes from: tcpdmatch(8) says what its rules mean",

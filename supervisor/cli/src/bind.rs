@@ -440,7 +440,10 @@ mod tests {
         for (text, part) in [
             (":10000,encryption=DES,keyfile=k", "there are AES"),
             (":10000,keyfile=k", "a key without `encryption=`"),
-            (":10000,ssl-ca-data=c", "`ssl-ca-data` is not built yet"),
+            (
+                ":10000,ssl-ca-data=c",
+                "ssl-ca-data: these are no certificates",
+            ),
             (":10000,ssl-mode=auto", "`ssl-mode` is not built yet"),
             (":10000,ssl=www", "web pages are not built yet"),
             (":10000,ssl=perhaps", "neither on, auto, tcp nor off"),

@@ -28,6 +28,8 @@ pub struct Chain {
     pub kind: KeyKind,
     /// Its public key: what is in its `subjectPublicKey`.
     pub public: Vec<u8>,
+    /// The last day on which it is good.
+    pub until: Date,
 }
 
 /// Where Debian keeps the certificates of those who sign others (`ca-certificates`).
@@ -56,6 +58,14 @@ pub fn trust(path: &Path, user: Option<Ids>) -> Result<(Trust, OwnedFd)> {
     read_with(path, user, MAX_TRUST, |pem| {
         Trust::read(pem, now()).map_err(Wrong::Trust)
     })
+}
+
+/// The same of text that is in no file.
+///
+/// # Errors
+/// There is nobody in it who may sign now.
+pub fn trust_in(pem: &[u8]) -> Result<Trust> {
+    Trust::read(pem, now()).map_err(|why| Error::new(why.to_string()))
 }
 
 /// Reads certificates that others may be signed with, each as DER.
@@ -171,11 +181,12 @@ pub fn chain(pem: &[u8], now: i64) -> std::result::Result<Chain, Wrong> {
     if now < own.begins {
         return Err(Wrong::Early(Date::of(own.begins)));
     }
-    let public = own.public.to_vec();
+    let (public, until) = (own.public.to_vec(), Date::of(own.ends));
     Ok(Chain {
         certificates,
         kind,
         public,
+        until,
     })
 }
 

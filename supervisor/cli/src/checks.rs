@@ -21,6 +21,8 @@ pub struct Command {
     pub argv: Vec<String>,
     /// Seconds that it may take.
     pub timeout: u16,
+    /// The client is asked for a password, which the command is told.
+    pub password: bool,
 }
 
 /// What a command can be told in its arguments.
@@ -39,6 +41,11 @@ impl Command {
         let command = options.require("command", "/usr/local/bin/may-enter ${username}")?;
         let argv = syntax::words(&command).map_err(at)?;
         for word in &argv {
+            if word.contains("${password}") {
+                return Err(at(Error::usage(
+                    "`${password}`: everybody could see it there; with require-challenge=yes it is the first line of the command's standard input",
+                )));
+            }
             for (start, _) in word.match_indices("${") {
                 if !VALUES.iter().any(|value| word[start..].starts_with(value)) {
                     return Err(at(Error::usage(format!(
@@ -53,14 +60,10 @@ impl Command {
                 "the program needs its whole path, beginning with /",
             )));
         }
-        if options.flag("require-challenge", false)? {
-            return Err(Error::usage(
-                "auth=exec: require-challenge=yes is not built: there is no password that its answer could be compared with; add auth=file",
-            ));
-        }
         Ok(Self {
             argv,
             timeout: timeout(options)?,
+            password: options.flag("require-challenge", false)?,
         })
     }
 }
@@ -308,17 +311,23 @@ mod tests {
             panic!("no exec");
         };
         assert_eq!(command.argv, ["/bin/ask", "a b", "--user=${username}"]);
-        assert_eq!(command.timeout, 7);
+        assert_eq!((command.timeout, command.password), (7, false));
+        let text = "exec(command=/bin/ask,require-challenge=yes,prompt=x)";
+        assert!(matches!(read(text).unwrap(), What::Exec(command) if command.password));
         for (text, part) in [
             ("exec", "needs command="),
             ("exec(command=ask)", "whole path"),
             (
                 "exec(command=/bin/ask ${password})",
-                "`${password}`: there are",
+                "`${password}`: everybody could see it",
+            ),
+            ("exec(command=/bin/ask ${x})", "`${x}`: there are"),
+            (
+                "exec(command=/bin/ask,require-challenge=yes,client-username=no)",
+                "is told the name",
             ),
             ("exec(command=/bin/ask,timeout=600)", "1 to 50 seconds"),
             ("exec(command=/bin/ask,timeout=0)", "1 to 50 seconds"),
-            ("exec(command=/bin/ask,require-challenge=yes)", "not built"),
             ("exec(command=/bin/ask,prompt=x)", "no option `prompt`"),
         ] {
             let error = read(text).err().expect(text).to_string();

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result, reason};
 use crate::listen::{State, probe};
-use crate::places::{LAUNCHER_SOCKET, PID_FILE, Places, RECORD, SOCKET, X11};
+use crate::places::{LAUNCHER_SOCKET, PID_FILE, Places, RECORD, RELOAD_RECORD, SOCKET, X11};
 use crate::start::open_path;
 use crate::undo::Undo;
 use crate::users;
@@ -99,16 +99,25 @@ fn is_live_supervisor(stat: &str) -> bool {
 /// followed: it is the launcher of this session and no other.
 #[must_use]
 pub fn waiting_launcher(dir: &Path) -> Option<OwnedFd> {
-    connect_launcher(&open_session_dir(dir)?).ok().flatten()
+    connect_in(&open_session_dir(dir)?, LAUNCHER_SOCKET)
+        .ok()
+        .flatten()
 }
 
-fn open_session_dir(dir: &Path) -> Option<OwnedFd> {
+/// A session directory itself, and nothing that a link leads to.
+#[must_use]
+pub fn open_session_dir(dir: &Path) -> Option<OwnedFd> {
     open_path(dir, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW).ok()
 }
 
-fn connect_launcher(dir: &OwnedFd) -> nix::Result<Option<OwnedFd>> {
+/// Connects to a socket of ours in a session directory, at which a process that we have started
+/// listens; `None` if it is somebody else's.
+///
+/// # Errors
+/// What the kernel says.
+pub fn connect_in(dir: &OwnedFd, name: &str) -> nix::Result<Option<OwnedFd>> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let there = openat(dir, LAUNCHER_SOCKET, flags, Mode::empty())?;
+    let there = openat(dir, name, flags, Mode::empty())?;
     let meta = fstat(&there)?;
     let me = nix::unistd::geteuid().as_raw();
     if meta.st_mode & libc::S_IFMT != libc::S_IFSOCK || meta.st_uid != me {
@@ -118,7 +127,7 @@ fn connect_launcher(dir: &OwnedFd) -> nix::Result<Option<OwnedFd>> {
     let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
     let path = format!("/proc/self/fd/{}", there.as_raw_fd());
     connect(socket.as_raw_fd(), &UnixAddr::new(path.as_str())?)?;
-    // A launcher is of the user who starts the session: in a start as root, root.
+    // Who starts the session listens: in a start as root, root.
     let peer = getsockopt(&socket, PeerCredentials)?;
     Ok((peer.uid() == me).then_some(socket))
 }
@@ -132,7 +141,7 @@ fn adopt(dir: &Path, user: u32) -> Result<Option<OwnedFd>> {
     let Some(dir_fd) = open_session_dir(dir) else {
         return Ok(None);
     };
-    let Ok(Some(socket)) = connect_launcher(&dir_fd) else {
+    let Ok(Some(socket)) = connect_in(&dir_fd, LAUNCHER_SOCKET) else {
         return Ok(None);
     };
     // Whose applications they are is said by the one directory that is theirs.
@@ -174,7 +183,7 @@ pub fn only_logs(dir: &Path) -> Option<Vec<PathBuf>> {
     let entries: Vec<_> = std::fs::read_dir(dir).ok()?.flatten().collect();
     let is_log = |entry: &std::fs::DirEntry| {
         entry.file_type().is_ok_and(|kind| kind.is_file())
-            && [PID_FILE, RECORD]
+            && [PID_FILE, RECORD, RELOAD_RECORD]
                 .iter()
                 .all(|name| entry.file_name() != **name)
     };

@@ -59,11 +59,19 @@ pub fn complete(mut args: StartArgs, files: &[PathBuf]) -> Result<(StartArgs, Or
     let mut origins = Origins::default();
     for path in files {
         let Some(text) = read(path)? else { continue };
+        let entries = parse(&text, &path.display().to_string())?;
+        // Who is let in does not depend on the order of lines.
+        let both =
+            |entry: &&Entry| ["ssl-ca-certs", "ssl-ca-data"].contains(&entry.option.as_str());
+        if let Some(second) = entries.iter().filter(both).nth(1) {
+            let error = Error::usage("ssl-ca-certs and ssl-ca-data: which of them?");
+            return Err(error.at(&second.place));
+        }
         for Entry {
             option,
             place,
             said,
-        } in parse(&text, &path.display().to_string())?
+        } in entries
         {
             let with = or(args.clone(), said);
             if with != args {
@@ -246,6 +254,7 @@ fn or(first: StartArgs, second: StartArgs) -> StartArgs {
         tcp_auth: list(first.tcp_auth, second.tcp_auth),
         ssl_auth: list(first.ssl_auth, second.ssl_auth),
         ssl: first.ssl.or(second.ssl),
+        ssl_upgrade: first.ssl_upgrade.or(second.ssl_upgrade),
         ssl_cert: first.ssl_cert.or(second.ssl_cert),
         ssl_key: first.ssl_key.or(second.ssl_key),
         // Two ways to say one thing: the first place that says it counts.
@@ -257,7 +266,23 @@ fn or(first: StartArgs, second: StartArgs) -> StartArgs {
         ssl_client_verify_mode: first
             .ssl_client_verify_mode
             .or(second.ssl_client_verify_mode),
-        ssl_ca_certs: first.ssl_ca_certs.or(second.ssl_ca_certs),
+        ssl_ca_certs: match first.ssl_ca_data {
+            Some(_) => None,
+            None => first.ssl_ca_certs.clone().or(second.ssl_ca_certs),
+        },
+        ssl_ca_data: match first.ssl_ca_certs {
+            Some(_) => None,
+            None => first.ssl_ca_data.or(second.ssl_ca_data),
+        },
+        ssl_verify_flags: first.ssl_verify_flags.or(second.ssl_verify_flags),
+        ssl_protocol: first.ssl_protocol.or(second.ssl_protocol),
+        ssl_ciphers: first.ssl_ciphers.or(second.ssl_ciphers),
+        ssl_options: first.ssl_options.or(second.ssl_options),
+        ssl_check_hostname: first.ssl_check_hostname.or(second.ssl_check_hostname),
+        ssl_server_hostname: first.ssl_server_hostname.or(second.ssl_server_hostname),
+        ssl_server_verify_mode: first
+            .ssl_server_verify_mode
+            .or(second.ssl_server_verify_mode),
         tcp_encryption: first.tcp_encryption.or(second.tcp_encryption),
         tcp_encryption_keyfile: first
             .tcp_encryption_keyfile
@@ -313,6 +338,32 @@ mod tests {
         // Of two in one place the file counts, and so it does here (`wanted::pass_phrase`).
         let other = or(file, text);
         assert_eq!(other.ssl_key_password_file, Some("f".into()));
+    }
+
+    #[test]
+    fn two_kinds_of_authorities_in_one_file_are_a_question() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let (file, data) = ("ssl-ca-certs = 'f'\n", "ssl-ca-data = '3000'\n");
+        for text in [file.to_owned() + data, data.to_owned() + file] {
+            let both = write("both", &text);
+            let error = complete(StartArgs::default(), &[both]).unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .contains(":2: ssl-ca-certs and ssl-ca-data")
+            );
+        }
+        // Of two files the first counts.
+        let (file, data) = (write("file", file), write("data", data));
+        let (args, _) = complete(StartArgs::default(), &[file.clone(), data.clone()]).unwrap();
+        assert!(args.ssl_ca_certs.is_some() && args.ssl_ca_data.is_none());
+        let (args, _) = complete(StartArgs::default(), &[data, file]).unwrap();
+        assert!(args.ssl_ca_certs.is_none() && args.ssl_ca_data.is_some());
     }
 
     #[test]

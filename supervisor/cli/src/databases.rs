@@ -23,6 +23,9 @@ const POSTGRESQL_QUERY: &str =
 const PASSWORD_QUERY: &str =
     "SELECT password FROM users WHERE username=(?) COLLATE BINARY AND typeof(username)='text'";
 
+/// Xpra's own query, in the same way.
+const SESSIONS_QUERY: &str = "SELECT uid, gid, displays, env_options, session_options FROM users WHERE username=(?) COLLATE BINARY AND typeof(username)='text' AND password=(?)";
+
 /// `sqlite`: a file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sqlite {
@@ -30,6 +33,8 @@ pub struct Sqlite {
     pub filename: PathBuf,
     /// One SELECT of a password, with one parameter.
     pub query: String,
+    /// One SELECT of what is known of the user's sessions, with two.
+    pub sessions: Option<String>,
 }
 
 /// The options of `sqlite`.
@@ -47,9 +52,21 @@ impl Sqlite {
             }
             filename => filename.unwrap_or_else(|| FILENAME.to_owned()),
         };
+        Self::of(options, filename.into())
+    }
+
+    fn of(options: &mut Options<'_>, filename: PathBuf) -> Result<Self> {
+        let parameter = |number| format!("?{number}");
+        let own = options.take("password_query").is_some();
+        let (query, sessions) = queries(options, PASSWORD_QUERY, parameter)?;
         Ok(Self {
-            filename: filename.into(),
-            query: password_query(options, PASSWORD_QUERY, |number| format!("?{number}"))?,
+            filename,
+            query,
+            sessions: match own {
+                // A table with other names has others for these, too.
+                true => sessions,
+                false => sessions.or_else(|| query::bound(SESSIONS_QUERY, 2, parameter).ok()),
+            },
         })
     }
 }
@@ -156,10 +173,7 @@ fn file(options: &mut Options<'_>, uri: Uri) -> Result<What> {
     {
         return Err(no_such(options, "sqlite:///FILE and sqlite:////PATH/FILE"));
     }
-    Ok(What::Sqlite(Sqlite {
-        filename: uri.database.into(),
-        query: password_query(options, PASSWORD_QUERY, |number| format!("?{number}"))?,
-    }))
+    Ok(What::Sqlite(Sqlite::of(options, uri.database.into())?))
 }
 
 impl Server {
@@ -209,7 +223,8 @@ impl Server {
             user: uri.user,
             password,
             database: uri.database,
-            query: password_query(options, default, parameter)?,
+            // Its sessions are for the proxy server, and nobody asks for them yet.
+            query: queries(options, default, parameter)?.0,
             hashed: options.flag("hashed", false)?,
             tls: tls.then_some(checks::LdapTls {
                 ask: true,
@@ -229,27 +244,26 @@ impl Server {
     }
 }
 
-/// The query for passwords, with the database's own kind of parameter. That for sessions, which
-/// the proxy server will need, is checked and changes nothing.
-fn password_query(
+/// The queries for passwords and, if it is given, for sessions, with the database's own kind of parameter.
+fn queries(
     options: &mut Options<'_>,
     default: &str,
     parameter: impl Fn(usize) -> String,
-) -> Result<String> {
-    let mut bound = |key, default: &str, places| {
-        let given = options.take(key);
-        let query = given.as_deref().map_or(default, query::bare);
+) -> Result<(String, Option<String>)> {
+    let place = options.place();
+    let bound = |key, query: &str, places| {
         query::bound(query, places, &parameter)
-            .map_err(|why| Error::usage(format!("{}: {key} {why}", options.place())))
+            .map_err(|why| Error::usage(format!("{place}: {key} {why}")))
     };
-    bound("sessions_query", "SELECT ?, ?", 2)?;
-    let query = bound("password_query", default, 1)?;
+    let sessions = options.take("sessions_query");
+    let sessions = sessions.as_deref().map(query::bare);
+    let sessions = sessions.map(|query| bound("sessions_query", query, 2));
+    let query = options.take("password_query");
+    let query = query.as_deref().map_or(default, query::bare);
+    let query = bound("password_query", query, 1)?;
     match query::one_column(&query) {
-        Ok(()) => Ok(query),
-        Err(why) => Err(Error::usage(format!(
-            "{}: password_query {why}",
-            options.place()
-        ))),
+        Ok(()) => Ok((query, sessions.transpose()?)),
+        Err(why) => Err(Error::usage(format!("{place}: password_query {why}"))),
     }
 }
 
@@ -275,6 +289,13 @@ mod tests {
             it.query,
             "SELECT password FROM users WHERE username=(?1) COLLATE BINARY AND typeof(username)='text'"
         );
+        assert_eq!(
+            it.sessions.unwrap(),
+            "SELECT uid, gid, displays, env_options, session_options FROM users \
+             WHERE username=(?1) COLLATE BINARY AND typeof(username)='text' AND password=(?2)"
+        );
+        let own = "sqlite(password_query=(SELECT p FROM u WHERE n=%s))";
+        assert_eq!(read(own).ok().unwrap().sessions, None);
         let it = read(
             "sqlite(filename=/a b,password_query=(SELECT coalesce(p, q) FROM u WHERE n=%s),\
              sessions_query=SELECT uid FROM users WHERE username=(%s) AND password=(%s))",
@@ -282,6 +303,10 @@ mod tests {
         let it = it.ok().unwrap();
         assert_eq!(it.filename, PathBuf::from("/a b"));
         assert_eq!(it.query, "SELECT coalesce(p, q) FROM u WHERE n=?1");
+        assert_eq!(
+            it.sessions.as_deref(),
+            Some("SELECT uid FROM users WHERE username=(?1) AND password=(?2)")
+        );
     }
 
     fn server(text: &str) -> Result<Server> {

@@ -148,24 +148,34 @@ pub fn warning(encryption: &Encryption) -> Option<String> {
 /// hexadecimal if it is that, else base64 if it is that, as the stock client reads it (protocol
 /// "Key data"); else the text itself, which the stock client takes for nothing.
 fn decoded(value: &str) -> Result<Zeroizing<Vec<u8>>> {
+    let bytes = encoded(value)?.unwrap_or_else(|| value.as_bytes().to_vec().into());
+    if bytes.is_empty() {
+        return Err(Error::usage("the key is empty"));
+    }
+    Ok(bytes)
+}
+
+/// What is written as `0x` and hexadecimal digits, `b64:` or `base64:`, or without any of these; `None`: it is neither.
+///
+/// # Errors
+/// It is not what it says that it is.
+pub fn encoded(value: &str) -> Result<Option<Zeroizing<Vec<u8>>>> {
     let prefixed = |prefix: &str| {
         let head = value.get(..prefix.len())?;
         let is_it = head.eq_ignore_ascii_case(prefix);
         is_it.then(|| value.get(prefix.len()..)).flatten()
     };
-    let bytes = if let Some(digits) = prefixed("0x") {
-        hex(digits).ok_or_else(|| Error::usage("0x is followed by pairs of hexadecimal digits"))?
-    } else if let Some(text) = prefixed("b64:").or_else(|| prefixed("base64:")) {
-        base64(text).ok_or_else(|| Error::usage("this is not base64"))?
-    } else {
-        hex(value)
-            .or_else(|| base64(value))
-            .unwrap_or_else(|| value.as_bytes().to_vec().into())
-    };
-    if bytes.is_empty() {
-        return Err(Error::usage("the key is empty"));
+    if let Some(digits) = prefixed("0x") {
+        let bytes = hex(digits);
+        let bytes =
+            bytes.ok_or_else(|| Error::usage("0x is followed by pairs of hexadecimal digits"))?;
+        return Ok(Some(bytes));
     }
-    Ok(bytes)
+    if let Some(text) = prefixed("b64:").or_else(|| prefixed("base64:")) {
+        let bytes = base64(text).ok_or_else(|| Error::usage("this is not base64"))?;
+        return Ok(Some(bytes));
+    }
+    Ok(hex(value).or_else(|| base64(value)))
 }
 
 fn hex(digits: &str) -> Option<Zeroizing<Vec<u8>>> {

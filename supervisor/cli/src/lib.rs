@@ -22,9 +22,11 @@ pub mod kerberos;
 pub mod keycloak;
 pub mod listen;
 pub mod names;
+pub mod offer;
 pub mod oneshot;
 pub mod options;
 pub mod otp_key;
+pub mod otpscreen;
 pub mod pam;
 pub mod passwd;
 pub mod places;
@@ -32,12 +34,14 @@ pub mod proc;
 pub mod process;
 pub mod prompt;
 pub mod register;
+pub mod reload;
 pub mod secrets;
 pub mod session;
 pub mod setup_ssl;
 pub mod start;
 pub mod syntax;
 pub mod tls;
+pub mod trusted;
 pub mod undo;
 pub mod uri;
 pub mod users;
@@ -112,6 +116,7 @@ fn run(args: Vec<std::ffi::OsString>) -> Result<ExitCode> {
         Command::Detach(args) => asked(Ask::Detach, args, None),
         Command::Stop(args) => asked(Ask::Stop, args, None),
         Command::Exit(args) => asked(Ask::Exit, args, None),
+        Command::Reload(args) => reload::run(args).map(success),
         Command::SetupSsl(args) => setup_ssl::run(args).map(success),
         Command::Audit(args) => audit::run(args),
         Command::Policy(args) => match policy::Role::from_name(&args.role) {

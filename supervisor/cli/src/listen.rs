@@ -86,13 +86,30 @@ fn make_room(path: &Path) -> io::Result<()> {
 /// # Errors
 /// Somebody listens there already, something else is there, or what the kernel says.
 pub fn unix(spot: &Spot, mode: u32, owner: Option<Ids>) -> Result<(OwnedFd, MadeFile)> {
+    unix_of(SockType::Stream, spot, mode, owner)
+}
+
+/// Listens for channels at a path in a directory of ours, for this user only.
+///
+/// # Errors
+/// Something else is there, or what the kernel says.
+pub fn door(path: &Path) -> Result<(OwnedFd, MadeFile)> {
+    unix_of(SockType::SeqPacket, &Spot::new(path, None), 0o600, None)
+}
+
+fn unix_of(
+    kind: SockType,
+    spot: &Spot,
+    mode: u32,
+    owner: Option<Ids>,
+) -> Result<(OwnedFd, MadeFile)> {
     let fail = |why: &str| {
         let path = spot.path.display();
         Error::new(format!("unix socket {path}: {why}{}", spot.rights()))
     };
     let bind_with_mode = |path: &Path| -> nix::Result<OwnedFd> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        let socket = socket(AddressFamily::Unix, kind, flags, None)?;
         let address = UnixAddr::new(path)?;
         // The socket in the file system is born with the mode of the unbound one, as far as the
         // umask lets it (unix(7)): it is never open to more.

@@ -1,7 +1,9 @@
 //! The command line.
 
 use crate::error::{Error, Result};
+use crate::offer::{Ciphers, Protocol, Without};
 use crate::tls::{Mode, Verify};
+use crate::trusted::{Flags, Pem};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
@@ -66,6 +68,8 @@ pub enum Command {
     Stop(TargetArgs),
     /// End a session's server; the next start of that display takes its applications over
     Exit(TargetArgs),
+    /// Have a session use the certificates and keys that are in its files now; clients stay attached
+    Reload(ReloadArgs),
     /// Make a certificate for --bind-ssl, with its key
     SetupSsl(SetupSslArgs),
     /// Compare every process of a session with its policy, as the kernel enforces it
@@ -180,6 +184,9 @@ pub struct StartArgs {
     /// --ssl-cert, tcp: the same as on, or off [default: off]
     #[arg(long, value_name = "MODE", help_heading = AUTH, value_parser = ssl, num_args = 0..=1, require_equals = true, default_missing_value = "on")]
     pub ssl: Option<Mode>,
+    /// Where clients in clear are served beside TLS, ask those who can to change to it [default: yes]
+    #[arg(long, value_name = "BOOL", help_heading = AUTH, value_parser = flag, num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub ssl_upgrade: Option<bool>,
     /// Certificate for TLS on sockets without their own ssl-cert=, with those it is signed with
     /// (PEM) [default: that of `bulkhead setup-ssl`]
     #[arg(long, value_name = "FILE", help_heading = AUTH, value_hint = ValueHint::FilePath)]
@@ -200,6 +207,30 @@ pub struct StartArgs {
     /// Who may sign the certificates of clients, and which are revoked (PEM)
     #[arg(long, value_name = "FILE", help_heading = AUTH, value_hint = ValueHint::FilePath)]
     pub ssl_ca_certs: Option<PathBuf>,
+    /// The same in the option itself: hexadecimal digits or base64 of certificates
+    #[arg(long, value_name = "DATA", help_heading = AUTH, value_parser = data, conflicts_with = "ssl_ca_certs")]
+    pub ssl_ca_data: Option<Pem>,
+    /// How certificates of clients are looked at, as OpenSSL calls it: CRL_CHECK_CHAIN wants revocation lists
+    #[arg(long, value_name = "NAMES", help_heading = AUTH, value_parser = verify_flags)]
+    pub ssl_verify_flags: Option<Flags>,
+    /// Versions of TLS: TLSv1_3, TLS (1.2 and newer), or TLSv1_2 (nothing newer) [default: TLSv1_3]
+    #[arg(long, value_name = "VERSION", help_heading = AUTH, value_parser = protocol)]
+    pub ssl_protocol: Option<Protocol>,
+    /// Cipher suites of TLS, the best first: names of OpenSSL's or IANA's, and DEFAULT [default: DEFAULT]
+    #[arg(long, value_name = "NAMES", help_heading = AUTH, value_parser = ciphers)]
+    pub ssl_ciphers: Option<Ciphers>,
+    /// Options of TLS as OpenSSL calls them, such as NO_TLSv1_2; nothing that would weaken it
+    #[arg(long, value_name = "NAMES", help_heading = AUTH, value_parser = without)]
+    pub ssl_options: Option<Without>,
+    /// For clients, whose configuration may be in the same file: a server does nothing with it
+    #[arg(long, value_name = "BOOL", help_heading = AUTH, value_parser = flag, num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    pub ssl_check_hostname: Option<bool>,
+    /// For clients as well
+    #[arg(long, value_name = "NAME", help_heading = AUTH)]
+    pub ssl_server_hostname: Option<String>,
+    /// For clients as well: none, optional or required
+    #[arg(long, value_name = "MODE", help_heading = AUTH, value_parser = verify)]
+    pub ssl_server_verify_mode: Option<Verify>,
     /// Encryption of TCP sockets without their own encryption=: AES (the same as AES-CBC), AES-CTR,
     /// AES-CFB, or AES-GCM, which also notices changes
     #[arg(long, alias = "encryption", value_name = "AES[-MODE]", help_heading = AUTH)]
@@ -227,8 +258,8 @@ pub struct StartArgs {
     /// Their group [default: the user's own]
     #[arg(long, value_name = "GROUP", help_heading = PLACE)]
     pub gid: Option<String>,
-    /// First of the 16 user ids of the workers (start as root only)
-    /// [default: 1900000000 + 16 * display]
+    /// First of the 32 user ids of the workers (start as root only)
+    /// [default: 1900000000 + 32 * display]
     #[arg(long, value_name = "UID", help_heading = PLACE, value_parser = user_id)]
     pub worker_uid_base: Option<u32>,
 
@@ -332,6 +363,26 @@ pub struct ScreenshotArgs {
     /// Which session.
     #[command(flatten)]
     pub target: TargetArgs,
+}
+
+/// Options of `bulkhead reload`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+The files are those that the session was started with, by their names: whoever has started it opens them
+again. They are checked as at the start, and the key is tried. If anything is wrong nothing changes, this
+says what, and the status is 1. The pass phrase of a key is read again from ssl-key-password-file=, else it
+is what the variable XPRA_SSL_KEY_PASSWORD says now, else what it was.
+Examples:
+  bulkhead reload :100
+  runuser -u ann -- bulkhead reload :100    as root, for a session that ann has started")]
+pub struct ReloadArgs {
+    /// :N; without it the only session there is
+    #[arg(value_name = ":N", value_parser = display)]
+    pub display: Option<u32>,
+
+    /// Where to look.
+    #[command(flatten)]
+    pub places: Places,
 }
 
 /// Options of `bulkhead setup-ssl`.
@@ -500,7 +551,7 @@ pub enum Generate {
 }
 
 /// Options of `bulkhead seamless` that are booleans, for `--no-X`.
-pub const BOOLEANS: [&str; 10] = [
+pub const BOOLEANS: [&str; 12] = [
     "exit-with-children",
     "exit-with-client",
     "exit-with-windows",
@@ -511,6 +562,8 @@ pub const BOOLEANS: [&str; 10] = [
     "resize-display",
     "debug",
     "ssl",
+    "ssl-check-hostname",
+    "ssl-upgrade",
 ];
 
 /// Reads a boolean as Xpra writes them.
@@ -556,6 +609,26 @@ fn ssl(text: &str) -> std::result::Result<Mode, Error> {
 
 fn verify(text: &str) -> std::result::Result<Verify, Error> {
     Verify::parse(text)
+}
+
+fn data(text: &str) -> std::result::Result<Pem, Error> {
+    Pem::parse(text)
+}
+
+fn verify_flags(text: &str) -> std::result::Result<Flags, Error> {
+    Flags::parse(text)
+}
+
+fn protocol(text: &str) -> std::result::Result<Protocol, Error> {
+    Protocol::parse(text)
+}
+
+fn ciphers(text: &str) -> std::result::Result<Ciphers, Error> {
+    Ciphers::parse(text)
+}
+
+fn without(text: &str) -> std::result::Result<Without, Error> {
+    Without::parse(text)
 }
 
 fn resize(text: &str) -> std::result::Result<bool, Error> {

@@ -14,6 +14,10 @@ pub const LAUNCHER_SOCKET: &str = "launcher.sock";
 pub const PID_FILE: &str = "server.pid";
 /// What the launcher writes down for the next start, inside a session directory.
 pub const RECORD: &str = "launcher.state";
+/// Where `bulkhead reload` connects, inside a session directory.
+pub const RELOAD_SOCKET: &str = "reload.sock";
+/// What it has to open again, inside a session directory.
+pub const RELOAD_RECORD: &str = "reload.state";
 /// The one directory inside a session directory that is the user's in a start as root.
 pub const X11: &str = "x11";
 /// The log inside a session directory.

@@ -36,10 +36,26 @@ pub struct Secret {
 /// # Errors
 /// What the kernel says.
 pub fn sealed(bytes: &[u8]) -> Result<OwnedFd> {
+    sealed_with(|file| file.write_all(bytes))
+}
+
+/// Has the kernel copy a file into such memory; its bytes do not come into this process. What is
+/// written into the file later does not count.
+///
+/// # Errors
+/// It is longer than a secret may be, or what the kernel says.
+pub fn sealed_copy(from: &File) -> Result<OwnedFd> {
+    sealed_with(|file| {
+        let len = io::copy(&mut from.take(MAX_SECRET + 1), file)?;
+        check_len(len).map_err(io::Error::other)
+    })
+}
+
+fn sealed_with(fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<OwnedFd> {
     let make = || -> io::Result<OwnedFd> {
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let mut file = File::from(memfd_create(c"bulkhead", flags)?);
-        file.write_all(bytes)?;
+        fill(&mut file)?;
         let seals = SealFlag::F_SEAL_GROW
             | SealFlag::F_SEAL_SHRINK
             | SealFlag::F_SEAL_WRITE
@@ -94,6 +110,23 @@ pub fn answer(path: &Path) -> Result<Secret> {
 /// It cannot be read, is empty or too long, or others may read or write it.
 pub fn key_file(path: &Path, user: Option<Ids>) -> Result<Secret> {
     open(path, user, Kind::Key)
+}
+
+/// Opens a key file, and keeps what is in it now: whatever is done to the file later.
+///
+/// # Errors
+/// See [`key_file`].
+pub fn key_copy(path: &Path, user: Option<Ids>) -> Result<Secret> {
+    let secret = key_file(path, user)?;
+    if !secret.in_place {
+        return Ok(secret);
+    }
+    let copy = sealed_copy(&File::from(secret.fd));
+    Ok(Secret {
+        fd: copy.map_err(|error| error.at(format!("key file {}", path.display())))?,
+        in_place: false,
+        warnings: secret.warnings,
+    })
 }
 
 /// Where the system has the rules of tcp-wrappers.

@@ -4,14 +4,15 @@
 use crate::error::{Error, Result};
 use std::fmt;
 
-/// The options whose values are secrets.
-pub const SECRET_OPTIONS: [&str; 7] = [
+/// The options whose values are secrets; and one that is long, and is to hold none.
+pub const SECRET_OPTIONS: [&str; 8] = [
     "client_secret_key=",
     "value=",
     "keydata=",
     "secret=",
     "password=",
     "url=",
+    "ssl-ca-data=",
     URI_OPTION,
 ];
 /// The one of which only the password is not shown.

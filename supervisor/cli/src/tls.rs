@@ -4,7 +4,10 @@
 use crate::certificate;
 use crate::config;
 use crate::error::{Error, Result};
+use crate::offer;
 use crate::options::boolean;
+use crate::trusted::{Authorities, Flags, Pem};
+use ipc::tls::{Suite, Version};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -85,6 +88,8 @@ impl Verify {
 pub struct Said {
     /// `ssl=`.
     pub mode: Option<Mode>,
+    /// `ssl-upgrade=`.
+    pub upgrade: Option<bool>,
     /// `ssl-cert=`.
     pub certificate: Option<PathBuf>,
     /// `ssl-key=`.
@@ -93,9 +98,22 @@ pub struct Said {
     pub pass_phrase: Option<PassPhrase>,
     /// `ssl-client-verify-mode=`.
     pub verify: Option<Verify>,
-    /// `ssl-ca-certs=`.
-    pub authorities: Option<PathBuf>,
+    /// `ssl-ca-certs=` or `ssl-ca-data=`.
+    pub authorities: Option<Authorities>,
+    /// `ssl-verify-flags=`.
+    pub flags: Option<Flags>,
+    /// Which versions are spoken, and with what.
+    pub offer: offer::Said,
+    /// The options that are said and that a server has nothing to do with.
+    pub for_clients: Vec<&'static str>,
 }
+
+/// What one tells clients how to look at a server. Xpra's servers read the same files as its clients.
+pub const FOR_CLIENTS: [&str; 3] = [
+    "ssl-check-hostname",
+    "ssl-server-hostname",
+    "ssl-server-verify-mode",
+];
 
 /// What opens a key that is encrypted.
 #[derive(Clone, PartialEq, Eq)]
@@ -120,12 +138,16 @@ impl fmt::Debug for PassPhrase {
 pub struct Tls {
     /// Clients in clear are served too.
     pub optional: bool,
+    /// Of those, who can is asked to change to TLS.
+    pub upgrade: bool,
     /// The certificate and the key; `None`: where `bulkhead setup-ssl` puts them.
     pub files: Option<Pair>,
     /// What opens the key; `None`: what [`VARIABLE`] says, if anything.
     pub pass_phrase: Option<PassPhrase>,
     /// What clients have to show, if anything.
     pub clients: Option<Clients>,
+    /// What is spoken, the best first; whatever the certificate's key is.
+    pub suites: Vec<Suite>,
 }
 
 /// What the clients of a socket show.
@@ -133,8 +155,10 @@ pub struct Tls {
 pub struct Clients {
     /// Who has no certificate goes on without.
     pub optional: bool,
-    /// The file of those who may have signed it, and of revocation lists.
-    pub authorities: PathBuf,
+    /// Those who may have signed it, and revocation lists.
+    pub authorities: Authorities,
+    /// How it is looked at.
+    pub flags: Flags,
 }
 
 /// A certificate and its key, which may be in the same file.
@@ -196,11 +220,27 @@ impl Said {
             self.mode = Some(Mode::parse(value).map_err(|error| error.at(key))?);
             return Ok(true);
         }
+        if self.offer.take(key, value)? {
+            return Ok(true);
+        }
+        if let Some(known) = FOR_CLIENTS.iter().find(|known| **known == key) {
+            let at = |error: Error| error.at(key);
+            match *known {
+                "ssl-check-hostname" => _ = boolean(value).map_err(at)?,
+                "ssl-server-verify-mode" => _ = Verify::parse(value).map_err(at)?,
+                _ => {}
+            }
+            self.for_clients.push(known);
+            return Ok(true);
+        }
         let file = || match value {
             "" => Err(Error::usage(format!("`{key}=` is empty"))),
             path => Ok(PathBuf::from(path)),
         };
         match key {
+            "ssl-upgrade" => {
+                self.upgrade = Some(boolean(value).map_err(|error| error.at(key))?);
+            }
             "ssl-cert" => self.certificate = Some(file()?),
             "ssl-key" => self.key = Some(file()?),
             "ssl-key-password" => {
@@ -210,7 +250,25 @@ impl Said {
             "ssl-client-verify-mode" => {
                 self.verify = Some(Verify::parse(value).map_err(|error| error.at(key))?);
             }
-            "ssl-ca-certs" => self.authorities = Some(file()?),
+            "ssl-ca-certs" | "ssl-ca-data" => {
+                let data = || Pem::parse(value).map_err(|error| error.at(key));
+                let said = match key {
+                    "ssl-ca-certs" => Authorities::File(file()?),
+                    _ => Authorities::Data(data()?),
+                };
+                let same = |other: &Authorities| {
+                    std::mem::discriminant(other) == std::mem::discriminant(&said)
+                };
+                if !self.authorities.as_ref().is_none_or(same) {
+                    return Err(Error::usage(
+                        "ssl-ca-certs= and ssl-ca-data=: which of them?",
+                    ));
+                }
+                self.authorities = Some(said);
+            }
+            "ssl-verify-flags" => {
+                self.flags = Some(Flags::parse(value).map_err(|error| error.at(key))?);
+            }
             _ => return Ok(false),
         }
         Ok(true)
@@ -220,6 +278,19 @@ impl Said {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What is spoken with whom. Who signs in TLS 1.2 signs the whole handshake, and not a hash of it, which is more
+    /// than `network` passes on.
+    fn suites(&self, all: &Said, clients: Option<&Clients>) -> Result<Vec<Suite>> {
+        let suites = self.offer.suites(&all.offer)?;
+        let old = |suite: &Suite| suite.version() == Version::Tls12;
+        match clients.is_some() && suites.iter().any(old) {
+            true => Err(Error::usage(
+                "certificates of clients need TLS 1.3, and nothing older: leave ssl-protocol= out, or say ssl-options=NO_TLSv1_2",
+            )),
+            false => Ok(suites),
+        }
     }
 
     /// The certificate and the key: a socket's own, else those of all sockets. A certificate that
@@ -240,6 +311,13 @@ impl Said {
             )),
             (None, None) => Ok(None),
         }
+    }
+
+    /// Does it say of clients' certificates what is of no use when none is looked at? For all sockets, flags may be
+    /// said that change nothing.
+    #[must_use]
+    pub fn needs_clients(&self) -> bool {
+        self.authorities.is_some() || self.flags.is_some_and(|flags| flags.lists)
     }
 
     /// Does it say anything about a certificate's key?
@@ -264,16 +342,22 @@ impl Said {
                     "auth=certificate needs a certificate of every client: ssl-client-verify-mode=required",
                 ));
             }
-            (None | Some(Verify::None), false) if self.authorities.is_some() => {
-                return Err(Error::usage(
-                    "`ssl-ca-certs=` alone checks nothing: add ssl-client-verify-mode=required, or auth=certificate(users=FILE)",
-                ));
+            (None | Some(Verify::None), false)
+                if self.authorities.is_some() || self.flags.is_some() =>
+            {
+                return Err(Error::usage(format!(
+                    "`{}=` alone checks nothing: add ssl-client-verify-mode=required, or auth=certificate(users=FILE)",
+                    match &self.authorities {
+                        Some(authorities) => authorities.option(),
+                        None => "ssl-verify-flags",
+                    }
+                )));
             }
             (None | Some(Verify::None), false) => return Ok(None),
         };
         match self.authorities.as_ref().or(all.authorities.as_ref()) {
             // Whoever the whole world trusts to name servers would say who our clients are.
-            Some(file)
+            Some(Authorities::File(file))
                 if ["default", "auto", certificate::SYSTEM]
                     .map(Path::new)
                     .contains(&file.as_path()) =>
@@ -283,9 +367,10 @@ impl Said {
                     file.display()
                 )))
             }
-            Some(file) => Ok(Some(Clients {
+            Some(authorities) => Ok(Some(Clients {
                 optional,
-                authorities: file.clone(),
+                authorities: authorities.clone(),
+                flags: self.flags.or(all.flags).unwrap_or_default(),
             })),
             None => Err(Error::usage(
                 "certificates of clients cannot be checked: add ssl-ca-certs=FILE, with those who may sign them",
@@ -301,11 +386,19 @@ impl Said {
         if self.mode == Some(Mode::Off) {
             return Err(Error::usage("`ssl=off`: use --bind-tcp"));
         }
+        if self.upgrade == Some(true) {
+            return Err(Error::usage(
+                "`ssl-upgrade=`: nobody is served in clear here, who could change to TLS",
+            ));
+        }
+        let clients = self.clients(all, module)?;
         Ok(Tls {
             optional: false,
+            upgrade: false,
             files: self.files(all)?,
             pass_phrase: self.pass_phrase(all),
-            clients: self.clients(all, module)?,
+            suites: self.suites(all, clients.as_ref())?,
+            clients,
         })
     }
 
@@ -316,27 +409,39 @@ impl Said {
     /// What is said does not fit together.
     pub fn optional(&self, all: &Said, module: bool) -> Result<Option<Tls>> {
         let own = |verify| verify != Verify::None;
-        if module || self.authorities.is_some() || self.verify.is_some_and(own) {
+        let looks = self.authorities.is_some() || self.flags.is_some();
+        if module || looks || self.verify.is_some_and(own) {
             return Err(Error::usage(
                 "certificates of clients need TLS, which all clients have on --bind-ssl only",
             ));
         }
         let mode = self.mode.or(all.mode).unwrap_or(Mode::Off);
         let files = self.files(all)?;
+        let has_certificate = mode != Mode::Off && (files.is_some() || is_set_up());
         match mode {
             Mode::Off if self.names_key() => Err(Error::usage(
                 "a certificate or key without TLS: use --bind-ssl, or add ssl=on to serve clients in clear too",
             )),
+            Mode::Off | Mode::Auto if !self.offer.is_empty() && !has_certificate => {
+                Err(Error::usage(
+                    "ssl-protocol=, ssl-ciphers= and ssl-options= without TLS: use --bind-ssl, or add ssl=on to serve clients in clear too",
+                ))
+            }
+            Mode::Off | Mode::Auto if self.upgrade == Some(true) && !has_certificate => {
+                Err(Error::usage("`ssl-upgrade=` without TLS: add ssl=on"))
+            }
             Mode::Off => Ok(None),
-            Mode::Auto if files.is_none() && !is_set_up() => Ok(None),
+            Mode::Auto if !has_certificate => Ok(None),
             // Who may do without TLS may do without a certificate.
             Mode::On | Mode::Auto if all.verify.is_some_and(own) => Err(Error::usage(
                 "--ssl-client-verify-mode, and a socket that serves clients in clear too: say ssl-client-verify-mode= on each --bind-ssl instead",
             )),
             Mode::On | Mode::Auto => Ok(Some(Tls {
                 optional: true,
+                upgrade: self.upgrade.or(all.upgrade).unwrap_or(true),
                 files,
                 pass_phrase: self.pass_phrase(all),
+                suites: self.suites(all, None)?,
                 clients: None,
             })),
         }
@@ -405,6 +510,86 @@ mod tests {
     }
 
     #[test]
+    fn tls_1_2_has_no_certificates_of_clients() {
+        let old = said(&[("ssl-protocol", "TLS")]).unwrap();
+        let none = Said::default();
+        let shown = [
+            ("ssl-client-verify-mode", "optional"),
+            ("ssl-ca-certs", "ca"),
+        ];
+        let shown = said(&shown).unwrap();
+        let both = Said {
+            offer: old.offer.clone(),
+            ..shown.clone()
+        };
+        for (own, all) in [(&both, &none), (&shown, &old), (&old, &shown)] {
+            let error = own.required(all, false).unwrap_err().to_string();
+            assert!(
+                error.contains("certificates of clients need TLS 1.3"),
+                "{error}"
+            );
+        }
+        let error = both.required(&none, true);
+        assert!(error.is_err(), "auth=certificate is the same");
+        let tls = old.required(&none, false).unwrap();
+        assert_eq!(
+            (tls.suites.as_slice(), tls.clients),
+            (&Suite::ALL[..], None)
+        );
+        // With clients in clear too it is the same socket.
+        let on = said(&[("ssl", "on"), ("ssl-protocol", "TLSv1_2")]).unwrap();
+        let tls = on.optional(&none, false).unwrap().unwrap();
+        assert!(
+            tls.suites
+                .iter()
+                .all(|suite| suite.version() == Version::Tls12)
+        );
+    }
+
+    #[test]
+    fn who_can_change_to_tls_is_asked_unless_it_is_said_otherwise() {
+        let on = ("ssl", "on");
+        let all = said(&[("ssl-upgrade", "no")]).unwrap();
+        let none = Said::default();
+        for (own, all, asked) in [
+            (&[on][..], &none, true),
+            (&[on, ("ssl-upgrade", "no")], &none, false),
+            (&[on], &all, false),
+            (&[on, ("ssl-upgrade", "yes")], &all, true),
+        ] {
+            let own = said(own).unwrap();
+            let tls = own.optional(all, false).unwrap().unwrap();
+            assert_eq!(tls.upgrade, asked);
+        }
+        let yes = said(&[("ssl-upgrade", "yes")]).unwrap();
+        assert!(yes.optional(&none, false).is_err());
+        let auto = said(&[("ssl", "auto"), ("ssl-upgrade", "yes")]).unwrap();
+        assert!(auto.optional(&none, false).is_err());
+        assert!(yes.required(&none, false).is_err());
+        let no = said(&[("ssl-upgrade", "no")]).unwrap();
+        assert_eq!(no.optional(&none, false), Ok(None));
+        assert!(!no.required(&none, false).unwrap().upgrade);
+    }
+
+    #[test]
+    fn what_is_for_clients_is_taken_and_known() {
+        let all = [
+            ("ssl-check-hostname", "no"),
+            ("ssl-server-hostname", "host"),
+            ("ssl-server-verify-mode", "none"),
+        ];
+        let said_all = said(&all).unwrap();
+        assert_eq!(said_all.for_clients, FOR_CLIENTS);
+        assert_eq!(said_all.optional(&Said::default(), false), Ok(None));
+        for wrong in [
+            ("ssl-check-hostname", "perhaps"),
+            ("ssl-server-verify-mode", "sometimes"),
+        ] {
+            assert!(said(&[wrong]).is_err());
+        }
+    }
+
+    #[test]
     fn what_would_encrypt_nothing_is_refused() {
         let none = Said::default();
         assert_eq!(none.optional(&none, false), Ok(None));
@@ -425,6 +610,19 @@ mod tests {
             (
                 &[("ssl", "on"), ("ssl-key", "k")],
                 "without its certificate",
+            ),
+            (&[("ssl-protocol", "TLS")], "without TLS: use --bind-ssl"),
+            (
+                &[("ssl", "auto"), ("ssl-options", "ALL")],
+                "without TLS: use --bind-ssl",
+            ),
+            (
+                &[("ssl-verify-flags", "X509_STRICT")],
+                "certificates of clients need TLS",
+            ),
+            (
+                &[("ssl", "off"), ("ssl-ciphers", "DEFAULT")],
+                "without TLS: use --bind-ssl",
             ),
         ] {
             let error = said(options)

@@ -620,7 +620,7 @@ fn the_processes_get_what_they_are_meant_to_have_and_no_secret() {
     assert!(!place.report("launcher", "env").contains("NOTIFY"));
     assert_eq!(place.report("supervisor", "cwd"), "/\n");
 
-    // 0 to 4; three unix sockets and one for TCP; eleven executables; the empty directory; what
+    // 0 to 4; three unix sockets and one for TCP; twelve executables; the empty directory; what
     // auth is given and its three secrets.
     let found = place.descriptors("supervisor");
     let kinds: Vec<_> = found
@@ -644,6 +644,7 @@ fn the_processes_get_what_they_are_meant_to_have_and_no_secret() {
             "socket",
             "socket",
             "socket",
+            "executable",
             "executable",
             "executable",
             "executable",

@@ -45,14 +45,12 @@ impl Session {
         // It knows nobody but those who log in where it is needed. What it says of others may have
         // been true before the verdict.
         if let (Peer::Keys, Peer::Network(id)) = (reporter, *peer)
-            && !self.logs_in_encrypted(id)
+            && !self.logs_in_with_keys(id)
         {
             return;
         }
         match judge(reporter, *peer) {
-            Judgement::Accused(accused) => {
-                self.sentence(accused, reporter, accused, what, "ended");
-            }
+            Judgement::Accused(accused) => self.end_accused(reporter, accused, what),
             Judgement::Reporter => self.disbelieve(reporter, *peer, what),
             Judgement::Ask => match peer {
                 Peer::Auth => self.auth.accuse(reporter, what, &mut self.log, now),
@@ -62,10 +60,16 @@ impl Session {
         }
     }
 
-    fn logs_in_encrypted(&self, id: ConnectionId) -> bool {
+    /// With the present one.
+    fn logs_in_with_keys(&self, id: ConnectionId) -> bool {
         self.connections.get(&id).is_some_and(|connection| {
-            connection.verdict.is_none() && self.encryption(connection.listener).is_some()
+            connection.verdict.is_none() && connection.keys == Some(self.reload.generation())
         })
+    }
+
+    /// Ends one that somebody else has accused who is believed.
+    pub fn end_accused(&mut self, reporter: Peer, accused: Peer, what: &str) {
+        self.sentence(accused, reporter, accused, what, "ended");
     }
 
     /// The accused lives and answers: the reporter ends.

@@ -132,6 +132,7 @@ impl Session {
                 let reason: Vec<&str> = reason.iter().map(String::as_str).collect();
                 // The listeners stay open, and nobody is accepted: see `asked_for_locally`.
                 self.waiting.clear();
+                self.refuse_visitor("the session ends", now);
                 for id in self.connection_ids() {
                     self.farewell(id, &reason, now);
                 }
@@ -150,6 +151,7 @@ impl Session {
                     .extend(self.auth.worker.take().map(|worker| worker.dismiss(now)));
                 self.dismissed
                     .extend(self.keys.worker.take().map(|worker| worker.dismiss(now)));
+                self.dismiss_retired(now);
                 self.dismissed
                     .extend(self.display.worker.take().map(|worker| worker.dismiss(now)));
             }

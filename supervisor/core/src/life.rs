@@ -119,7 +119,7 @@ impl Session {
         let strangers = self
             .connections
             .iter()
-            .filter(|(_, one)| one.verdict.is_none() && self.encryption(one.listener).is_some());
+            .filter(|(_, one)| one.verdict.is_none() && one.keys == Some(self.reload.generation()));
         for id in strangers.map(|(id, _)| *id).collect::<Vec<_>>() {
             let text = "ended: keys has gone during the login";
             self.log.own(Level::Info, Some(id.0), text);
@@ -322,6 +322,9 @@ impl Session {
             LauncherToSupervisor::Display => self.start_display(fds, now),
             LauncherToSupervisor::Connecting { connection, .. } => {
                 self.connecting(connection, &fds, now);
+            }
+            LauncherToSupervisor::CommandInput(connection) => {
+                self.command_listens(connection, fds);
             }
             LauncherToSupervisor::Checked {
                 connection,

@@ -11,6 +11,7 @@
 //! * [`session`]: the state and the loop; [`life`]: the session's own workers and the launcher;
 //!   [`client`]: connections; [`ending`]: the end; [`info`]: what is told about all that.
 //! * [`blame`]: who ends when one worker accuses another; [`place`]: a worker of which there is one.
+//! * [`reload`]: certificates and keys anew.
 //! * [`worker`]: a running worker; [`sys`]: the system calls without a safe form.
 //! * Decisions, pure and tested alone: [`admission`], [`penalties`], [`rate`], [`restarts`],
 //!   [`sharing`].
@@ -29,6 +30,7 @@ mod penalties;
 mod place;
 mod rate;
 mod ready;
+mod reload;
 mod restarts;
 mod session;
 mod sharing;

@@ -116,6 +116,15 @@ impl<Tx: Message, Rx: Message> Place<Tx, Rx> {
         }
     }
 
+    /// Gives the place to another worker, which is ready, also one that was given up. The one that had
+    /// it, if others may depend on it still. How its predecessors ended goes on counting: it is the same
+    /// program.
+    pub fn replace(&mut self, worker: Worker<Tx, Rx>) -> Option<Worker<Tx, Rx>> {
+        (self.due, self.off, self.question) = (None, false, None);
+        self.ready = true;
+        self.worker.replace(worker)
+    }
+
     /// The worker has died (or could not be started); says what comes next.
     pub fn vacate(&mut self, death: Death, now: Instant) -> Verdict {
         self.worker = None;

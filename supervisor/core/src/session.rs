@@ -6,6 +6,7 @@ use crate::ending::Ending;
 use crate::log::{Level, Log, Origin};
 use crate::place::Place;
 use crate::ready::Announcement;
+use crate::reload::Reload;
 use crate::worker::{Death, Dismissed, Nursery, Part, Worker};
 use ipc::auth::{AuthToSupervisor, SupervisorToAuth};
 use ipc::channel::Message;
@@ -70,7 +71,10 @@ pub struct Session {
     /// Listeners are left alone until then: there are no descriptors left.
     pub accept_pause: Option<Instant>,
     pub auth_fds: Vec<OwnedFd>,
+    /// What `keys` gets: its own part, and the secrets by their places.
     pub keys_fds: Vec<OwnedFd>,
+    /// What may be brought anew of that.
+    pub reload: Reload,
     /// What the process of each check gets.
     pub check_fds: Vec<Vec<OwnedFd>>,
     pub announcement: Announcement,
@@ -111,6 +115,10 @@ enum Token {
     Encoder(ConnectionId, Part),
     Check(ConnectionId, Part),
     Dismissed(i32, Part),
+    Door,
+    Visitor,
+    Trial(Part),
+    Retired(i32, Part),
 }
 
 fn channel_flags<Tx: Message, Rx: Message>(channel: &Channel<Tx, Rx>) -> PollFlags {
@@ -213,6 +221,16 @@ impl Session {
         if let Some(worker) = &self.display.worker {
             turn.add_worker(Token::Display, worker);
         }
+        if let Some(worker) = self.reload.trial() {
+            turn.add_worker(Token::Trial, worker);
+        }
+        for worker in self.reload.retired() {
+            let pid = worker.process.pid;
+            turn.add_worker(|part| Token::Retired(pid, part), worker);
+        }
+        if let Some(channel) = self.reload.visitor() {
+            turn.add(Token::Visitor, channel.as_fd(), channel_flags(channel));
+        }
         for (id, connection) in &self.connections {
             turn.add_worker(|part| Token::Network(*id, part), &connection.network);
             if let Some(encoder) = connection.encoder() {
@@ -248,6 +266,12 @@ impl Session {
                 turn.add(Token::Listener(index), listener.as_fd(), PollFlags::POLLIN);
             }
         }
+        if self.running()
+            && self.accept_pause.is_none()
+            && let Some(door) = self.reload.door()
+        {
+            turn.add(Token::Door, door, PollFlags::POLLIN);
+        }
         let timeout = self
             .deadline()
             .map(|at| TimeSpec::from_duration(at.saturating_duration_since(now)));
@@ -272,6 +296,7 @@ impl Session {
             self.display.deadline(),
             self.choose_at,
             self.accept_pause,
+            self.reload.deadline(),
         ];
         let ending = match &self.phase {
             Phase::Ending(ending) => Some(ending.until),
@@ -319,6 +344,7 @@ impl Session {
             }
         }
         self.tick_clients(now);
+        self.tick_reload(now);
         self.admit(now);
         self.advance_end(now);
     }
@@ -340,6 +366,10 @@ impl Session {
             Token::Encoder(id, part) => self.encoder_event(id, part, now),
             Token::Check(id, part) => self.check_event(id, part, now),
             Token::Dismissed(pid, part) => self.dismissed_event(pid, part, now),
+            Token::Door => self.open_door(now),
+            Token::Visitor => self.listen_to_visitor(now),
+            Token::Trial(part) => self.trial_event(part, now),
+            Token::Retired(pid, part) => self.retired_event(pid, part, now),
         }
     }
 
@@ -351,8 +381,11 @@ impl Session {
             match signal {
                 // In the background there is no terminal whose end it could tell.
                 Some(Signal::SIGHUP) if self.announcement.in_background() => {
-                    self.log
-                        .own(Level::Info, None, "SIGHUP: there is nothing to read anew");
+                    let text = match self.reload.is_possible() {
+                        true => "SIGHUP: nothing is read anew; `bulkhead reload` does that",
+                        false => "SIGHUP: there is nothing to read anew",
+                    };
+                    self.log.own(Level::Info, None, text);
                 }
                 Some(signal) => {
                     self.end(
@@ -499,7 +532,9 @@ impl Session {
         };
         let mut all = Vec::new();
         all.extend(self.auth.worker.iter().map(|worker| fact(&worker.process)));
-        all.extend(self.keys.worker.iter().map(|worker| fact(&worker.process)));
+        let keys = self.keys.worker.iter().chain(self.reload.trial());
+        let keys = keys.chain(self.reload.retired());
+        all.extend(keys.map(|worker| fact(&worker.process)));
         all.extend(
             self.display
                 .worker

@@ -4,6 +4,7 @@ use crate::admission::Admission;
 use crate::log::{Level, Log};
 use crate::place::Place;
 use crate::ready::Announcement;
+use crate::reload::Reload;
 use crate::session::{Counters, Phase, Session};
 use crate::sys;
 use crate::worker::Nursery;
@@ -54,6 +55,7 @@ fn own_fds(check: &CheckSpec) -> &[FdIndex] {
         | CheckKind::Sqlite(fds)
         | CheckKind::Keycloak(fds)
         | CheckKind::Fido(fds)
+        | CheckKind::Screen(fds)
         | CheckKind::Certificate(fds)
         | CheckKind::Outside { fds, .. } => fds,
         CheckKind::Command => &[],
@@ -69,6 +71,7 @@ fn highest(spec: &SupervisorSpec) -> FdIndex {
         .chain([spec.empty_root])
         .chain(spec.auth_fds.iter().copied())
         .chain(spec.keys_fds.iter().copied())
+        .chain(spec.door)
         .chain(spec.checks.iter().flat_map(own_fds).copied())
         .chain(spec.outside_checks)
         .chain(spec.ready)
@@ -136,6 +139,9 @@ pub fn session() -> Result<Session> {
         .iter()
         .map(|fd| passed.take(*fd))
         .collect::<Result<Vec<_>>>()?;
+    let door = spec.door.map(|fd| passed.take(fd)).transpose()?;
+    // Who has started the session: later we may be somebody else.
+    let reload = Reload::new(door, geteuid().as_raw(), started);
     let check_fds = spec
         .checks
         .iter()
@@ -196,6 +202,7 @@ pub fn session() -> Result<Session> {
         accept_pause: None,
         auth_fds,
         keys_fds,
+        reload,
         check_fds,
         announcement,
         landlock_abi: enforced.landlock_abi,

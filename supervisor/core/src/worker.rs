@@ -170,6 +170,21 @@ impl Nursery {
         descriptors: &[BorrowedFd<'_>],
         now: Instant,
     ) -> Result<Worker<Tx, Rx>, Errno> {
+        self.start_for(role, connection, descriptors, false, now)
+    }
+
+    /// The same; `tls12`: it may have to speak TLS 1.2.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn start_for<Tx: Message, Rx: Message>(
+        &self,
+        role: Role,
+        connection: Option<ConnectionId>,
+        descriptors: &[BorrowedFd<'_>],
+        tls12: bool,
+        now: Instant,
+    ) -> Result<Worker<Tx, Rx>, Errno> {
         let (_, executable) = self
             .executables
             .iter()
@@ -190,6 +205,7 @@ impl Nursery {
             sandbox: self.sandbox,
             parent: Some(self.pid),
             connection: connection.map(|connection| connection.0),
+            tls12,
             log: if self.debug {
                 LevelFilter::DEBUG
             } else {

@@ -106,6 +106,8 @@ pub struct Command {
     pub argv: Vec<String>,
     /// What is added to its environment.
     pub env: Vec<(&'static str, String)>,
+    /// It is told a password, on its standard input.
+    pub password: bool,
     /// When its time is over.
     pub until: Instant,
 }
@@ -118,7 +120,10 @@ impl Checks {
                 let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
                 nix::fcntl::open(program, flags, Mode::empty()).ok()
             }
-            OutsideCheck::Command { .. } | OutsideCheck::Connect(_) | OutsideCheck::Nothing => None,
+            OutsideCheck::Command { .. }
+            | OutsideCheck::Connect(_)
+            | OutsideCheck::Nothing
+            | OutsideCheck::Display => None,
         };
         Self {
             programs: spec.checks.iter().map(open).collect(),
@@ -217,6 +222,11 @@ impl Checks {
         }
     }
 
+    /// Does this check need a connection to the X server?
+    pub fn wants_display(&self, check: CheckId) -> bool {
+        matches!(self.spec.check(check), Some(OutsideCheck::Display))
+    }
+
     /// What is to be started for a check.
     ///
     /// # Errors
@@ -229,7 +239,12 @@ impl Checks {
         peer: &str,
         now: Instant,
     ) -> Result<Command, CheckOutcome> {
-        let Some(OutsideCheck::Command { argv, timeout }) = self.spec.check(check) else {
+        let Some(OutsideCheck::Command {
+            argv,
+            timeout,
+            password,
+        }) = self.spec.check(check)
+        else {
             return Err(CheckOutcome::Refused);
         };
         if self.running.len() >= MAX_RUNNING {
@@ -254,6 +269,7 @@ impl Checks {
                 ("BULKHEAD_AUTH_INFO", info.clone()),
                 ("BULKHEAD_AUTH_TIMEOUT", seconds.clone()),
             ],
+            password: *password,
             until: now + Duration::from_secs((*timeout).into()),
         })
     }
@@ -386,6 +402,7 @@ mod tests {
                         .map(str::to_owned)
                         .to_vec(),
                     timeout: 7,
+                    password: false,
                 },
                 OutsideCheck::Connect(vec!["127.0.0.1:1".parse().unwrap()]),
             ],
@@ -442,6 +459,9 @@ mod tests {
         }
         assert!(checks.connect(CheckId(0)).is_empty());
         assert!(checks.connect(CheckId(7)).is_empty());
+        for check in [0, 1, 7] {
+            assert!(!checks.wants_display(CheckId(check)));
+        }
     }
 
     #[test]

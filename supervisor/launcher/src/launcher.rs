@@ -1,6 +1,6 @@
 //! The launcher's loop.
 
-use crate::checks::{Checks, Ended, Kind, NotStarted};
+use crate::checks::{self, Checks, Ended, Kind, NotStarted};
 use crate::leftovers::{self, Before, LOG, Leftovers, SOCKET, XAUTHORITY};
 use crate::marked;
 use crate::processes::{self, GRACE, LIMIT};
@@ -32,10 +32,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, Shutdown};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -44,6 +45,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const X_GRACE: Duration = Duration::from_secs(3);
 /// The X server gets this long to take a connection.
 const X_PATIENCE: Duration = Duration::from_secs(5);
+/// The same for a login: others wait meanwhile.
+const X_PATIENCE_OF_LOGINS: Duration = Duration::from_millis(200);
 /// Longest reason that a message may carry.
 const MAX_REASON: usize = 1024;
 /// Longest name of a program that a message may carry.
@@ -516,7 +519,8 @@ impl Launcher {
             let Ok(id) = u16::try_from(index).map(CommandId) else {
                 break;
             };
-            match self.start_command(display, &command.argv, &[], Signal::SIGHUP) {
+            let (argv, death) = (&command.argv, Signal::SIGHUP);
+            match self.start_command(display, argv, &[], Stdio::null(), death) {
                 Ok(pid) => {
                     self.running.insert(pid, id);
                 }
@@ -549,6 +553,7 @@ impl Launcher {
         display: u32,
         argv: &[String],
         more_env: &[(&str, String)],
+        stdin: Stdio,
         death: Signal,
     ) -> io::Result<i32> {
         let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
@@ -560,7 +565,7 @@ impl Launcher {
             .env("DISPLAY", format!(":{display}"))
             .env("XAUTHORITY", self.spec.session_dir.join(XAUTHORITY))
             .envs(more_env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(self.log.try_clone()?)
             .stderr(self.log.try_clone()?);
         let dir = self.spec.chdir.as_deref().unwrap_or(Path::new("/"));
@@ -585,11 +590,14 @@ impl Launcher {
         let command = self
             .checks
             .command(check, display, username, peer, Instant::now())?;
-        let started = self.start_command(display, &command.argv, &command.env, Signal::SIGKILL);
-        match started {
-            Ok(pid) => {
+        match self.start_check_command(display, &command) {
+            Ok((pid, input)) => {
                 self.checks
                     .started(pid, connection, command.until, Kind::Command);
+                if let Some(input) = input {
+                    let input = vec![input.into()];
+                    self.tell(&LauncherToSupervisor::CommandInput(connection), input);
+                }
                 Ok(())
             }
             Err(error) => {
@@ -599,6 +607,27 @@ impl Launcher {
                 Err(CheckOutcome::NotStarted)
             }
         }
+    }
+
+    /// The command's process id, and the other end of its standard input, if somebody is to write
+    /// there. A socket, because who writes may use no pipe.
+    fn start_check_command(
+        &self,
+        display: u32,
+        command: &checks::Command,
+    ) -> io::Result<(i32, Option<UnixStream>)> {
+        let (input, stdin) = match command.password {
+            true => {
+                let (input, stdin) = UnixStream::pair()?;
+                // It is told something, and says nothing.
+                stdin.shutdown(Shutdown::Write)?;
+                (Some(input), OwnedFd::from(stdin).into())
+            }
+            false => (None, Stdio::null()),
+        };
+        let pid =
+            self.start_command(display, &command.argv, &command.env, stdin, Signal::SIGKILL)?;
+        Ok((pid, input))
     }
 
     /// Starts the process that decides about a login.
@@ -686,7 +715,10 @@ impl Launcher {
         match message {
             SupervisorToLauncher::Checks => self.take_checks(is_first, fds),
             SupervisorToLauncher::Connect { connection, check } => {
-                let sockets = self.checks.connect(check);
+                let sockets = match self.checks.wants_display(check) {
+                    true => self.show_cookie(),
+                    false => self.checks.connect(check),
+                };
                 let connecting = LauncherToSupervisor::Connecting {
                     connection,
                     sockets: u8::try_from(sockets.len()).unwrap_or_default(),
@@ -766,9 +798,41 @@ impl Launcher {
 
     fn open_display(&mut self) -> io::Result<Vec<OwnedFd>> {
         self.reap();
+        let socket = self.connect_to_x(X_PATIENCE)?;
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        let mut cookie = File::from(memfd_create(c"x cookie", flags)?);
+        cookie.write_all(&self.cookie)?;
+        cookie.rewind()?;
+        fcntl(&cookie, FcntlArg::F_ADD_SEALS(SealFlag::all()))?;
+        Ok(vec![socket.into(), cookie.into()])
+    }
+
+    /// A connection to the X server for the process of a check, which is not to have the cookie: what
+    /// opens the connection is said here, and the answer is for that process. None if there can be none.
+    fn show_cookie(&mut self) -> Vec<OwnedFd> {
+        if self.ending.is_some() {
+            return Vec::new();
+        }
+        let connected = self
+            .connect_to_x(X_PATIENCE_OF_LOGINS)
+            .and_then(|mut socket| {
+                socket.write_all(&xauthority::setup_request(&self.cookie))?;
+                Ok(socket)
+            });
+        match connected {
+            Ok(socket) => vec![socket.into()],
+            Err(error) => {
+                let text = format!("no connection to the X server for a login: {error}");
+                self.note(Level::Error, &text);
+                Vec::new()
+            }
+        }
+    }
+
+    fn connect_to_x(&self, patience: Duration) -> io::Result<UnixStream> {
         let display = self.display().ok_or(io::ErrorKind::NotConnected)?;
         let address = UnixAddr::new(&files::display::socket(display))?;
-        let socket = files::connect(&address, X_PATIENCE)?;
+        let socket = files::connect(&address, patience)?;
         // Before somebody gets the cookie: where the sockets' directory is not root's, its owner
         // can put another one in this place.
         let server = getsockopt(&socket, PeerCredentials)?.uid();
@@ -778,12 +842,7 @@ impl Launcher {
                 "its socket belongs to the user {server}"
             )));
         }
-        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-        let mut cookie = File::from(memfd_create(c"x cookie", flags)?);
-        cookie.write_all(&self.cookie)?;
-        cookie.rewind()?;
-        fcntl(&cookie, FcntlArg::F_ADD_SEALS(SealFlag::all()))?;
-        Ok(vec![socket.into(), cookie.into()])
+        Ok(socket)
     }
 
     /// Takes a new supervisor when there is none; turns everybody else away.

@@ -27,6 +27,8 @@ pub const XAUTHORITY: &str = "x11/xauthority";
 pub const SOCKET: &str = "launcher.sock";
 /// The server's own socket, which the command line makes.
 const SERVER_SOCKET: &str = "socket";
+/// The one for new certificates, likewise.
+const RELOAD_SOCKET: &str = "reload.sock";
 /// Output of the X server and the commands.
 pub const LOG: &str = "server.log";
 
@@ -140,7 +142,9 @@ impl Leftovers {
         for file in &self.files {
             files::remove(file, self.user());
         }
-        let _ = fs::remove_file(session_dir.join(SERVER_SOCKET));
+        for socket in [SERVER_SOCKET, RELOAD_SOCKET] {
+            let _ = fs::remove_file(session_dir.join(socket));
+        }
     }
 
     /// Removes the session's files and directory, but the files of these names, for the person who

@@ -27,6 +27,21 @@ const LOCK_STALE: Duration = Duration::from_secs(10);
 /// The secret that opens the X server.
 pub type Cookie = [u8; 16];
 
+/// What a client says first (X11 protocol, "Connection Setup"), for one that has numbers in little-endian,
+/// as we do: protocol 11.0, with the cookie.
+pub fn setup_request(cookie: &Cookie) -> Vec<u8> {
+    let padded = COOKIE_PROTOCOL.len().next_multiple_of(4);
+    let length = |bytes: usize| u16::try_from(bytes).unwrap_or_default().to_le_bytes();
+    let mut request = vec![b'l', 0, 11, 0, 0, 0];
+    request.extend_from_slice(&length(COOKIE_PROTOCOL.len()));
+    request.extend_from_slice(&length(cookie.len()));
+    request.extend_from_slice(&[0; 2]);
+    request.extend_from_slice(COOKIE_PROTOCOL);
+    request.resize(12 + padded, 0);
+    request.extend_from_slice(cookie);
+    request
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     family: u16,
@@ -280,6 +295,13 @@ mod tests {
 
     fn strings() -> impl Strategy<Value = Vec<u8>> {
         proptest::collection::vec(any::<u8>(), 0..40)
+    }
+
+    #[test]
+    fn a_connection_begins_as_the_protocol_wants_it() {
+        let request = setup_request(&[7; 16]);
+        let head = b"l\0\x0b\0\0\0\x12\0\x10\0\0\0MIT-MAGIC-COOKIE-1\0\0";
+        assert_eq!(request, [&head[..], &[7; 16]].concat());
     }
 
     proptest! {

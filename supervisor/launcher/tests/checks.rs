@@ -16,6 +16,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 fn memfd(checks: Vec<OutsideCheck>) -> OwnedFd {
@@ -32,6 +33,19 @@ fn shell(line: &str, timeout: u16) -> OutsideCheck {
             .map(str::to_owned)
             .to_vec(),
         timeout,
+        password: false,
+    }
+}
+
+/// The same, told a password.
+fn asking(line: &str) -> OutsideCheck {
+    match shell(line, 10) {
+        OutsideCheck::Command { argv, timeout, .. } => OutsideCheck::Command {
+            argv,
+            timeout,
+            password: true,
+        },
+        other => other,
     }
 }
 
@@ -65,6 +79,38 @@ fn outcome(session: &mut Session) -> (u64, CheckOutcome) {
         } => (connection.0, outcome),
         other => panic!("{other:?}"),
     }
+}
+
+/// The socket comes before the end of the command, and what is written there is all that the command
+/// finds on its standard input, where it can say nothing.
+#[test]
+fn a_command_is_told_a_password_on_its_standard_input() {
+    let mut session = with(vec![
+        asking("read -r line && [ \"$line\" = secret ] && ! read -r more"),
+        asking("! (echo x >&0) && read -r line"),
+        asking("! read -r line"),
+        asking("exit 3"),
+        shell("! read -r line", 10),
+    ]);
+    let passed = CheckOutcome::Passed;
+    for (check, said, expected) in [
+        (0, Some("secret\n"), passed),
+        (0, Some("another\n"), CheckOutcome::Status(1)),
+        (1, Some("secret\n"), passed),
+        (2, Some(""), passed),
+        (3, Some(""), CheckOutcome::Status(3)),
+        (4, None, passed),
+    ] {
+        run(&mut session, 7, check, "");
+        if let Some(said) = said {
+            let (told, fds) = session.told().unwrap();
+            assert_eq!(told, Told::CommandInput(ConnectionId(7)));
+            let mut input = UnixStream::from(fds.into_iter().next().unwrap());
+            input.write_all(said.as_bytes()).unwrap();
+        }
+        assert_eq!(outcome(&mut session), (7, expected), "{check} {said:?}");
+    }
+    session.stop();
 }
 
 /// `auth=exec` once admitted a client though the command had exited 1 (Xpra 6.5.5, in 13 tries).
@@ -186,6 +232,7 @@ fn what_cannot_be_started_is_no() {
     let mut session = with(vec![OutsideCheck::Command {
         argv: vec!["/no/such/program".into()],
         timeout: 5,
+        password: false,
     }]);
     run(&mut session, 1, 0, "me");
     assert_eq!(outcome(&mut session), (1, CheckOutcome::NotStarted));

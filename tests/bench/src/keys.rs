@@ -6,7 +6,7 @@ use bulkhead_keys::service;
 use ipc::channel::socketpair;
 use ipc::keys::{KeysToNetwork, KeysToSupervisor, NetworkToKeys, SupervisorToKeys};
 use ipc::spec::{KeyData, KeysSpec, ListenerKey, PrivateKey};
-use ipc::tls::{Certificate, KeyKind};
+use ipc::tls::{Certificate, KeyKind, Suite, Version};
 use ipc::{Channel, ConnectionId, ListenerId};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use runtime::secret::Buffer;
@@ -66,6 +66,7 @@ impl Keys {
                     name: "key.pem".into(),
                     secret: 1,
                     kind: KeyKind::EcdsaP256,
+                    versions: vec![Version::Tls13],
                     public: pair.public_key_raw().to_vec(),
                 })),
             ],
@@ -81,7 +82,9 @@ impl Keys {
             certificate: Certificate {
                 chain: vec![certificate.der().to_vec()],
                 key: KeyKind::EcdsaP256,
+                suites: vec![Suite::Aes256, Suite::Chacha20, Suite::Aes128],
                 optional: false,
+                upgrade: false,
                 clients: ipc::tls::Clients::NotAsked,
             },
             pair,

@@ -3,7 +3,7 @@
 use crate::channel;
 use crate::keys::{Keys, TLS};
 use ipc::keys::{KeysToNetwork, NetworkToKeys};
-use ipc::tls::Scheme;
+use ipc::tls::{Handshake, Scheme};
 use rcgen::SigningKey;
 use std::error::Error;
 use std::hint::black_box;
@@ -31,7 +31,9 @@ pub fn measure(keys: &mut Keys) -> Result<Signing, Box<dyn Error>> {
         let mut channel = keys.channel(TLS)?;
         let question = NetworkToKeys::Sign {
             scheme: Scheme::EcdsaP256Sha256,
-            transcript: vec![7; 32],
+            handshake: Handshake::Tls13 {
+                transcript: vec![7; 32],
+            },
         };
         let start = Instant::now();
         channel.send(&question, Vec::new())?;

@@ -9,6 +9,7 @@ use crate::options::Options;
 use crate::state::{Event, Happening, State, Window};
 use crate::transport::{Address, Socket};
 use std::io::Read;
+use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use wire::caps::Caps;
@@ -64,8 +65,18 @@ impl Client {
     /// # Errors
     /// What connecting says.
     pub fn open(address: &Address, options: &Options, timeout: Duration) -> Result<Self, Error> {
-        Ok(Self {
-            socket: Socket::connect(address, timeout)?,
+        Ok(Self::new(Socket::connect(address, timeout)?, options))
+    }
+
+    /// With a connection that somebody else has made.
+    #[must_use]
+    pub fn on(socket: TcpStream, options: &Options) -> Self {
+        Self::new(Socket::Tcp(socket), options)
+    }
+
+    fn new(socket: Socket, options: &Options) -> Self {
+        Self {
+            socket,
             reader: RecordReader::new(Limits::SERVER_TO_CLIENT),
             writer: RecordWriter::new(true),
             sealer: None,
@@ -75,7 +86,7 @@ impl Client {
             received: Instant::now(),
             state: State::default(),
             pointer_sequence: 0,
-        })
+        }
     }
 
     /// Says hello, answers challenges, and waits for the server's hello.
@@ -100,6 +111,13 @@ impl Client {
                         None if challenge.digest == Digest::Keycloak.name() => {
                             let brought = self.visit(&challenge)?;
                             self.answer(&challenge, Some(&brought))?;
+                        }
+                        None if self.options.reads.is_some()
+                            && challenge.prompt.contains("screen") =>
+                        {
+                            let reads = self.options.reads.clone();
+                            let read = reads.map(|reads| (reads.0)(&challenge.prompt));
+                            self.answer(&challenge, read.as_deref())?;
                         }
                         None => {
                             self.answer(&challenge, password.as_deref())?;

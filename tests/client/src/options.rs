@@ -13,10 +13,10 @@ use wire::hello::{
 };
 use wire::packet::{Coding, Metadata, Modifiers, RgbFormat, Size};
 
-/// From an address to what a person brings back.
+/// From an address, or a question, to what a person brings back.
 type Brings = dyn Fn(&str) -> Vec<u8> + Send + Sync;
 
-/// What a person brings back from an address, where they have logged in.
+/// What a person brings back from an address, where they have logged in, or says to a question.
 #[derive(Clone)]
 pub struct Visit(pub Arc<Brings>);
 
@@ -39,6 +39,8 @@ pub struct Options {
     pub security_key: Option<SecurityKey>,
     /// What answers a challenge that sends it somewhere.
     pub visit: Option<Visit>,
+    /// What answers a challenge for what a screen shows.
+    pub reads: Option<Visit>,
     /// What everything is encrypted with.
     pub encryption: Option<Encryption>,
     /// Send the password itself to who asks for it (`xor`).
@@ -144,6 +146,7 @@ impl Options {
             next_passwords: Vec::new(),
             security_key: None,
             visit: None,
+            reads: None,
             encryption: None,
             xor: false,
             acknowledge: true,
@@ -189,6 +192,13 @@ impl Options {
     pub fn visit(mut self, visit: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
         self.visit = Some(Visit(Arc::new(visit)));
         self.offer(Digest::Keycloak);
+        self
+    }
+
+    /// It reads on a screen what it is asked for: this gives it for the question.
+    #[must_use]
+    pub fn reads(mut self, reads: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        self.reads = Some(Visit(Arc::new(reads)));
         self
     }
 

@@ -1,5 +1,6 @@
 //! Where a server is, and the socket to it.
 
+use crate::options::Options;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -12,6 +13,8 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use wire::packet::{Packet, UpgradePacket};
+use wire::record::RecordWriter;
 
 /// Where a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +26,10 @@ pub enum Address {
     /// Abstract name of a socket.
     Abstract(String),
     /// Host and port, with TLS, and the certificate of the authority that the server's is signed
-    /// with; and what the client shows itself.
-    Tls(String, CertificateDer<'static>, Option<Identity>),
+    /// with; what the client shows itself; and whether it speaks TLS 1.2, and not 1.3.
+    Tls(String, CertificateDer<'static>, Option<Identity>, bool),
+    /// The same of one that begins in clear, and changes to TLS when it is asked to.
+    Changing(String, CertificateDer<'static>),
 }
 
 /// A certificate of a client, with those that it is signed with, as DER; and a key, which need not be
@@ -41,14 +46,32 @@ impl Address {
     /// Host and port, with TLS, and the authority's certificate as DER.
     #[must_use]
     pub fn tls(name: String, authority: &[u8]) -> Self {
-        Self::Tls(name, CertificateDer::from(authority.to_vec()), None)
+        Self::Tls(name, CertificateDer::from(authority.to_vec()), None, false)
+    }
+
+    /// The same, of a client that begins in clear.
+    #[must_use]
+    pub fn changing(self) -> Self {
+        match self {
+            Self::Tls(name, authority, ..) => Self::Changing(name, authority),
+            other => other,
+        }
+    }
+
+    /// The same, of a client that speaks TLS 1.2 and nothing newer.
+    #[must_use]
+    pub fn old(self) -> Self {
+        match self {
+            Self::Tls(name, authority, identity, _) => Self::Tls(name, authority, identity, true),
+            other => other,
+        }
     }
 
     /// The same, with a certificate of the client's.
     #[must_use]
     pub fn showing(self, identity: Identity) -> Self {
         match self {
-            Self::Tls(name, authority, _) => Self::Tls(name, authority, Some(identity)),
+            Self::Tls(name, authority, _, old) => Self::Tls(name, authority, Some(identity), old),
             other => other,
         }
     }
@@ -84,10 +107,22 @@ impl Socket {
     pub fn connect(address: &Address, timeout: Duration) -> io::Result<Self> {
         match address {
             Address::Tcp(name) => Ok(Self::Tcp(tcp(name, timeout)?)),
-            Address::Tls(name, authority, identity) => {
+            Address::Tls(name, authority, identity, old) => {
                 let mut socket = tcp(name, timeout)?;
                 socket.set_read_timeout(Some(timeout))?;
-                let mut tls = tls(name, authority, identity.as_ref()).map_err(io::Error::other)?;
+                let tls = tls(name, authority, identity.as_ref(), *old);
+                let mut tls = tls.map_err(io::Error::other)?;
+                while tls.is_handshaking() {
+                    tls.complete_io(&mut socket)?;
+                }
+                Ok(Self::Tls(Box::new(StreamOwned::new(tls, socket))))
+            }
+            Address::Changing(name, authority) => {
+                let mut socket = tcp(name, timeout)?;
+                socket.set_read_timeout(Some(timeout))?;
+                change(&mut socket)?;
+                let tls = tls(name, authority, None, false);
+                let mut tls = tls.map_err(io::Error::other)?;
                 while tls.is_handshaking() {
                     tls.complete_io(&mut socket)?;
                 }
@@ -163,17 +198,39 @@ fn tcp(name: &str, timeout: Duration) -> io::Result<TcpStream> {
     Err(last)
 }
 
+/// Says in clear that it could change to TLS, and waits for the question.
+fn change(socket: &mut TcpStream) -> io::Result<()> {
+    let mut hello = Options::gtk().hello;
+    hello.network.packet_types = vec![UpgradePacket::NAME.to_owned()];
+    let writer = RecordWriter::new(false);
+    let record = |packet: &Packet| writer.record(packet, true).map_err(io::Error::other);
+    socket.write_all(&record(&hello.into_packet())?)?;
+    // The answer is the same packet.
+    let question = record(&UpgradePacket::question())?;
+    let mut asked = vec![0; question.len()];
+    socket.read_exact(&mut asked)?;
+    match asked == question {
+        true => socket.write_all(&question),
+        false => Err(io::Error::other("not asked to change to TLS")),
+    }
+}
+
 /// TLS with a server that this authority vouches for.
 fn tls(
     name: &str,
     authority: &CertificateDer<'static>,
     identity: Option<&Identity>,
+    old: bool,
 ) -> Result<ClientConnection, Box<dyn std::error::Error + Send + Sync>> {
     let mut roots = RootCertStore::empty();
     roots.add(authority.clone())?;
+    let version = match old {
+        true => &rustls::version::TLS12,
+        false => &rustls::version::TLS13,
+    };
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_protocol_versions(&[version])?
         .with_root_certificates(roots);
     let config = match identity {
         None => config.with_no_client_auth(),

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use wire::limits::Limits;
-use wire::packet::{ClientPacket, Packet, PreAuthPacket, ServerPacket};
+use wire::packet::{ClientPacket, Packet, PreAuthPacket, ServerPacket, UpgradePacket};
 use wire::record::Message;
 
 fuzz_target!(|data: &[u8]| {
@@ -14,6 +14,7 @@ fuzz_target!(|data: &[u8]| {
         flush: false,
     };
     let _ = PreAuthPacket::decode(message(), &Limits::PRE_AUTH.budget);
+    let _ = UpgradePacket::decode(message(), &Limits::PRE_AUTH.budget);
     if let Ok(packet) = Packet::decode(message(), &Limits::CLIENT_TO_SERVER.budget) {
         if let Ok(packet) = ClientPacket::parse(packet.clone()) {
             let _ = packet.into_packet().encode();

@@ -1,22 +1,37 @@
 // Logs in at the pages of provider.mjs, as a browser would, and prints what the client gets back: JSON.
 // usage: node login.mjs ADDRESS USER
+import { request as clear } from 'node:http';
+import { request as encrypted } from 'node:https';
+
 const [address, user] = process.argv.slice(2);
 const cookies = new Map();
 
-const ask = async (url, form) => {
-  const response = await fetch(url, {
-    redirect: 'manual',
-    method: form ? 'POST' : 'GET',
-    headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
-    body: form && new URLSearchParams(form),
-  });
-  for (const cookie of response.headers.getSetCookie()) {
-    const [, name, value] = cookie.match(/^([^=]+)=([^;]*)/);
-    cookies.set(name, value);
+// Not fetch: Debian's has no getSetCookie.
+const ask = (url, form) => new Promise((resolve, reject) => {
+  const body = form && new URLSearchParams(form).toString();
+  const headers = { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') };
+  if (body) {
+    headers['content-type'] = 'application/x-www-form-urlencoded';
+    headers['content-length'] = Buffer.byteLength(body);
   }
-  const location = response.headers.get('location');
-  return { status: response.status, location: location && new URL(location, url), text: await response.text() };
-};
+  const begin = url.protocol === 'https:' ? encrypted : clear;
+  const asked = begin(url, { method: body ? 'POST' : 'GET', headers }, (response) => {
+    for (const cookie of response.headers['set-cookie'] ?? []) {
+      const [, name, value] = cookie.match(/^([^=]+)=([^;]*)/);
+      cookies.set(name, value);
+    }
+    let text = '';
+    response.setEncoding('utf8');
+    response.on('data', (part) => { text += part; });
+    response.on('error', reject);
+    response.on('end', () => {
+      const location = response.headers.location;
+      resolve({ status: response.statusCode, location: location && new URL(location, url), text });
+    });
+  });
+  asked.on('error', reject);
+  asked.end(body);
+});
 
 let url = new URL(address);
 const own = url.origin;

@@ -23,7 +23,7 @@ pub use geometry::{Geometry, Position, Size, WindowId};
 pub use input::{KeyAction, Modifiers, PointerButton, PointerMotion, WheelMotion};
 pub use metadata::{Metadata, Shape, SizeConstraints, WindowType};
 pub use picture::{Coding, Cursor, Draw, DrawOptions, RgbFormat, Screenshot, WindowIcon};
-pub use pre_auth::{PreAuthError, PreAuthPacket};
+pub use pre_auth::{PreAuthError, PreAuthPacket, UpgradePacket};
 pub use server::{Bell, Challenge, DesktopSize, MoveResize, NewWindow, Restack, ServerPacket};
 pub use shared::{Disconnect, Ping, PingEcho, reason};
 pub use window::{

@@ -4,10 +4,10 @@ use super::{MessageError, Packet};
 use crate::hello::{AuthCaps, ClientHello, HelloError};
 use crate::limits::MAX_PACKET_NAME;
 use crate::record::Message;
-use crate::rencodeplus::{self, Budget, DecodeError};
+use crate::rencodeplus::{self, Budget, DecodeError, Value};
 
-/// All that a peer without authentication can say. Nothing else is decoded,
-/// so nothing else can be reached.
+/// All that a peer without authentication can say (but [`UpgradePacket`], where that was asked for). Nothing else
+/// is decoded, so nothing else can be reached.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PreAuthPacket {
     /// Who it is and what it wants; also the answer to a challenge.
@@ -71,6 +71,47 @@ impl PreAuthPacket {
             name => Err(PreAuthError::NotAllowed {
                 name: name.to_owned(),
             }),
+        }
+    }
+}
+
+/// All that a client can say that was asked to change to TLS on the same socket, before it does (protocol "How each
+/// client opens a connection").
+#[derive(Debug, Clone, PartialEq)]
+pub enum UpgradePacket {
+    /// What comes next is TLS.
+    Agreed,
+    /// It leaves.
+    Disconnect(Disconnect),
+}
+
+impl UpgradePacket {
+    /// What a client calls it that can do it, and the packet of both sides.
+    pub const NAME: &'static str = "ssl-upgrade";
+
+    /// What the server asks. It says nothing of its certificate: nobody could believe that in clear.
+    #[must_use]
+    pub fn question() -> Packet {
+        Packet::new(Self::NAME, vec![Value::Dict(Vec::new())])
+    }
+
+    /// Looks at the packet type first, and decodes the rest only if it is one of the two that exist.
+    ///
+    /// # Errors
+    /// It is none of them, or has other arguments.
+    pub fn decode(message: Message, budget: &Budget) -> Result<Self, PreAuthError> {
+        match rencodeplus::packet_name(&message.payload, MAX_PACKET_NAME)? {
+            Self::NAME => {
+                let mut args = Args::new(Packet::decode(message, budget)?);
+                args.dict()?;
+                Ok(Self::Agreed)
+            }
+            _ => match PreAuthPacket::decode(message, budget)? {
+                PreAuthPacket::Disconnect(disconnect) => Ok(Self::Disconnect(disconnect)),
+                PreAuthPacket::Hello(_) => Err(PreAuthError::NotAllowed {
+                    name: "hello".to_owned(),
+                }),
+            },
         }
     }
 }

@@ -130,6 +130,14 @@ impl RecordReader {
         self.opener = Some(opener);
     }
 
+    /// Ends the reading of records: what came behind the last one. `None`: part of a packet is held already, or
+    /// there was an error.
+    pub fn into_rest(mut self) -> Option<Vec<u8>> {
+        let between = self.chunks.is_empty() && self.failed.is_none();
+        self.buffer.drain(..self.used.min(self.buffer.len()));
+        between.then_some(self.buffer)
+    }
+
     /// The limits in force.
     pub fn limits(&self) -> &Limits {
         &self.limits

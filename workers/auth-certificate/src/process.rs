@@ -29,7 +29,8 @@ impl Check for Certificate {
         let spec = seat.descriptor(SPEC).ok_or("the spec was not passed")?;
         let spec: CertificateSpec =
             spec::read(&File::from(spec)).map_err(|error| error.to_string())?;
-        tls::warm_up_verification(&tls::server()).map_err(|_| "the TLS library does not work")?;
+        tls::warm_up_verification(&tls::server(false))
+            .map_err(|_| "the TLS library does not work")?;
         let rules = rules(&spec, seat.descriptors_from(SPEC + 1));
         Ok((Self(rules), spec.timeout))
     }
@@ -51,9 +52,12 @@ impl Check for Certificate {
 fn rules(spec: &CertificateSpec, files: Vec<OwnedFd>) -> Result<Rules, String> {
     let mut files = files.into_iter().map(File::from);
     let file = files.next().ok_or("no authorities were passed")?;
-    let trust = read(file, true, MAX_TRUST)
+    let trust = read(file, spec.in_place, MAX_TRUST)
         .and_then(|text| Trust::read(&text, now()).map_err(|error| error.to_string()))
-        .map_err(|error| format!("ssl-ca-certs: {error}"))?;
+        .map_err(|error| match spec.in_place {
+            true => format!("ssl-ca-certs: {error}"),
+            false => format!("ssl-ca-data: {error}"),
+        })?;
     let users = spec.users.map(|kind| {
         let file = files.next().ok_or("no users were passed")?;
         read(file, kind == UsersFile::InPlace, MAX_USERS)

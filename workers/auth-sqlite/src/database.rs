@@ -1,8 +1,9 @@
 //! One SELECT in a copy of the database, in memory. Nothing else can be done there, and what the
 //! file says, whose schema is SQL too, cannot make it do more, or take longer.
 
+use ipc::sessions::Sessions;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
-use rusqlite::types::ValueRef;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Error, MAIN_DB};
 use std::io::Read;
 use std::time::Instant;
@@ -10,6 +11,9 @@ use zeroize::Zeroizing;
 
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS: i32 = 10_000;
+
+/// Columns about sessions: user, group, displays, variables and options.
+const SESSIONS: usize = 5;
 
 /// Functions that need what the process does not have, or whose answer is not the database's: random
 /// numbers, the time and its zone.
@@ -44,6 +48,9 @@ pub enum Failure {
     /// A user without a password.
     #[error("the query finds no text where the password should be")]
     NoText,
+    /// What there is about sessions is not what it should be.
+    #[error("{0}")]
+    NoSessions(&'static str),
 }
 
 /// SQLite, ready for a database.
@@ -85,7 +92,7 @@ impl Database {
     /// # Errors
     /// [`Failure`].
     pub fn password(
-        self,
+        &self,
         query: &str,
         username: &str,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
@@ -109,6 +116,46 @@ impl Database {
             None => Ok(Some(password)),
             Some(_) => Err(Failure::TwoRows),
         }
+    }
+
+    /// What the database says of the sessions of a user with this password, if anything.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn sessions(
+        &self,
+        query: &str,
+        username: &str,
+        password: &[u8],
+    ) -> Result<Option<Sessions>, Failure> {
+        let mut statement = self.0.prepare(query)?;
+        if statement.column_count() != SESSIONS {
+            return Err(Failure::NoSessions("the query does not give five columns"));
+        }
+        let password = match std::str::from_utf8(password) {
+            Ok(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Err(_) => ToSqlOutput::Borrowed(ValueRef::Blob(password)),
+        };
+        let mut rows = statement.query((username, password))?;
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        let mut texts: [String; SESSIONS] = Default::default();
+        for (column, text) in texts.iter_mut().enumerate() {
+            *text = match row.get_ref(column)? {
+                ValueRef::Null => String::new(),
+                ValueRef::Integer(number) => number.to_string(),
+                ValueRef::Text(bytes) => String::from_utf8(bytes.to_vec())
+                    .map_err(|_| Failure::NoSessions("a text that is not UTF-8"))?,
+                ValueRef::Real(_) | ValueRef::Blob(_) => {
+                    return Err(Failure::NoSessions("something that is no text"));
+                }
+            };
+        }
+        if rows.next()?.is_some() {
+            return Err(Failure::TwoRows);
+        }
+        Sessions::read(texts.each_ref().map(String::as_str)).map_err(Failure::NoSessions)
     }
 }
 
@@ -195,6 +242,49 @@ mod tests {
             &"a".repeat(256),
         ] {
             assert_eq!(found(name), Ok(None), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_sessions() {
+        const QUERY: &str = "SELECT uid, gid, displays, env_options, session_options FROM users \
+            WHERE username=(?1) AND password=(?2)";
+        let file = file(&format!(
+            "{STOCK} INSERT INTO users VALUES \
+             ('ann', 'secret', '1000', 'staff', ':10,:11', 'A=b', 'speed=1'), \
+             ('bob', 'secret', NULL, NULL, NULL, NULL, NULL), \
+             ('carl', 'secret', '', '', '', 'nonsense', ''), \
+             ('dora', 'secret', 17, x'00', '', '', ''), ('eve', 'a', '1', '', '', '', ''), \
+             ('eve', 'a', '2', '', '', '', '');"
+        ));
+        let ask = |query: &str, name: &str, password: &str| {
+            let mut database = Database::new().unwrap();
+            let until = Instant::now() + Duration::from_secs(10);
+            database.load((&file[..], file.len()), until).unwrap();
+            let found = database.sessions(query, name, password.as_bytes());
+            found
+                .map(|it| it.map(|it| it.to_string()))
+                .map_err(|error| error.to_string())
+        };
+        let ann = "user 1000, group staff, 2 displays, 1 variable, 1 option";
+        assert_eq!(ask(QUERY, "ann", "secret"), Ok(Some(ann.into())));
+        for (name, password) in [("ann", "another"), ("bob", "secret"), ("nobody", "secret")] {
+            assert_eq!(ask(QUERY, name, password), Ok(None), "{name}");
+        }
+        for (query, name, password, part) in [
+            (QUERY, "carl", "secret", "name=value"),
+            (QUERY, "dora", "secret", "no text"),
+            (QUERY, "eve", "a", "more than one"),
+            ("SELECT ?1, ?2", "ann", "", "five columns"),
+            (
+                "SELECT absent, ?1, ?2, '', '' FROM users",
+                "ann",
+                "",
+                "absent",
+            ),
+        ] {
+            let why = ask(query, name, password).unwrap_err();
+            assert!(why.contains(part), "{name}: {why}");
         }
     }
 

@@ -5,10 +5,12 @@ use crate::file::Locked;
 use check::stored::{self, Stored};
 use check::{Check, No};
 use ipc::check::{AuthToCheck, CheckToAuth};
+use ipc::sessions::Sessions;
 use ipc::spec::{self, SqliteSpec};
 use runtime::{Role, Seat, secret};
 use std::fs::File;
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 /// In the descriptor table: the spec, the database.
 const SPEC: i32 = 6;
@@ -19,6 +21,7 @@ pub struct Sqlite {
     file: File,
     database: Database,
     query: String,
+    sessions: Option<String>,
 }
 
 impl Check for Sqlite {
@@ -35,37 +38,59 @@ impl Check for Sqlite {
             file: File::from(file),
             database: Database::new().map_err(|error| error.to_string())?,
             query: spec.query,
+            sessions: spec.sessions,
         };
         Ok((check, spec.timeout))
     }
 
-    fn decide(self, claim: AuthToCheck, until: Instant) -> Result<CheckToAuth, No> {
-        let answer = ask(self.file, self.database, &self.query, &claim, until);
+    fn decide(mut self, claim: AuthToCheck, until: Instant) -> Result<CheckToAuth, No> {
+        let mut stored = None;
+        let answer = ask(
+            self.file,
+            &mut self.database,
+            &self.query,
+            &claim,
+            until,
+            &mut stored,
+        );
+        let sessions = match (&answer, &self.sessions, stored) {
+            (Ok(true), Some(query), Some((username, password))) => {
+                sessions(&self.database, query, &username, &password)
+            }
+            _ => None,
+        };
         drop(claim);
         secret::wipe_stack();
         match answer {
-            Ok(true) => Ok(CheckToAuth::Yes),
+            Ok(true) => Ok(sessions.map_or(CheckToAuth::Yes, CheckToAuth::Sessions)),
             Ok(false) => Err(No::Refused("it is not the password of this user".into())),
             Err(why) => Err(No::Failed(why)),
         }
     }
 }
 
+/// Does the client know the password? `stored`: whose and which, if there is one.
 fn ask(
     file: File,
-    database: Database,
+    database: &mut Database,
     query: &str,
     claim: &AuthToCheck,
     until: Instant,
+    stored: &mut Option<(String, Zeroizing<Vec<u8>>)>,
 ) -> Result<bool, String> {
     stored::decide(claim, |username| {
-        look_up(file, database, query, username, until)
+        let found = look_up(file, database, query, username, until)?;
+        *stored = found
+            .0
+            .clone()
+            .map(|password| (username.to_owned(), password));
+        Ok(found)
     })
 }
 
 fn look_up(
     file: File,
-    mut database: Database,
+    database: &mut Database,
     query: &str,
     username: &str,
     until: Instant,
@@ -79,6 +104,22 @@ fn look_up(
         .and_then(|()| database.password(query, username))
         .map(|stored| (stored, kept))
         .map_err(|error| error.to_string())
+}
+
+/// What is known of the sessions of who is let in. That nothing is keeps nobody out.
+fn sessions(
+    database: &Database,
+    query: &str,
+    username: &str,
+    password: &[u8],
+) -> Option<Box<Sessions>> {
+    match database.sessions(query, username, password) {
+        Ok(sessions) => sessions.map(Box::new),
+        Err(why) => {
+            tracing::warn!("nothing is known of this user's sessions: {why}");
+            None
+        }
+    }
 }
 
 #[cfg(test)]
@@ -116,8 +157,9 @@ mod tests {
             password: Password(b"hunter2".to_vec()),
         };
         let until = Instant::now() + Duration::from_secs(10);
-        let database = Database::new().unwrap();
-        ask(file.reopen().unwrap(), database, query, &claim, until)
+        let mut database = Database::new().unwrap();
+        let file = file.reopen().unwrap();
+        ask(file, &mut database, query, &claim, until, &mut None)
     }
 
     /// What this thread has computed so far: what else runs on the machine is not in it.

@@ -41,6 +41,8 @@ pub enum Question {
     Token(Token),
     /// What an OpenID Connect provider gives it.
     Code,
+    /// That it has a code that is shown on the session's screen, which is not sent.
+    Shown,
 }
 
 impl Question {
@@ -48,8 +50,9 @@ impl Question {
     #[must_use]
     pub fn is_confidential(self) -> bool {
         match self {
-            // A signature is good for our salt only, and a code with the secret of this login only.
-            Self::Proof | Self::Signature(_) | Self::Code => false,
+            // A signature is good for our salt only, a code with the secret of this login only, and what is
+            // shown for one answer.
+            Self::Proof | Self::Signature(_) | Self::Code | Self::Shown => false,
             Self::Password | Self::Token(_) => true,
         }
     }
@@ -100,7 +103,7 @@ fn best(offered: &[Digest]) -> Result<Digest, ChallengeError> {
 
 fn digest(question: Question, offered: &[Digest]) -> Result<Digest, ChallengeError> {
     match question {
-        Question::Proof => best(offered),
+        Question::Proof | Question::Shown => best(offered),
         Question::Password if offered.contains(&Digest::Xor) => Ok(Digest::Xor),
         Question::Password => Err(ChallengeError::NoDigest("xor")),
         Question::Signature(Fido::U2f) if offered.contains(&Digest::U2f) => Ok(Digest::U2f),
@@ -227,7 +230,7 @@ impl Challenge {
 /// A challenge with both salts: good for one check.
 #[derive(Debug)]
 pub enum Combined {
-    /// What was asked for is a [`Question::Proof`].
+    /// What was asked for is a [`Question::Proof`] or [`Question::Shown`].
     Proof(Proof),
     /// What was asked for is a [`Question::Password`].
     Password(Covered),

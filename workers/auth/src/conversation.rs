@@ -9,9 +9,11 @@ use crate::modules::{self, Modules, Opening, Unusable};
 use crate::multifile;
 use crate::otp::{self, UsedCodes};
 use crate::provider::{Login, Providers};
+use crate::screen;
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::check::{AuthToCheck, CheckId, Password};
+use ipc::sessions::Sessions;
 use ipc::spec::{AuthModule, AuthStep, CheckAsks, Token};
 use ipc::tls::Shown;
 use runtime::secret::{self, Buffer};
@@ -39,6 +41,8 @@ pub enum Step {
         module: String,
         /// Who the client is.
         username: String,
+        /// What a module knows of this user's sessions.
+        sessions: Option<Box<Sessions>>,
     },
     /// The client is turned away.
     Refuse {
@@ -57,6 +61,8 @@ pub enum Step {
         check: CheckId,
         /// Whom it is about.
         username: String,
+        /// Nothing is known of the client.
+        stranger: bool,
     },
     /// More is to come.
     Listen,
@@ -84,7 +90,12 @@ enum Stage {
         challenge: Challenge,
         /// The module that asked; `None` when the answer decides nothing.
         module: Option<usize>,
+        /// What the screen shows, if that is what it asked for.
+        shown: Option<OnScreen>,
     },
+    /// What the screen showed for this login is gone, and the client has been refused; its answer may be on
+    /// its way.
+    Withdrawn,
     /// A check outside of this process decides.
     Checking {
         offer: Offer,
@@ -94,11 +105,34 @@ enum Stage {
         claim: Option<Claim>,
         /// Is the client a stranger, whose guesses are counted?
         stranger: bool,
-        /// It says where to send the client, and lets nobody in.
-        address: bool,
+        purpose: Purpose,
     },
     /// There is a verdict, or there will never be one.
     Ended,
+}
+
+/// What a check is for.
+#[derive(Debug)]
+enum Purpose {
+    /// It lets the client pass, or does not.
+    Decides,
+    /// It says where to send the client, and lets nobody in.
+    Address,
+    /// It shows this, and lets nobody in.
+    Shows {
+        code: Password,
+        /// Where, once it is there.
+        place: Option<u8>,
+    },
+}
+
+/// What the screen shows for a login.
+#[derive(Debug)]
+struct OnScreen {
+    code: Password,
+    place: u8,
+    /// It was counted as a stranger's guess when it was shown.
+    stranger: bool,
 }
 
 /// What a client says to be let in, for somebody else to check.
@@ -122,6 +156,8 @@ enum Claim {
         login: Box<Login>,
         answer: Password,
     },
+    /// Nothing yet: something has to be shown.
+    Show,
 }
 
 impl Claim {
@@ -131,7 +167,7 @@ impl Claim {
             Self::Password(Password(bytes)) | Self::Token(Password(bytes)) => bytes,
             Self::Proof { response, .. } => response,
             // It costs nobody anything to look at that; a code is good once.
-            Self::Signature { .. } | Self::Address | Self::Code { .. } => return,
+            Self::Signature { .. } | Self::Address | Self::Code { .. } | Self::Show => return,
         };
         bytes.fill(b'x');
     }
@@ -146,6 +182,8 @@ pub enum Finding {
     Yes,
     /// It says yes, and who that is.
     User(String),
+    /// It says yes, and what it knows of the user's sessions.
+    Sessions(Box<Sessions>),
     /// This security key has signed.
     Signed {
         /// Which.
@@ -160,6 +198,8 @@ pub enum Finding {
         /// What is to be remembered for those who come back.
         memory: Vec<u8>,
     },
+    /// The code is on the screen.
+    Shown,
 }
 
 /// One connection's way through its chain of modules. Without a right answer to every question
@@ -179,6 +219,8 @@ pub struct Conversation {
     handshake: Option<String>,
     /// Who the client is, by its certificate.
     user: Option<String>,
+    /// What a check knows of the user's sessions.
+    sessions: Option<Box<Sessions>>,
 }
 
 impl Conversation {
@@ -194,6 +236,7 @@ impl Conversation {
             certificate: None,
             handshake: None,
             user: None,
+            sessions: None,
         }
     }
 
@@ -264,6 +307,7 @@ impl Conversation {
                     offer,
                     challenge,
                     module,
+                    shown,
                 },
                 NetworkToAuth::Response {
                     response,
@@ -279,6 +323,14 @@ impl Conversation {
                 let Some(step) = self.chain(modules).get(position) else {
                     return refuse(None, offer.username, Refusal::Failed);
                 };
+                if let Some(shown) = shown {
+                    let combined = challenge.combine(&client_salt, &mut verifier.used);
+                    let right = match combined {
+                        Some(Combined::Proof(proof)) => proof.check(&shown.code.0, &response),
+                        _ => false,
+                    };
+                    return self.passes(right, shown.stranger, offer, position, modules, verifier);
+                }
                 let user = user(step, &offer.username, modules);
                 // Signatures, tickets and codes cannot be guessed, and whoever sends rubbish instead of one
                 // keeps nobody out.
@@ -326,11 +378,106 @@ impl Conversation {
                 refuse(None, offer.username, Refusal::OutOfOrder)
             }
             (Stage::Checking { .. }, _) => Step::Violation("a message before its answer"),
+            (Stage::Withdrawn, NetworkToAuth::Response { .. }) => Step::Listen,
+            (Stage::Withdrawn, NetworkToAuth::Hello { .. }) => {
+                Step::Violation("a hello after the verdict")
+            }
             (Stage::Fresh, NetworkToAuth::Response { .. }) => {
                 Step::Violation("a response to nothing")
             }
             (Stage::Ended, _) => Step::Violation("a message after the verdict"),
         }
+    }
+
+    /// Does the screen show something for this login?
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        matches!(self.stage, Stage::Asked { shown: Some(_), .. })
+    }
+
+    /// An answer has been looked at: was it right?
+    fn passes(
+        &mut self,
+        right: bool,
+        stranger: bool,
+        offer: Offer,
+        position: usize,
+        modules: &Modules,
+        verifier: &mut Verifier,
+    ) -> Step {
+        let Some(step) = self.chain(modules).get(position) else {
+            return refuse(None, offer.username, Refusal::Failed);
+        };
+        let named = check_name(step, &offer.username, modules);
+        let right = match right {
+            true => named,
+            false => Err(Refusal::Failed),
+        };
+        if let Err(why) = right {
+            return refuse(Some(step), self.name(offer), why);
+        }
+        if stranger {
+            let user = user(step, &offer.username, modules);
+            verifier.screens.was_right(user);
+            self.right = Some(user.to_owned());
+        }
+        self.walk(offer, position + 1, modules, verifier)
+    }
+
+    /// Which place on the screen it has.
+    #[must_use]
+    pub fn place(&self) -> Option<u8> {
+        match &self.stage {
+            Stage::Asked { shown, .. } => shown.as_ref().map(|shown| shown.place),
+            Stage::Checking {
+                purpose: Purpose::Shows { place, .. },
+                ..
+            } => *place,
+            _ => None,
+        }
+    }
+
+    /// What has to be shown can be, now and at this place: from now on it is as much as a guess, of a stranger.
+    /// Nobody has the screen full of codes, or many to try. `Some`: there have been too many.
+    pub fn takes_place(
+        &mut self,
+        free: u8,
+        modules: &Modules,
+        verifier: &mut Verifier,
+    ) -> Option<Step> {
+        let chain = self.chain(modules);
+        let Stage::Checking {
+            offer,
+            module,
+            stranger,
+            purpose: Purpose::Shows { place, .. },
+            ..
+        } = &mut self.stage
+        else {
+            return None;
+        };
+        *place = Some(free);
+        let step = chain.get(*module)?;
+        let user = user(step, &offer.username, modules);
+        let (now, screens) = (Instant::now(), &mut verifier.screens);
+        if !*stranger {
+            return None;
+        }
+        if self.right.as_deref() == Some(user) {
+            screens.go_on(user, now);
+            return None;
+        }
+        if screens.begin(user, now) {
+            return None;
+        }
+        let username = offer.username.clone();
+        let refused = refuse(
+            Some(step),
+            self.user.clone().unwrap_or(username),
+            Refusal::TooMany,
+        );
+        self.stage = Stage::Ended;
+        Some(refused)
     }
 
     /// The module whose question nobody will answer any more, after an answer to another was right,
@@ -392,6 +539,9 @@ impl Conversation {
                 Opening::Ask(Question::Code) => {
                     return self.send_to_provider(offer, position, modules, verifier);
                 }
+                Opening::Ask(Question::Shown) => {
+                    return self.show(offer, position, modules, verifier);
+                }
                 Opening::Ask(question) => {
                     return self.ask(offer, question, Some(position), modules);
                 }
@@ -428,9 +578,14 @@ impl Conversation {
             None if goes_by_client(chain) => &offer.username,
             None => modules.owner(),
         };
+        let sessions = match &self.sessions {
+            Some(sessions) => Some(sessions.clone()),
+            None => verifier.sessions(chain, &offer.username, modules),
+        };
         Step::Accept {
             module: module_name(chain.last()).to_owned(),
             username: username.to_owned(),
+            sessions,
         }
     }
 
@@ -442,15 +597,23 @@ impl Conversation {
         claim: Option<Claim>,
         stranger: bool,
     ) -> Step {
+        let purpose = match &claim {
+            Some(Claim::Address) => Purpose::Address,
+            _ => Purpose::Decides,
+        };
         let username = offer.username.clone();
         self.stage = Stage::Checking {
             offer,
             module,
             stranger,
-            address: matches!(claim, Some(Claim::Address)),
+            purpose,
             claim,
         };
-        Step::Check { check, username }
+        Step::Check {
+            check,
+            username,
+            stranger,
+        }
     }
 
     /// What the process is asked that the check has been given; once, and `None` when there is
@@ -461,6 +624,7 @@ impl Conversation {
             offer,
             claim,
             module,
+            purpose,
             ..
         } = &mut self.stage
         else {
@@ -471,6 +635,14 @@ impl Conversation {
             return self.certificate.take().map(AuthToCheck::Certificate);
         }
         let mut claim = claim.take()?;
+        if let (Claim::Show, Purpose::Shows { code, place }) = (&claim, purpose) {
+            return Some(AuthToCheck::Show {
+                code: code.clone(),
+                username: screen::printable(&offer.username),
+                peer: self.peer.clone(),
+                place: place.unwrap_or_default(),
+            });
+        }
         let username = match check_name(step, &offer.username, modules) {
             Ok(()) => user(step, &offer.username, modules),
             // It takes as long, and nobody's password is tried.
@@ -502,6 +674,8 @@ impl Conversation {
                 response,
             },
             Claim::Token(token) => AuthToCheck::Token { username, token },
+            // It has been made above.
+            Claim::Show => return None,
             Claim::Address => AuthToCheck::Address,
             Claim::Code { login, answer } => AuthToCheck::Code {
                 memory: login.memory,
@@ -521,26 +695,63 @@ impl Conversation {
         verifier: &mut Verifier,
     ) -> Option<Step> {
         let stage = std::mem::replace(&mut self.stage, Stage::Ended);
-        let Stage::Checking {
-            offer,
-            module,
-            stranger,
-            address,
-            ..
-        } = stage
-        else {
-            self.stage = stage;
-            return None;
+        let (offer, module, stranger, purpose) = match stage {
+            Stage::Checking {
+                offer,
+                module,
+                stranger,
+                purpose,
+                ..
+            } => (offer, module, stranger, purpose),
+            Stage::Asked {
+                offer,
+                module: Some(module),
+                shown: Some(_),
+                ..
+            } if finding != Finding::Shown => {
+                self.stage = Stage::Withdrawn;
+                let step = self.chain(modules).get(module);
+                return Some(refuse(step, self.name(offer), Refusal::Failed));
+            }
+            stage => {
+                self.stage = stage;
+                return None;
+            }
         };
         let Some(step) = self.chain(modules).get(module) else {
             return Some(refuse(None, offer.username, Refusal::Failed));
         };
-        if address {
-            return Some(match verifier.learn(&step.module, finding) {
-                true => self.send_to_provider(offer, module, modules, verifier),
-                false => refuse(Some(step), offer.username, Refusal::Unusable),
-            });
+        match purpose {
+            Purpose::Decides => {}
+            Purpose::Address => {
+                return Some(match verifier.learn(&step.module, finding) {
+                    true => self.send_to_provider(offer, module, modules, verifier),
+                    false => refuse(Some(step), offer.username, Refusal::Unusable),
+                });
+            }
+            Purpose::Shows { code, place } => {
+                return Some(match (finding, place) {
+                    (Finding::Shown, Some(place)) => {
+                        let (digests, salts) = (&offer.digests, &offer.salt_digests);
+                        let challenge = Challenge::new(Question::Shown, digests, salts);
+                        let shown = OnScreen {
+                            code,
+                            place,
+                            stranger,
+                        };
+                        self.challenge(offer, challenge, Some(module), Some(shown), modules)
+                    }
+                    _ => refuse(Some(step), self.name(offer), Refusal::Unusable),
+                });
+            }
         }
+        let finding = match finding {
+            Finding::Sessions(sessions) if sessions.is_sound() => {
+                self.sessions = Some(sessions);
+                Finding::Yes
+            }
+            finding => finding,
+        };
         let found = match &step.module {
             AuthModule::Certificate { names, .. } => {
                 self.is_good(*names, finding, &offer, modules, verifier)
@@ -612,7 +823,56 @@ impl Conversation {
             },
             Err(error) => Err(ChallengeError::Random(error)),
         };
-        self.challenge(offer, challenge, Some(module), modules)
+        self.challenge(offer, challenge, Some(module), None, modules)
+    }
+
+    /// Has a new code shown, which the client is asked for when it can be seen.
+    fn show(
+        &mut self,
+        offer: Offer,
+        module: usize,
+        modules: &Modules,
+        verifier: &mut Verifier,
+    ) -> Step {
+        let step = self.chain(modules).get(module);
+        let Some(
+            step @ AuthStep {
+                module:
+                    AuthModule::Check {
+                        check,
+                        asks: CheckAsks::Shown(code),
+                        ..
+                    },
+                ..
+            },
+        ) = step
+        else {
+            return refuse(step, offer.username, Refusal::Failed);
+        };
+        let possible = Challenge::new(Question::Shown, &offer.digests, &offer.salt_digests);
+        if possible.is_err() {
+            // Nobody sees a code that could not be answered for.
+            return self.challenge(offer, possible, Some(module), None, modules);
+        }
+        let user = user(step, &offer.username, modules);
+        let stranger = verifier.guesses.is_stranger(user, &self.peer);
+        let may = verifier.screens.may_begin(user, Instant::now());
+        if stranger && !may && self.right.as_deref() != Some(user) {
+            return refuse(Some(step), self.name(offer), Refusal::TooMany);
+        }
+        match screen::draw(*code) {
+            Ok(code) => {
+                let wanted = self.check(offer, module, *check, Some(Claim::Show), stranger);
+                if let Stage::Checking { purpose, .. } = &mut self.stage {
+                    *purpose = Purpose::Shows { code, place: None };
+                }
+                wanted
+            }
+            Err(error) => {
+                let challenge = Err(ChallengeError::Random(error));
+                self.challenge(offer, challenge, Some(module), None, modules)
+            }
+        }
     }
 
     fn ask(
@@ -623,7 +883,7 @@ impl Conversation {
         modules: &Modules,
     ) -> Step {
         let challenge = Challenge::new(question, &offer.digests, &offer.salt_digests);
-        self.challenge(offer, challenge, module, modules)
+        self.challenge(offer, challenge, module, None, modules)
     }
 
     fn challenge(
@@ -631,6 +891,7 @@ impl Conversation {
         offer: Offer,
         challenge: Result<Challenge, ChallengeError>,
         module: Option<usize>,
+        shown: Option<OnScreen>,
         modules: &Modules,
     ) -> Step {
         let step = module.and_then(|position| self.chain(modules).get(position));
@@ -645,6 +906,7 @@ impl Conversation {
                     },
                     challenge,
                     module,
+                    shown,
                 };
                 Step::Ask(message)
             }
@@ -741,6 +1003,14 @@ fn prompt(step: Option<&AuthStep>, username: &str, modules: &Modules) -> String 
         Some(AuthStep {
             module:
                 AuthModule::Check {
+                    asks: CheckAsks::Shown(_),
+                    ..
+                },
+            ..
+        }) => return "code on the session's screen".to_owned(),
+        Some(AuthStep {
+            module:
+                AuthModule::Check {
                     asks: CheckAsks::Token { token, .. },
                     ..
                 },
@@ -792,6 +1062,8 @@ pub struct Verifier {
     counters: Counters,
     providers: Providers,
     guesses: Guesses,
+    /// The same of codes that are shown: they keep nobody from giving a password.
+    screens: Guesses,
 }
 
 /// Compared with where there is no such user, for as long as a password would be.
@@ -809,6 +1081,7 @@ impl Verifier {
             counters: Counters::default(),
             providers: Providers::default(),
             guesses: Guesses::default(),
+            screens: Guesses::default(),
         }
     }
 
@@ -883,6 +1156,22 @@ impl Verifier {
             tracing::error!(error, "an auth module");
         }
         learnt.is_ok()
+    }
+
+    /// What a password file of this chain says of the user's sessions.
+    fn sessions(
+        &mut self,
+        chain: &[AuthStep],
+        username: &str,
+        modules: &Modules,
+    ) -> Option<Box<Sessions>> {
+        chain.iter().find_map(|step| {
+            let AuthModule::Users { secret } = step.module else {
+                return None;
+            };
+            let file = modules.read(secret, &mut self.buffer).ok()?;
+            multifile::sessions(file.bytes(), user(step, username, modules)).map(Box::new)
+        })
     }
 
     /// Does this let the client pass the module? Who is asked for a signature has to say whose it is.

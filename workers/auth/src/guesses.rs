@@ -114,11 +114,21 @@ impl Guesses {
         true
     }
 
+    /// Would [`Self::begin`] say yes?
+    #[must_use]
+    pub fn may_begin(&self, user: &str, now: Instant) -> bool {
+        self.users
+            .get(user)
+            .is_none_or(|record| now >= record.until)
+    }
+
     /// A stranger who was right goes on to the next module that is about this user: it is a failure until
     /// [`Self::was_right`] as well, and does not wait for the pause that its own first answer may have begun.
     pub fn go_on(&mut self, user: &str, now: Instant) {
-        if let Some(record) = self.users.get_mut(user) {
-            record.count(now);
+        match self.users.get_mut(user) {
+            Some(record) => record.count(now),
+            // It was right about something else.
+            None => _ = self.begin(user, now),
         }
     }
 

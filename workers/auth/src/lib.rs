@@ -4,6 +4,8 @@
 //! * [`modules`]: the chains of modules that guard the listeners.
 //! * [`challenge`]: fresh random bytes, answered once.
 //! * [`multifile`], [`hosts`], [`otp`]: what single modules look at, without any side effect.
+//! * [`command`]: how a command is told what the client said.
+//! * [`screen`]: codes that are shown on the session's screen.
 //! * [`counters`]: how often security keys have signed.
 //! * [`guesses`]: how often somebody may try to be a user.
 //! * [`conversation`]: what one connection may say, and in which order.
@@ -11,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod challenge;
+pub mod command;
 pub mod conversation;
 pub mod counters;
 pub mod guesses;
@@ -19,4 +22,5 @@ pub mod modules;
 pub mod multifile;
 pub mod otp;
 pub mod provider;
+pub mod screen;
 pub mod service;

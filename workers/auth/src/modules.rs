@@ -315,6 +315,7 @@ pub fn question(module: &AuthModule) -> Option<Question> {
             CheckAsks::Signature(fido) => Some(Question::Signature(*fido)),
             CheckAsks::Token { token, .. } => Some(Question::Token(*token)),
             CheckAsks::Code => Some(Question::Code),
+            CheckAsks::Shown(_) => Some(Question::Shown),
         },
         AuthModule::None
         | AuthModule::Fail

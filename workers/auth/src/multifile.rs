@@ -2,14 +2,14 @@
 //! (protocol "Password file formats").
 //!
 //! Fields may be left out from the right, but for the first two. Everything after the password is
-//! for the proxy server; here it is checked, so that a mistake in it is found when the file is
-//! written and not when there is a proxy. A file with one mistake is no password file: nobody can
+//! about the user's sessions ([`Sessions`]). A file with one mistake is no password file: nobody can
 //! know whom its author meant to keep out.
 //!
 //! The last line needs its end too: a file that is being written, or that found the disk full, may
 //! stop in the middle of a password, and what is there of it would be one. (The stock server takes
 //! such a file. Whether it is whole cannot be told by reading it twice: a writer may pause for long.)
 
+use ipc::sessions::Sessions;
 use std::collections::BTreeSet;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
@@ -36,16 +36,8 @@ pub struct Entry<'f> {
     pub user: &'f str,
     /// The password: the bytes between the first two bars.
     pub password: &'f [u8],
-    /// User id of the sessions, a name or a number; may be empty.
-    pub uid: &'f str,
-    /// Group id of the sessions, a name or a number; may be empty.
-    pub gid: &'f str,
-    /// Which sessions, with commas; may be empty.
-    pub displays: &'f str,
-    /// Variables for them, `name=value` with semicolons; may be empty.
-    pub env: &'f str,
-    /// Options for them, `name=value` with semicolons; may be empty.
-    pub session: &'f str,
+    /// User, group, displays, variables and options of the sessions, as [`Sessions::read`] takes them.
+    pub sessions: [&'f str; 5],
 }
 
 impl std::fmt::Debug for Entry<'_> {
@@ -126,6 +118,14 @@ pub fn password<'f>(
     Ok((password, chosen != 0))
 }
 
+/// What the file says of the sessions of a user who is known to be this one: how long that takes tells who
+/// is in the file.
+#[must_use]
+pub fn sessions(file: &[u8], user: &str) -> Option<Sessions> {
+    let entry = entries(file).flatten().find(|entry| entry.user == user)?;
+    Sessions::read(entry.sessions).ok()?
+}
+
 /// Is this the user? It takes as long as the name that was said is, whoever is in the file.
 fn is(user: &[u8], said: &[u8]) -> Choice {
     let padded = user.iter().chain(std::iter::repeat(&0));
@@ -163,40 +163,13 @@ fn entry(line: &[u8]) -> Result<Option<Entry<'_>>, &'static str> {
     let entry = Entry {
         user: text(0)?,
         password: fields[1],
-        uid: text(2)?,
-        gid: text(3)?,
-        displays: text(4)?,
-        env: text(5)?,
-        session: text(6)?,
+        sessions: [text(2)?, text(3)?, text(4)?, text(5)?, text(6)?],
     };
     if entry.user.is_empty() || entry.user.len() > MAX_USER || entry.user.trim() != entry.user {
         return Err("no user's name before the first |");
     }
-    if ![entry.uid, entry.gid].into_iter().all(is_id) {
-        return Err("the third and the fourth field are no user and group: a name or a number");
-    }
-    if ![entry.env, entry.session].into_iter().all(are_pairs) {
-        return Err("the sixth and the seventh field are not name=value;name=value");
-    }
+    Sessions::read(entry.sessions)?;
     Ok(Some(entry))
-}
-
-/// Empty, the name of a user or group, or the number of one.
-fn is_id(text: &str) -> bool {
-    // The largest number stands for nobody (chown(2)).
-    if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
-        return text.parse().is_ok_and(|number: u32| number != u32::MAX);
-    }
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    text.chars().all(plain) && !text.starts_with('-')
-}
-
-fn are_pairs(text: &str) -> bool {
-    let mut parts = text.split(';').filter(|part| !part.is_empty());
-    parts.all(|part| {
-        part.split_once('=')
-            .is_some_and(|(name, _)| !name.is_empty())
-    })
 }
 
 #[cfg(test)]
@@ -237,15 +210,20 @@ mod tests {
         }
         let ann = entries(file.as_bytes()).next().unwrap().unwrap();
         assert_eq!(
-            (ann.uid, ann.gid, ann.displays, ann.env, ann.session),
-            (
+            ann.sessions,
+            [
                 "1000",
                 "staff",
                 ":10,tcp://host:10000/",
                 "A=b;C=d=e",
                 "speed=100;quality="
-            )
+            ]
         );
+        let sessions = sessions(file.as_bytes(), "ann").unwrap();
+        assert_eq!(sessions.displays, [":10", "tcp://host:10000/"]);
+        for user in ["bob", "Ann", "nobody"] {
+            assert_eq!(super::sessions(file.as_bytes(), user), None);
+        }
         assert_eq!(format!("{ann:?}"), "Entry { user: \"ann\", .. }");
     }
 

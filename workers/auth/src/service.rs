@@ -1,9 +1,10 @@
 //! The process: one channel to the supervisor, one to each connection's `network`.
 
+use crate::command;
 use crate::conversation::{Conversation, Finding, Step, Verifier};
 use crate::modules::Modules;
 use ipc::auth::{AuthToNetwork, AuthToSupervisor, NetworkToAuth, PeerFacts, SupervisorToAuth};
-use ipc::check::{AuthToCheck, CheckToAuth};
+use ipc::check::{AuthToCheck, CheckToAuth, PLACES};
 use ipc::verdict::{Peer, Violation};
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId};
 use runtime::{Interest, PollSet};
@@ -156,6 +157,16 @@ impl Service<'_> {
                     });
                 }
             }
+            SupervisorToAuth::Tell(id) => {
+                let connection = self.connections.get_mut(&id);
+                if let (Some(connection), Some(fd)) = (connection, fds.into_iter().next())
+                    && let Some(question) = connection.conversation.question(self.modules)
+                    && let Err(error) = command::tell(&fd, &question)
+                {
+                    tracing::warn!(connection = id.0, "the command is not told: {error}");
+                    self.check_over(id, Finding::No, supervisor)?;
+                }
+            }
             SupervisorToAuth::Checked { connection, passed } => {
                 let finding = match passed {
                     true => Finding::Yes,
@@ -238,6 +249,7 @@ impl Service<'_> {
         id: ConnectionId,
         supervisor: &mut Supervisor,
     ) -> Result<(), ChannelError> {
+        let free = self.free_place();
         let connection = self.connections.get_mut(&id);
         let Some(Connection {
             check: Some(check),
@@ -253,6 +265,10 @@ impl Service<'_> {
             (Ok(None), _) => return Ok(()),
             (Ok(Some((CheckToAuth::Ready, _))), false) => {
                 check.asked = true;
+                if let Some(step) = conversation.takes_place(free, self.modules, &mut self.verifier)
+                {
+                    return self.refused(id, step, supervisor);
+                }
                 let question = conversation.question(self.modules);
                 let asked =
                     question.is_some_and(|question| channel.send(&question, Vec::new()).is_ok());
@@ -264,6 +280,9 @@ impl Service<'_> {
             (Ok(Some((CheckToAuth::Yes, _))), true) => {
                 return self.check_over(id, Finding::Yes, supervisor);
             }
+            (Ok(Some((CheckToAuth::Sessions(sessions), _))), true) => {
+                return self.check_over(id, Finding::Sessions(sessions), supervisor);
+            }
             (Ok(Some((CheckToAuth::User(user), _))), true) => {
                 return self.check_over(id, Finding::User(user), supervisor);
             }
@@ -273,6 +292,10 @@ impl Service<'_> {
             (Ok(Some((CheckToAuth::Address { address, memory }, _))), true) => {
                 return self.check_over(id, Finding::Address { address, memory }, supervisor);
             }
+            (Ok(Some((CheckToAuth::Shown, _))), true) if !conversation.is_shown() => {
+                return self.shown(id, supervisor);
+            }
+            (Ok(Some((CheckToAuth::Shown, _))), true) => Some("shown twice".to_owned()),
             (Ok(Some((CheckToAuth::No, _))), true) => None,
             (Ok(Some((CheckToAuth::Ready, _))), true) => Some("ready twice".to_owned()),
             (Ok(Some((_, _))), false) => Some("an answer before it was asked".to_owned()),
@@ -286,6 +309,47 @@ impl Service<'_> {
             supervisor.send(&AuthToSupervisor::Violation(violation), Vec::new())?;
         }
         self.check_over(id, Finding::No, supervisor)
+    }
+
+    /// A place on the screen that no connection has.
+    fn free_place(&self) -> u8 {
+        let has = |place: &u8| {
+            let mut all = self.connections.values();
+            all.any(|one| one.conversation.place() == Some(*place))
+        };
+        (0..PLACES).find(|place| !has(place)).unwrap_or_default()
+    }
+
+    /// There is nothing to ask the process of a check.
+    fn refused(
+        &mut self,
+        id: ConnectionId,
+        step: Step,
+        supervisor: &mut Supervisor,
+    ) -> Result<(), ChannelError> {
+        match self.connections.get_mut(&id) {
+            Some(connection) => {
+                connection.check = None;
+                connection.follow(id, step, supervisor).map(drop)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A code can be seen. Its process stays.
+    fn shown(&mut self, id: ConnectionId, supervisor: &mut Supervisor) -> Result<(), ChannelError> {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return Ok(());
+        };
+        let conversation = &mut connection.conversation;
+        let step = conversation.checked(Finding::Shown, self.modules, &mut self.verifier);
+        if !conversation.is_shown() {
+            connection.check = None;
+        }
+        match step {
+            Some(step) => connection.follow(id, step, supervisor).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// The check of a connection is over.
@@ -363,6 +427,10 @@ impl Connection {
             message => message,
         };
         let step = self.conversation.receive(message, modules, verifier);
+        if !self.conversation.is_shown() {
+            // What was asked for with it has been answered.
+            self.check = None;
+        }
         self.follow(id, step, supervisor)
     }
 
@@ -374,22 +442,32 @@ impl Connection {
         supervisor: &mut Supervisor,
     ) -> Result<Outcome, ChannelError> {
         match step {
-            Step::Check { check, username } => {
+            Step::Check {
+                check,
+                username,
+                stranger,
+            } => {
                 let check = AuthToSupervisor::Check {
                     connection: id,
                     check,
                     username,
+                    stranger,
                 };
                 supervisor.send(&check, Vec::new())?;
             }
             Step::Ask(question) => self.answer = Some(question),
-            Step::Accept { module, username } => {
+            Step::Accept {
+                module,
+                username,
+                sessions,
+            } => {
                 // The supervisor writes the record that counts.
                 tracing::debug!(connection = id.0, module, "accepted");
                 let verdict = AuthToSupervisor::Accepted {
                     connection: id,
                     username,
                     module,
+                    sessions,
                 };
                 supervisor.send(&verdict, Vec::new())?;
                 self.answer = Some(AuthToNetwork::Accepted);

@@ -112,7 +112,9 @@ impl Talk<'_> {
 
 fn accepted(step: &Step) -> Option<&str> {
     match step {
-        Step::Accept { username, module } => {
+        Step::Accept {
+            username, module, ..
+        } => {
             assert_eq!(module, "certificate");
             Some(username)
         }

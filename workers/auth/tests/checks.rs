@@ -9,13 +9,18 @@ use ipc::auth::{
 };
 use ipc::channel::socketpair;
 use ipc::check::{AuthToCheck, CheckId, CheckToAuth};
-use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, Fido, Token};
+use ipc::sessions::Sessions;
+use ipc::spec::{
+    AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, Code, Fido, Letters, Token,
+};
 use ipc::verdict::Peer;
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId, Message};
 use nix::sys::socket::{MsgFlags, sendmsg};
 use runtime::secret::Buffer;
 use runtime::{Interest, PollSet};
+use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 use wire::challenge::{self as maths, Hash};
 
@@ -117,6 +122,7 @@ fn wanted(supervisor: &mut Supervisor, connection: ConnectionId) {
         connection,
         check: CheckId(3),
         username: "someone".into(),
+        stranger: false,
     };
     assert_eq!(next(supervisor).unwrap(), wanted);
 }
@@ -192,6 +198,76 @@ fn the_password_goes_to_the_process_and_its_word_counts() {
             }
             // It is not asked twice, and not believed twice.
             assert!(next(&mut process).is_err());
+        });
+    }
+}
+
+/// A yes may come with what is known of the user's sessions; with what that cannot be it is none.
+#[test]
+fn what_a_check_knows_of_sessions_goes_with_the_yes() {
+    let known = Sessions::read(["1000", "", ":10", "", ""])
+        .unwrap()
+        .unwrap();
+    let unsound = Sessions {
+        uid: Some("a b".into()),
+        ..Sessions::default()
+    };
+    for (said, yes) in [(known, true), (unsound, false)] {
+        with(vec![check(CheckAsks::Password)], |supervisor| {
+            let mut network = connect(supervisor, ID);
+            log_in(&mut network, Some(b"x"));
+            wanted(supervisor, ID);
+            let mut process = ready(supervisor);
+            next(&mut process).unwrap();
+            let said = Box::new(said);
+            let answer = CheckToAuth::Sessions(said.clone());
+            process.send(&answer, vec![]).unwrap();
+            if !yes {
+                return fails(supervisor, &mut network);
+            }
+            let AuthToSupervisor::Accepted { sessions, .. } = next(supervisor).unwrap() else {
+                panic!("not let in");
+            };
+            assert_eq!(sessions, Some(said));
+        });
+    }
+}
+
+/// A command has no channel: it is told one line, and the supervisor says how it ended.
+#[test]
+fn a_command_is_told_the_password_and_its_end_counts() {
+    for (password, told, passed, yes) in [
+        (&b"s3cret \xff"[..], &b"s3cret \xff\n"[..], true, true),
+        (b"s3cret", b"s3cret\n", false, false),
+        // What reads a line would see another password: no, whatever it says.
+        (b"s3cret\nmore", b"", true, false),
+    ] {
+        with(vec![check(CheckAsks::Password)], |supervisor| {
+            let mut network = connect(supervisor, ID);
+            log_in(&mut network, Some(password));
+            wanted(supervisor, ID);
+            let (ours, mut command) = UnixStream::pair().unwrap();
+            supervisor
+                .send(&SupervisorToAuth::Tell(ID), vec![ours.into()])
+                .unwrap();
+            let mut read = Vec::new();
+            command.read_to_end(&mut read).unwrap();
+            assert_eq!(read, told);
+            // It is told once.
+            let (ours, mut again) = UnixStream::pair().unwrap();
+            supervisor
+                .send(&SupervisorToAuth::Tell(ID), vec![ours.into()])
+                .unwrap();
+            assert_eq!(again.read_to_end(&mut read).unwrap(), 0);
+            let checked = SupervisorToAuth::Checked {
+                connection: ID,
+                passed,
+            };
+            supervisor.send(&checked, vec![]).unwrap();
+            match yes {
+                true => passes(supervisor, &mut network),
+                false => fails(supervisor, &mut network),
+            }
         });
     }
 }
@@ -312,6 +388,7 @@ fn a_name_that_may_not_be_said_is_no_when_the_check_is_over() {
                     other @ (AuthToCheck::Signature { .. }
                     | AuthToCheck::Certificate(_)
                     | AuthToCheck::Address
+                    | AuthToCheck::Show { .. }
                     | AuthToCheck::Code { .. }) => panic!("nobody wants that: {other:?}"),
                     AuthToCheck::Token { username, token } => (username, token.0.clone()),
                 };
@@ -833,4 +910,310 @@ fn refused_as(supervisor: &mut Supervisor, network: &mut Network, as_what: Refus
     assert_eq!(why, as_what);
     let text = "authentication failed".to_owned();
     assert_eq!(next(network).unwrap(), AuthToNetwork::Rejected { text });
+}
+
+/// Of six digits.
+const CODE: CheckAsks = CheckAsks::Shown(Code {
+    letters: Letters::Digits,
+    count: 6,
+});
+
+/// What a process is to show, which says that it does.
+fn shown(supervisor: &mut Supervisor) -> (Check, Vec<u8>) {
+    wanted(supervisor, ID);
+    let mut process = ready(supervisor);
+    let AuthToCheck::Show {
+        code,
+        username,
+        peer,
+        place: 0,
+    } = next(&mut process).unwrap()
+    else {
+        panic!("another question");
+    };
+    assert_eq!(username, "someone");
+    assert!(matches!(peer, PeerFacts::Unix { uid: 1000, .. }));
+    assert!(code.0.len() == 6 && code.0.iter().all(u8::is_ascii_digit));
+    process.send(&CheckToAuth::Shown, vec![]).unwrap();
+    (process, code.0.clone())
+}
+
+/// Answers the question for a code.
+fn types(network: &mut Network, code: &[u8]) {
+    let AuthToNetwork::Challenge {
+        salt,
+        digest,
+        prompt,
+        ..
+    } = next(network).unwrap()
+    else {
+        panic!("no challenge");
+    };
+    assert_eq!(digest, Digest::HmacSha512);
+    assert!(prompt.contains("screen"), "{prompt}");
+    let mix = maths::Digest::Hmac(Hash::Sha512);
+    let salt = maths::combined_salt(mix, &salt, &SALT).unwrap();
+    let answer = NetworkToAuth::Response {
+        response: maths::hmac_response(Hash::Sha512, code, &salt),
+        client_salt: SALT.to_vec(),
+    };
+    network.send(&answer, vec![]).unwrap();
+}
+
+/// The channel to it has ended.
+fn is_over(mut process: Check) {
+    let end = next(&mut process).unwrap_err();
+    assert!(matches!(end, ChannelError::Closed), "{end}");
+}
+
+#[test]
+fn a_code_is_shown_and_then_asked_for() {
+    with(vec![check(CODE)], |supervisor| {
+        let mut codes: Vec<Vec<u8>> = Vec::new();
+        for right in [true, false, true] {
+            let mut network = connect(supervisor, ID);
+            log_in(&mut network, None);
+            let (process, code) = shown(supervisor);
+            match right {
+                true => {
+                    types(&mut network, &code);
+                    passes(supervisor, &mut network);
+                }
+                // The one before.
+                false => {
+                    types(&mut network, &codes[0]);
+                    fails(supervisor, &mut network);
+                }
+            }
+            is_over(process);
+            codes.push(code);
+            gone(supervisor);
+        }
+        assert!(codes[0] != codes[1] || codes[1] != codes[2]);
+    });
+}
+
+/// Who shows a code does not decide.
+#[test]
+fn who_shows_a_code_lets_nobody_in() {
+    // Before it is shown.
+    for answer in [
+        CheckToAuth::Yes,
+        CheckToAuth::No,
+        CheckToAuth::User("me".into()),
+        address(ADDRESS, 5),
+    ] {
+        with(vec![check(CODE)], |supervisor| {
+            let mut network = connect(supervisor, ID);
+            log_in(&mut network, None);
+            wanted(supervisor, ID);
+            let mut process = ready(supervisor);
+            next(&mut process).unwrap();
+            process.send(&answer, vec![]).unwrap();
+            refused_as(supervisor, &mut network, Refusal::Unusable);
+            is_over(process);
+        });
+    }
+    // And after that. An answer that is on its way is not looked at.
+    for answer in [Some(CheckToAuth::Yes), Some(CheckToAuth::No), None] {
+        with(vec![check(CODE)], |supervisor| {
+            let mut network = connect(supervisor, ID);
+            log_in(&mut network, None);
+            let (mut process, code) = shown(supervisor);
+            let challenge = next(&mut network).unwrap();
+            match &answer {
+                Some(answer) => process.send(answer, vec![]).unwrap(),
+                None => drop(process),
+            }
+            fails(supervisor, &mut network);
+            let AuthToNetwork::Challenge { salt, .. } = challenge else {
+                panic!("{challenge:?}");
+            };
+            let mix = maths::Digest::Hmac(Hash::Sha512);
+            let salt = maths::combined_salt(mix, &salt, &SALT).unwrap();
+            let answer = NetworkToAuth::Response {
+                response: maths::hmac_response(Hash::Sha512, &code, &salt),
+                client_salt: SALT.to_vec(),
+            };
+            network.send(&answer, vec![]).unwrap();
+            // Nothing comes of it, no report either.
+            supervisor.send(&SupervisorToAuth::Ping, vec![]).unwrap();
+            assert_eq!(next(supervisor).unwrap(), AuthToSupervisor::Pong);
+            supervisor.send(&SupervisorToAuth::Ping, vec![]).unwrap();
+            assert_eq!(next(supervisor).unwrap(), AuthToSupervisor::Pong);
+        });
+    }
+    // It says twice that it shows something, or shows what nobody has asked for.
+    with(vec![check(CODE)], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        log_in(&mut network, None);
+        let (mut process, _) = shown(supervisor);
+        next(&mut network).unwrap();
+        process.send(&CheckToAuth::Shown, vec![]).unwrap();
+        let AuthToSupervisor::Violation(violation) = next(supervisor).unwrap() else {
+            panic!("no report");
+        };
+        assert_eq!(violation.peer, Peer::Check(ID));
+        fails(supervisor, &mut network);
+    });
+    with(vec![check(CheckAsks::Password)], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        log_in(&mut network, Some(b"x"));
+        wanted(supervisor, ID);
+        let mut process = ready(supervisor);
+        next(&mut process).unwrap();
+        process.send(&CheckToAuth::Shown, vec![]).unwrap();
+        fails(supervisor, &mut network);
+    });
+    // Nor does the supervisor.
+    with(vec![check(CODE)], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        log_in(&mut network, None);
+        wanted(supervisor, ID);
+        let yes = SupervisorToAuth::Checked {
+            connection: ID,
+            passed: true,
+        };
+        supervisor.send(&yes, vec![]).unwrap();
+        refused_as(supervisor, &mut network, Refusal::Unusable);
+    });
+}
+
+/// A code is one factor, in its place in the chain; each has its own.
+#[test]
+fn a_code_has_its_place_among_the_modules() {
+    let chain = vec![check(CheckAsks::Nothing), check(CODE), check(CODE)];
+    with(chain, |supervisor| {
+        let mut network = connect(supervisor, ID);
+        log_in(&mut network, None);
+        wanted(supervisor, ID);
+        let yes = SupervisorToAuth::Checked {
+            connection: ID,
+            passed: true,
+        };
+        supervisor.send(&yes, vec![]).unwrap();
+        let (first, code) = shown(supervisor);
+        types(&mut network, &code);
+        is_over(first);
+        let (second, code) = shown(supervisor);
+        types(&mut network, &code);
+        passes(supervisor, &mut network);
+        is_over(second);
+    });
+}
+
+/// Nobody has a code shown who could not answer.
+#[test]
+fn who_has_no_digest_sees_no_code() {
+    with(vec![check(CODE)], |supervisor| {
+        let mut network = connect(supervisor, ID);
+        let hello = NetworkToAuth::Hello {
+            username: "someone".into(),
+            digests: vec![Digest::Xor],
+            salt_digests: vec![Digest::HmacSha512],
+            small: false,
+        };
+        network.send(&hello, vec![]).unwrap();
+        let AuthToSupervisor::Refused { why, .. } = next(supervisor).unwrap() else {
+            panic!("no refusal");
+        };
+        assert_eq!(why, Refusal::NoDigest);
+    });
+}
+
+/// A code that is shown to a stranger is as much as a guess: the screen is not full of them.
+#[test]
+fn strangers_see_few_codes() {
+    with(vec![check(CODE)], |supervisor| {
+        let mut come = |last: u8, right: bool| {
+            let (ours, theirs) = socketpair().unwrap();
+            let message = SupervisorToAuth::Connection {
+                connection: ID,
+                listener: ListenerId(0),
+                peer: PeerFacts::Tcp {
+                    address: format!("192.0.2.{last}:5").parse().unwrap(),
+                },
+            };
+            supervisor.send(&message, vec![theirs]).unwrap();
+            let mut network = Network::new(ours);
+            log_in(&mut network, None);
+            let seen = match next(supervisor).unwrap() {
+                AuthToSupervisor::Refused { why, .. } => {
+                    assert_eq!(why, Refusal::TooMany);
+                    None
+                }
+                AuthToSupervisor::Check { .. } => {
+                    let mut process = ready(supervisor);
+                    let AuthToCheck::Show { code, .. } = next(&mut process).unwrap() else {
+                        panic!("another question");
+                    };
+                    process.send(&CheckToAuth::Shown, vec![]).unwrap();
+                    if right {
+                        types(&mut network, &code.0);
+                        passes(supervisor, &mut network);
+                    }
+                    Some(process)
+                }
+                other => panic!("{other:?}"),
+            };
+            gone(supervisor);
+            // Not before: its end would be an answer.
+            seen.is_some()
+        };
+        // Whoever is right has not guessed, and is a stranger no more.
+        for _ in 0..20 {
+            assert!(come(1, true));
+        }
+        let seen = (2..42).filter(|last| come(*last, false)).count();
+        assert!((10..=12).contains(&seen), "{seen}");
+        assert!(come(1, true));
+    });
+}
+
+/// Whoever leaves before a code is shown has not been shown one, and windows are beside each other.
+#[test]
+fn only_what_is_shown_counts() {
+    with(vec![check(CODE)], |supervisor| {
+        let come = |supervisor: &mut Supervisor, id: u64| {
+            let (ours, theirs) = socketpair().unwrap();
+            let message = SupervisorToAuth::Connection {
+                connection: ConnectionId(id),
+                listener: ListenerId(0),
+                peer: PeerFacts::Tcp {
+                    address: format!("192.0.2.{}:5", id % 200).parse().unwrap(),
+                },
+            };
+            supervisor.send(&message, vec![theirs]).unwrap();
+            let mut network = Network::new(ours);
+            log_in(&mut network, None);
+            let told = next(supervisor).unwrap();
+            let stranger = matches!(told, AuthToSupervisor::Check { stranger: true, .. });
+            assert!(stranger, "{told:?}");
+            network
+        };
+        let networks: Vec<_> = (1..100).map(|id| come(supervisor, id)).collect();
+        drop(networks);
+        let mut places = Vec::new();
+        let mut held = Vec::new();
+        for id in 101..105 {
+            let network = come(supervisor, id);
+            held.push((network, Check::new(ask(supervisor, ConnectionId(id)))));
+            let (_, process) = held.last_mut().unwrap();
+            process.send(&CheckToAuth::Ready, vec![]).unwrap();
+            let AuthToCheck::Show { place, .. } = next(process).unwrap() else {
+                panic!("another question");
+            };
+            places.push(place);
+        }
+        assert_eq!(places, [0, 1, 2, 3]);
+    });
+}
+
+/// The supervisor has started a process for this connection.
+fn ask(supervisor: &mut Supervisor, id: ConnectionId) -> OwnedFd {
+    let (ours, theirs) = socketpair().unwrap();
+    supervisor
+        .send(&SupervisorToAuth::Ask(id), vec![theirs])
+        .unwrap();
+    ours
 }

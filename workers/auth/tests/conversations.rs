@@ -154,6 +154,7 @@ fn the_right_password_is_accepted_with_every_digest() {
                 Step::Accept {
                     module: "file".into(),
                     username: "me".into(),
+                    sessions: None,
                 }
             );
         }

@@ -5,6 +5,7 @@ use bulkhead_auth::modules::Modules;
 use bulkhead_auth::otp;
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
+use ipc::sessions::Sessions;
 use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, SecretAt};
 use runtime::secret::Buffer;
 use std::fs::File;
@@ -26,6 +27,8 @@ fn at(index: u16) -> SecretAt {
 struct Door {
     modules: Modules,
     verifier: Verifier,
+    /// Of who was let in last.
+    sessions: Option<Box<Sessions>>,
 }
 
 /// What became of a client: the prompts, and who it is or why not.
@@ -45,6 +48,7 @@ impl Door {
         Self {
             modules: Modules::new(spec, files.collect(), &mut buffer).unwrap(),
             verifier: Verifier::new(buffer),
+            sessions: None,
         }
     }
 
@@ -84,7 +88,12 @@ impl Door {
             });
         }
         let verdict = match step {
-            Step::Accept { username, .. } => Ok(username),
+            Step::Accept {
+                username, sessions, ..
+            } => {
+                self.sessions = sessions;
+                Ok(username)
+            }
             Step::Refuse {
                 why,
                 text,
@@ -111,6 +120,26 @@ fn users() -> AuthStep {
         client_username: true,
         ..AuthModule::Users { secret: at(0) }.into()
     }
+}
+
+/// What the file says of a user's sessions goes to the supervisor with the yes.
+#[test]
+fn who_is_let_in_comes_with_what_is_known_of_the_sessions() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("users");
+    std::fs::write(
+        &path,
+        "ann|first|1000|staff|:10,:11|A=b|speed=1\nbob|second\n",
+    )
+    .unwrap();
+    let mut door = Door::new(vec![users()], &[&path]);
+    let mut come = |name: &str, password: &str| {
+        door.knock(HERE, name, &[password.as_bytes()]).1.unwrap();
+        door.sessions.take().map(|sessions| sessions.to_string())
+    };
+    let ann = "user 1000, group staff, 2 displays, 1 variable, 1 option";
+    assert_eq!(come("ann", "first"), Some(ann.to_owned()));
+    assert_eq!(come("bob", "second"), None);
 }
 
 #[test]

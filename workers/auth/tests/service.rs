@@ -123,6 +123,7 @@ fn verdicts_go_to_the_supervisor_and_to_the_client() {
             connection: ConnectionId(7),
             username: "me".into(),
             module: "none".into(),
+            sessions: None,
         };
         assert_eq!(next(supervisor).unwrap(), accepted);
         assert_eq!(next(&mut network).unwrap(), AuthToNetwork::Accepted);

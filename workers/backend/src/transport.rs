@@ -29,7 +29,7 @@ pub enum Broken {
     #[error("the server's certificate is signed by nobody in cacert")]
     Unknown,
     /// It is another server's.
-    #[error("the server's certificate is not for {0}: name it in host= as the certificate does")]
+    #[error("the server's certificate is not for {0}: name the server as the certificate does")]
     OtherName(String),
     /// Its time is over.
     #[error("the server's certificate has expired")]

@@ -1,7 +1,8 @@
 //! What the processes have in common that live for the check of one login.
 //!
 //! * [`Check`]: a module, which [`run()`] gives a process.
-//! * [`Auth`]: the channel to `auth`, with one question and one answer.
+//! * [`Auth`]: the channel to `auth`, with one question and one answer. Who goes on after it has said something
+//!   works with that alone.
 //! * [`stored`]: a password that a database has, and what a client said.
 #![forbid(unsafe_code)]
 
@@ -13,7 +14,7 @@ pub use module::{Check, No, run};
 use ipc::Channel;
 use ipc::check::{AuthToCheck, CheckToAuth};
 use runtime::{Interest, PollSet, Seat};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,23 @@ impl Auth {
         }
     }
 
+    /// Says something that is not the end. False when nobody hears it.
+    pub fn tell(&mut self, what: &CheckToAuth) -> bool {
+        self.channel.send(what, Vec::new()).is_ok()
+    }
+
+    /// Has the channel ended? After its one question `auth` says nothing else.
+    pub fn is_over(&mut self) -> bool {
+        let heard = self.channel.flush().and_then(|()| self.channel.receive());
+        !matches!(heard, Ok(None))
+    }
+
+    /// What to wait for at the channel.
+    #[must_use]
+    pub fn interest(&self) -> Interest {
+        Interest::read_and(self.channel.wants_write())
+    }
+
     /// Answers, and says how the process is to end.
     #[must_use]
     pub fn answer(self, yes: bool) -> ExitCode {
@@ -85,6 +103,12 @@ impl Auth {
         } else {
             ExitCode::FAILURE
         }
+    }
+}
+
+impl AsFd for Auth {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
     }
 }
 

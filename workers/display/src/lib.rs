@@ -5,7 +5,7 @@
 //! and point at comes back. It has one connection to the X server, no file and no other socket.
 //!
 //! Everything that the X server says about windows has been chosen by applications, and they may
-//! be hostile: replies are bounded ([`stream`]), text is cleaned and numbers are checked
+//! be hostile: replies are bounded (the crate `xstream`), text is cleaned and numbers are checked
 //! ([`properties`]), and a flood of changes ends in a flag that is set already ([`client`]).
 
 #![forbid(unsafe_code)]
@@ -28,7 +28,6 @@ pub mod requests;
 pub mod screen;
 pub mod session;
 pub mod start;
-pub mod stream;
 pub mod window;
 pub mod wm;
 

@@ -5,7 +5,6 @@ use crate::client::{Client, Network};
 use crate::input::keyboard::Keyboard;
 use crate::pace::Pace;
 use crate::picture::Cursor;
-use crate::stream::XStream;
 use crate::window::Windows;
 use ipc::display::{DisplayToSupervisor, SupervisorToDisplay, WindowDescription};
 use ipc::verdict::{Peer, Violation};
@@ -18,6 +17,7 @@ use std::time::{Duration, Instant};
 use x11rb::connection::Connection;
 use x11rb::errors::{ConnectionError, ReplyError};
 use x11rb::rust_connection::RustConnection;
+use xstream::XStream;
 
 /// Our connection to the X server.
 pub type X = RustConnection<XStream>;

@@ -5,7 +5,6 @@ use crate::input::keyboard::Keyboard;
 use crate::pace::Pace;
 use crate::picture::DEFAULT_CURSOR;
 use crate::session::{End, Session, Supervisor, X, answer};
-use crate::stream::XStream;
 use crate::window::Windows;
 use ipc::display::{DisplayToSupervisor, SupervisorToDisplay};
 use ipc::{ChannelError, Size};
@@ -22,6 +21,7 @@ use x11rb::protocol::xproto::{
 };
 use x11rb::protocol::{composite, damage, res, shm, xfixes, xkb, xtest};
 use x11rb::wrapper::ConnectionExt as _;
+use xstream::XStream;
 
 /// Why the X server cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@
 use crate::private_key::{KeyError, PrivateKey};
 use ipc::ListenerId;
 use ipc::spec::{KeyData, KeysSpec, ListenerKey};
+use ipc::tls::Version;
 use runtime::secret::{Buffer, SecretError, SecretFile};
 use std::fs::File;
 use zeroize::Zeroizing;
@@ -18,7 +19,8 @@ pub struct Listeners {
 #[derive(Debug)]
 enum Key {
     Aes(KeyData),
-    Tls(PrivateKey),
+    /// What signs handshakes, and of which versions.
+    Tls(PrivateKey, Vec<Version>),
 }
 
 /// Why the session must not start.
@@ -83,7 +85,7 @@ impl Listeners {
                     let pem = pem.bytes();
                     let key = PrivateKey::read(wanted.kind, pem, pass_phrase, &wanted.public)
                         .map_err(|error| StartError::Key { name, error })?;
-                    Some(Key::Tls(key))
+                    Some(Key::Tls(key, wanted.versions))
                 }
             });
         }
@@ -115,15 +117,24 @@ impl Listeners {
     #[must_use]
     pub fn private_key(&self, listener: ListenerId) -> Option<&PrivateKey> {
         match self.key(listener)? {
-            Key::Tls(key) => Some(key),
+            Key::Tls(key, _) => Some(key),
             Key::Aes(_) => None,
+        }
+    }
+
+    /// Of which versions handshakes of a listener are signed.
+    #[must_use]
+    pub fn versions(&self, listener: ListenerId) -> &[Version] {
+        match self.key(listener) {
+            Some(Key::Tls(_, versions)) => versions,
+            Some(Key::Aes(_)) | None => &[],
         }
     }
 
     fn data(&self, listener: ListenerId) -> Option<&KeyData> {
         match self.key(listener)? {
             Key::Aes(data) => Some(data),
-            Key::Tls(_) => None,
+            Key::Tls(..) => None,
         }
     }
 

@@ -40,6 +40,8 @@ struct Connection {
 enum Request {
     Derive(derivation::Request),
     Sign(signing::Request),
+    /// What is not done, though nobody has done wrong: what the client is told.
+    Refuse(String),
 }
 
 impl Request {
@@ -48,6 +50,7 @@ impl Request {
         match self {
             Self::Derive(request) => request.cost(),
             Self::Sign(request) => request.cost(),
+            Self::Refuse(_) => 0,
         }
     }
 }
@@ -101,6 +104,7 @@ impl Deriver<'_> {
     ) -> Result<KeysToNetwork, AnswerError> {
         let request = match request {
             Request::Derive(request) => request,
+            Request::Refuse(text) => return Ok(KeysToNetwork::Refused { text }),
             Request::Sign(signing::Request { scheme, text }) => {
                 let key = self.listeners.private_key(listener);
                 let key = key.ok_or(AnswerError::Open)?;
@@ -324,7 +328,7 @@ impl Connection {
                 let request = derivation::Request::new(theirs);
                 Request::Derive(request.map_err(|error| Lost::Broken(error.to_string()))?)
             }
-            NetworkToKeys::Sign { scheme, transcript } => {
+            NetworkToKeys::Sign { scheme, handshake } => {
                 self.signatures += 1;
                 if self.signatures > signing::MAX_PER_CONNECTION {
                     return broken("a second handshake");
@@ -336,8 +340,12 @@ impl Connection {
                     }
                     Some(_) => {}
                 }
-                let request = signing::Request::new(scheme, &transcript);
-                Request::Sign(request.map_err(|error| Lost::Broken(error.to_string()))?)
+                let versions = listeners.versions(self.listener);
+                match signing::Request::new(scheme, &handshake, versions) {
+                    Ok(request) => Request::Sign(request),
+                    Err(why) if why.is_violation() => return broken(&why.to_string()),
+                    Err(why) => Request::Refuse(why.to_string()),
+                }
             }
         };
         self.request = Some((done.saturating_add(request.cost()), request));

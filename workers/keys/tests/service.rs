@@ -10,7 +10,7 @@ use ipc::keys::{
     Derivation, KeyHash, KeysToNetwork, KeysToSupervisor, NetworkToKeys, SupervisorToKeys,
 };
 use ipc::spec::{KeyData, KeysSpec, ListenerKey, PrivateKey};
-use ipc::tls::{KeyKind, Scheme};
+use ipc::tls::{Group, Handshake, KeyKind, Scheme, Version};
 use ipc::verdict::Peer;
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId, Message};
 use runtime::secret::Buffer;
@@ -41,8 +41,14 @@ fn with_service(test: impl FnOnce(&mut Supervisor)) {
     with_key(&p256(), test);
 }
 
-/// The same with this private key.
+/// The same with this private key, of which nothing older than TLS 1.3 is signed.
 fn with_key(pair: &rcgen::KeyPair, test: impl FnOnce(&mut Supervisor)) {
+    with_versions(pair, &[Version::Tls13], test);
+}
+
+/// The same with these versions.
+fn with_versions(pair: &rcgen::KeyPair, versions: &[Version], test: impl FnOnce(&mut Supervisor)) {
+    let versions = versions.to_vec();
     let (ours, theirs) = socketpair().unwrap();
     let (pem, public) = (pair.serialize_pem(), pair.public_key_raw().to_vec());
     let service = std::thread::spawn(move || {
@@ -61,6 +67,7 @@ fn with_key(pair: &rcgen::KeyPair, test: impl FnOnce(&mut Supervisor)) {
             name: "key.pem".into(),
             secret: 1,
             kind: KeyKind::EcdsaP256,
+            versions,
             public,
         };
         let keys = [
@@ -227,8 +234,135 @@ fn what_breaks_the_rules_is_reported_and_dropped() {
 
 fn sign(network: &mut Network, scheme: Scheme, transcript: &[u8]) {
     let transcript = transcript.to_vec();
-    let question = NetworkToKeys::Sign { scheme, transcript };
+    sign_handshake(network, scheme, Handshake::Tls13 { transcript });
+}
+
+fn sign_handshake(network: &mut Network, scheme: Scheme, handshake: Handshake) {
+    let question = NetworkToKeys::Sign { scheme, handshake };
     network.send(&question, Vec::new()).unwrap();
+}
+
+/// What a sound `network` wants to have signed in TLS 1.2 where TLS 1.3 is spoken too.
+fn old() -> Handshake {
+    let mut server_random = [2; 32];
+    server_random[24..].copy_from_slice(b"DOWNGRD\x01");
+    Handshake::Tls12 {
+        client_random: [1; 32],
+        server_random,
+        group: Group::X25519,
+        point: vec![3; 32],
+    }
+}
+
+#[test]
+fn tls_1_2_is_signed_where_it_is_spoken() {
+    let pair = p256();
+    let scheme = Scheme::EcdsaP256Sha256;
+    let both = [Version::Tls12, Version::Tls13];
+    for versions in [&both[..1], &both[..]] {
+        with_versions(&pair, versions, |supervisor| {
+            let mut network = connect(supervisor, 1, 2);
+            sign_handshake(&mut network, scheme, old());
+            let KeysToNetwork::Signed { signature } = next(&mut network).unwrap() else {
+                panic!("it is not signed");
+            };
+            // RFC 5246, section 7.4.3, and RFC 8422, section 5.4.
+            let text = [
+                &[1; 32][..],
+                &[2; 24],
+                b"DOWNGRD\x01",
+                &[3, 0, 29, 32],
+                &[3; 32],
+            ]
+            .concat();
+            let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, pair.public_key_raw());
+            key.verify(&text, &signature).unwrap();
+            // One connection, one handshake, of whatever version.
+            sign(&mut network, scheme, &[7; 32]);
+            assert_eq!(violation(supervisor, 1), "a second handshake");
+        });
+    }
+}
+
+/// A `network` that somebody has broken into asks for what it has no use for.
+#[test]
+fn what_is_no_handshake_of_tls_1_2_is_reported_and_not_signed() {
+    let change = |with: fn(&mut [u8; 32], &mut [u8; 32], &mut Group, &mut Vec<u8>)| {
+        let mut handshake = old();
+        let Handshake::Tls12 {
+            client_random,
+            server_random,
+            group,
+            point,
+        } = &mut handshake
+        else {
+            unreachable!()
+        };
+        with(client_random, server_random, group, point);
+        handshake
+    };
+    let form = "a public point of 32 bytes that has not the form of its group's";
+    let questions = [
+        (
+            change(|client, server, _, _| (*client, *server) = ([b' '; 32], [b' '; 32])),
+            "randoms of TLS 1.2 that begin as a handshake of TLS 1.3 does",
+        ),
+        (
+            change(|_, server, _, _| *server = [2; 32]),
+            "a random of TLS 1.2 that hides that the socket speaks TLS 1.3",
+        ),
+        (change(|_, _, group, _| *group = Group::P256), form),
+        (
+            change(|_, _, _, point| point.push(0)),
+            "a public point of 33 bytes that has not the form of its group's",
+        ),
+        (
+            change(|_, _, group, point| (*group, *point) = (Group::P256, vec![2; 65])),
+            "a public point of 65 bytes that has not the form of its group's",
+        ),
+    ];
+    let scheme = Scheme::EcdsaP256Sha256;
+    let both = [Version::Tls12, Version::Tls13];
+    with_versions(&p256(), &both, |supervisor| {
+        for (id, (handshake, what)) in (0..).zip(questions) {
+            let mut network = connect(supervisor, id, 2);
+            sign_handshake(&mut network, scheme, handshake);
+            assert_eq!(violation(supervisor, id), what);
+            assert!(matches!(next(&mut network), Err(ChannelError::Closed)));
+        }
+    });
+    // What a client alone can bring about is refused, and no `network` is accused.
+    with_versions(&p256(), &both, |supervisor| {
+        let mut network = connect(supervisor, 1, 2);
+        let like_der = change(|client, _, _, _| client[..3].copy_from_slice(&[0x30, 98, 0x02]));
+        sign_handshake(&mut network, scheme, like_der);
+        assert!(refusal(&mut network).contains("the beginning of a certificate"));
+        let ping = SupervisorToKeys::Ping;
+        supervisor.send(&ping, Vec::new()).unwrap();
+        assert_eq!(next(supervisor).unwrap(), KeysToSupervisor::Pong);
+    });
+    // A socket that has only one of the versions signs none of the other.
+    for (versions, handshake, what) in [
+        (
+            &both[1..],
+            old(),
+            "a handshake of TLS 1.2, which the socket does not speak",
+        ),
+        (
+            &both[..1],
+            Handshake::Tls13 {
+                transcript: vec![7; 32],
+            },
+            "a handshake of TLS 1.3, which the socket does not speak",
+        ),
+    ] {
+        with_versions(&p256(), versions, |supervisor| {
+            let mut network = connect(supervisor, 1, 2);
+            sign_handshake(&mut network, scheme, handshake);
+            assert_eq!(violation(supervisor, 1), what);
+            assert!(matches!(next(&mut network), Err(ChannelError::Closed)));
+        });
+    }
 }
 
 #[test]
@@ -311,9 +445,10 @@ fn after_the_login_nothing_is_signed() {
             .send(&SupervisorToKeys::Ping, Vec::new())
             .unwrap();
         assert_eq!(next(supervisor).unwrap(), KeysToSupervisor::Pong);
+        let transcript = vec![1; 32];
         let question = NetworkToKeys::Sign {
             scheme: Scheme::EcdsaP256Sha256,
-            transcript: vec![1; 32],
+            handshake: Handshake::Tls13 { transcript },
         };
         // Whether the question still goes out is chance; there is no answer.
         let _ = network.send(&question, Vec::new());

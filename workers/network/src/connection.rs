@@ -3,14 +3,15 @@
 //! Bytes of the client and messages of our own processes go in; what is to be written to the
 //! client waits in the [`Outbox`], what is to be told to our own processes in
 //! [`Connection::take_effects`]. The phases are types: before authentication there is no value
-//! that could hold any packet but `hello` and `disconnect`.
+//! that could hold any packet but `hello` and `disconnect`; and between two of these, where a client changes to TLS,
+//! none but its agreement and `disconnect`.
 
 use crate::accepted::Accepted;
 use crate::attached::Attached;
 use crate::encryption;
 use crate::outbox::{Outbox, Release};
 use crate::pre_auth::PreAuth;
-use crate::tls::TlsError;
+use crate::tls::{HANDSHAKE, TlsError};
 use ipc::ConnectionId;
 use ipc::auth::{AuthToNetwork, NetworkToAuth};
 use ipc::display::{DisplayToNetwork, NetworkToDisplay};
@@ -26,10 +27,11 @@ use wire::cipher::{Opener, SealError, Sealer};
 use wire::hello::ClientHello;
 use wire::limits::{INLINE_SIZE, Limits};
 use wire::packet::{
-    Challenge, ClientPacket, Disconnect, Map, Packet, PreAuthPacket, ServerPacket, reason,
+    Challenge, ClientPacket, Disconnect, Map, Packet, PreAuthPacket, ServerPacket, UpgradePacket,
+    reason,
 };
-use wire::record::{ChunkIndex, RecordReader, RecordWriter};
-use wire::rencodeplus::Value;
+use wire::record::{ChunkIndex, Message, RecordReader, RecordWriter};
+use wire::rencodeplus::{Budget, Value};
 
 /// Time for a client to read its last packet and to leave. One that has proved who it is has so
 /// much again whenever it has read a part: its last packet may be a screenshot on a slow link.
@@ -185,6 +187,8 @@ pub enum Next {
     Stay,
     /// The client has proved who it is.
     Accept(Box<ClientHello>),
+    /// The client is asked to change to TLS, and to say all of it again.
+    Upgrade,
     /// The session is granted.
     Attach(Box<Attached>),
     /// Tell the client why, then end.
@@ -212,9 +216,25 @@ impl Next {
     }
 }
 
+/// May a client in clear change to TLS?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It does not, or not any more.
+    No,
+    /// As long as it has not said hello.
+    Possible,
+    /// It was asked to.
+    Asked,
+    /// It has agreed: what comes next is TLS.
+    Agreed,
+}
+
 #[derive(Debug)]
 enum Phase {
     PreAuth(Box<PreAuth>),
+    /// The client was asked to change to TLS. Nothing that it has said counts any more; what is demanded of it, and
+    /// until when, does.
+    Changing(Box<PreAuth>),
     Accepted(Box<Accepted>),
     Attached(Box<Attached>),
     /// The last packet is on its way; what the client says is not looked at any more.
@@ -234,6 +254,13 @@ pub struct Connection {
     phase: Phase,
     /// Capabilities of the client's hello that `auth` is to be told.
     told: Vec<String>,
+    /// Clients in clear that can are asked to change to TLS.
+    asks_for_tls: bool,
+    change: Change,
+    /// It has agreed, and nothing was heard of it in TLS.
+    has_agreed: bool,
+    /// What came in one breath with the answer: the beginning of TLS.
+    rest: Vec<u8>,
     out: Output,
 }
 
@@ -252,6 +279,10 @@ impl Connection {
             reader: RecordReader::new(Limits::PRE_AUTH),
             phase: Phase::PreAuth(Box::new(PreAuth::new(id, deadline, encryption))),
             told: Vec::new(),
+            asks_for_tls: false,
+            change: Change::No,
+            has_agreed: false,
+            rest: Vec::new(),
             out: Output {
                 outbox: Outbox::default(),
                 writer: RecordWriter::new(false),
@@ -267,6 +298,42 @@ impl Connection {
     pub fn telling(mut self, capabilities: Vec<String>) -> Self {
         self.told = capabilities;
         self
+    }
+
+    /// One whose client is asked to change to TLS, if it begins in clear and can.
+    #[must_use]
+    pub fn asking_for_tls(mut self, asks: bool) -> Self {
+        self.asks_for_tls = asks;
+        self
+    }
+
+    /// What the client says next is in clear, and could be in TLS.
+    pub fn may_change(&mut self, could: bool) {
+        if let Phase::PreAuth(phase) = &mut self.phase
+            && phase.is_untouched()
+        {
+            phase.asks_for_tls = could && self.asks_for_tls;
+            self.change = match phase.asks_for_tls {
+                true => Change::Possible,
+                false => Change::No,
+            };
+        }
+    }
+
+    /// What came already of a client that has agreed to TLS: the beginning of that.
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.rest)
+    }
+
+    /// Does the client change to TLS?
+    #[must_use]
+    pub fn change(&self) -> Change {
+        match (&self.phase, self.change) {
+            // It has said hello, and was not asked.
+            (Phase::PreAuth(phase), Change::Possible) if !phase.is_untouched() => Change::No,
+            (Phase::PreAuth(_) | Phase::Changing(_), change) => change,
+            _ => Change::No,
+        }
     }
 
     /// What is to be told to our own processes, in order.
@@ -289,7 +356,11 @@ impl Connection {
         for release in released {
             match &mut self.phase {
                 Phase::Attached(attached) => attached.released(release, &mut self.out),
-                Phase::PreAuth(_) | Phase::Accepted(_) | Phase::Closing { .. } | Phase::Closed => {}
+                Phase::PreAuth(_)
+                | Phase::Changing(_)
+                | Phase::Accepted(_)
+                | Phase::Closing { .. }
+                | Phase::Closed => {}
             }
         }
         if let Phase::Closing { deadline, last } = &mut self.phase {
@@ -310,7 +381,7 @@ impl Connection {
         match &self.phase {
             Phase::Attached(attached) => attached.is_greeted(),
             Phase::Accepted(accepted) => accepted.awaits_screenshot(),
-            Phase::PreAuth(_) | Phase::Closing { .. } | Phase::Closed => false,
+            Phase::PreAuth(_) | Phase::Changing(_) | Phase::Closing { .. } | Phase::Closed => false,
         }
     }
 
@@ -319,7 +390,11 @@ impl Connection {
     pub fn hears_client(&self) -> bool {
         match &self.phase {
             Phase::Attached(attached) => attached.hears_client(),
-            Phase::PreAuth(_) | Phase::Accepted(_) | Phase::Closing { .. } | Phase::Closed => true,
+            Phase::PreAuth(_)
+            | Phase::Changing(_)
+            | Phase::Accepted(_)
+            | Phase::Closing { .. }
+            | Phase::Closed => true,
         }
     }
 
@@ -338,6 +413,7 @@ impl Connection {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::PreAuth(phase) => Some(phase.deadline()),
+            Phase::Changing(begun) => Some(begun.deadline()),
             Phase::Accepted(_) => None,
             Phase::Attached(phase) => Some(phase.deadline()),
             Phase::Closing { deadline, .. } => Some(*deadline),
@@ -349,6 +425,7 @@ impl Connection {
     pub fn tick(&mut self, now: Instant) {
         let next = match &mut self.phase {
             Phase::PreAuth(phase) => phase.tick(now),
+            Phase::Changing(begun) => begun.tick(now),
             Phase::Accepted(_) => Next::Stay,
             Phase::Attached(phase) => phase.tick(now, &mut self.out),
             Phase::Closing { deadline, .. } if now >= *deadline => Next::Close,
@@ -389,6 +466,7 @@ impl Connection {
                         }
                     }
                 }
+                Phase::Changing(_) => self.answer_to_change(message, &budget),
                 Phase::Accepted(_) | Phase::Attached(_) => match Packet::decode(message, &budget) {
                     Ok(packet) => self.packet(now, packet),
                     Err(error) => {
@@ -399,6 +477,44 @@ impl Connection {
                 Phase::Closing { .. } | Phase::Closed => Next::Stay,
             };
             self.follow(now, next);
+        }
+    }
+
+    /// A client that was asked to change to TLS says so. In clear nothing may come behind that: it could be
+    /// somebody else's, and be taken for what the client says in TLS. What does is the beginning of TLS, or refused.
+    fn answer_to_change(&mut self, message: Message, budget: &Budget) -> Next {
+        let answer = match UpgradePacket::decode(message, budget) {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::warn!(%error, "no answer to the question for TLS");
+                return Next::disconnect(reason::PROTOCOL_ERROR, "unacceptable packet");
+            }
+        };
+        match answer {
+            UpgradePacket::Disconnect(disconnect) => {
+                tracing::info!(reason = %disconnect.reason, "the client leaves before authentication");
+                Next::Close
+            }
+            UpgradePacket::Agreed if !self.out.outbox.is_empty() => {
+                Next::out_of_order("an answer before the question")
+            }
+            UpgradePacket::Agreed => {
+                let fresh = RecordReader::new(Limits::PRE_AUTH);
+                let rest = std::mem::replace(&mut self.reader, fresh).into_rest();
+                let tls = |rest: &Vec<u8>| rest.first().is_none_or(|first| *first == HANDSHAKE);
+                let Some(rest) = rest.filter(tls) else {
+                    return Next::out_of_order("bytes in clear after the answer");
+                };
+                self.rest = rest;
+                self.out.writer = RecordWriter::new(false);
+                if let Phase::Changing(begun) = std::mem::replace(&mut self.phase, Phase::Closed) {
+                    self.phase = Phase::PreAuth(begun);
+                }
+                self.has_agreed = true;
+                self.change = Change::Agreed;
+                tracing::info!("the client changes to TLS");
+                Next::Stay
+            }
         }
     }
 
@@ -428,13 +544,20 @@ impl Connection {
             Phase::Accepted(_) | Phase::Attached(_) => {
                 Next::out_of_order("a packet before our hello")
             }
-            Phase::PreAuth(_) | Phase::Closing { .. } | Phase::Closed => Next::Stay,
+            Phase::PreAuth(_) | Phase::Changing(_) | Phase::Closing { .. } | Phase::Closed => {
+                Next::Stay
+            }
         }
     }
 
     /// The client closed its side.
     pub fn client_closed(&mut self) {
         match &self.phase {
+            Phase::PreAuth(phase) if phase.is_untouched() && self.has_agreed => {
+                tracing::info!(
+                    "the client left instead of beginning TLS, or before it said hello in it"
+                );
+            }
             Phase::PreAuth(phase) if phase.is_untouched() && self.reader.pending() == 0 => {
                 // A probe: `xpra list` connects and closes (protocol "Unix sockets and discovery").
             }
@@ -444,6 +567,9 @@ impl Connection {
                     false => "the client left before it had proved who it is",
                 };
                 tracing::info!("{text}");
+            }
+            Phase::Changing(_) => {
+                tracing::info!("the client left instead of changing to TLS");
             }
             Phase::Accepted(_) | Phase::Attached(_) => {
                 tracing::info!("the client closed the connection")
@@ -461,10 +587,13 @@ impl Connection {
 
     /// `auth` says something.
     pub fn auth_says(&mut self, now: Instant, message: AuthToNetwork) {
-        let next = match &mut self.phase {
-            Phase::PreAuth(phase) => phase.auth(now, message, &mut self.out),
+        let next = match (&mut self.phase, message) {
+            (Phase::PreAuth(phase), message) => phase.auth(now, message, &mut self.out),
+            // Said before it could know that the client goes.
+            (Phase::Closing { .. } | Phase::Closed, AuthToNetwork::Rejected { .. }) => Next::Stay,
             _ => {
-                self.out.report(Rule::Auth, "a message after the verdict");
+                self.out
+                    .report(Rule::Auth, "a message that nobody has asked for");
                 Next::Stay
             }
         };
@@ -493,9 +622,12 @@ impl Connection {
 
     /// The channel to `auth` has ended.
     pub fn auth_lost(&mut self, now: Instant) {
-        if let Phase::PreAuth(phase) = &self.phase
-            && !phase.is_refused()
-        {
+        let lost = match &self.phase {
+            Phase::PreAuth(phase) => !phase.is_refused(),
+            Phase::Changing(_) => true,
+            _ => false,
+        };
+        if lost {
             let detail = "authentication is being restarted, try again";
             self.follow(now, Next::disconnect(reason::SERVER_ERROR, detail));
         }
@@ -513,6 +645,12 @@ impl Connection {
                     details: reason.collect(),
                 })
             }
+            (Phase::PreAuth(phase), SupervisorToNetwork::LoginTime(seconds)) => {
+                phase.extend(now + Duration::from_secs(seconds.into()));
+                Next::Stay
+            }
+            // It was quick.
+            (_, SupervisorToNetwork::LoginTime(_)) => Next::Stay,
             (Phase::Accepted(phase), message) => phase.supervisor(now, message, &mut self.out),
             (Phase::Attached(phase), SupervisorToNetwork::Display) => {
                 phase.display_restarted(&mut self.out);
@@ -585,6 +723,13 @@ impl Connection {
                 self.phase = Phase::Accepted(Box::new(phase));
                 return self.follow(now, next);
             }
+            Next::Upgrade => {
+                if let Phase::PreAuth(begun) = std::mem::replace(&mut self.phase, Phase::Closed) {
+                    self.out.raw(&UpgradePacket::question());
+                    self.change = Change::Asked;
+                    self.phase = Phase::Changing(begun);
+                }
+            }
             Next::Attach(attached) => self.phase = Phase::Attached(attached),
             Next::Disconnect(disconnect) => {
                 let text = disconnect.details.join(", ");
@@ -608,7 +753,9 @@ impl Connection {
     fn finish(&mut self, now: Instant) {
         let patience = match self.phase {
             Phase::Accepted(_) | Phase::Attached(_) => CLOSING_SLOWLY,
-            Phase::PreAuth(_) | Phase::Closing { .. } | Phase::Closed => CLOSING,
+            Phase::PreAuth(_) | Phase::Changing(_) | Phase::Closing { .. } | Phase::Closed => {
+                CLOSING
+            }
         };
         self.phase = Phase::Closing {
             deadline: now + CLOSING,

@@ -15,7 +15,8 @@ fn main() -> ExitCode {
                 .descriptor(CLIENT)
                 .ok_or("the client's socket was not passed")?;
             wire::cipher::warm_up().map_err(|_| "the AES library does not work")?;
-            tls::warm_up(&tls::server()).map_err(|_| "the TLS library does not work")?;
+            let tls12 = seat.options().tls12;
+            tls::warm_up(&tls::server(tls12)).map_err(|_| "the TLS library does not work")?;
             Ok::<_, &str>((client, vec![0; READ]))
         },
         |mut seat, (client, buffer)| match Worker::new(client, seat.supervisor(), buffer).run() {

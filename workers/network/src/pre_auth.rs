@@ -10,7 +10,7 @@ use ipc::network::SessionFacts;
 use std::time::{Duration, Instant};
 use wire::cipher::CipherOffer;
 use wire::hello::{ClientHello, Request, connect_test_reply, version_reply};
-use wire::packet::{Challenge, Disconnect, PreAuthPacket, reason};
+use wire::packet::{Challenge, Disconnect, PreAuthPacket, UpgradePacket, reason};
 use wire::record::RecordWriter;
 
 /// How long a client that failed waits for its answer (protocol "Failure").
@@ -55,8 +55,12 @@ pub struct PreAuth {
     encryption: Option<AesMode>,
     /// Nobody derives any more.
     keys_gone: bool,
+    /// The client is refused before its answer to the last challenge was looked at; told at this time.
+    withdrawn: Option<(Instant, String)>,
     /// The last challenge was for a ticket, or for what an OpenID Connect provider gives.
     may_be_long: bool,
+    /// A client that can is asked to change to TLS first.
+    pub asks_for_tls: bool,
     state: State,
 }
 
@@ -72,7 +76,9 @@ impl PreAuth {
             deadline,
             encryption,
             keys_gone: false,
+            withdrawn: None,
             may_be_long: false,
+            asks_for_tls: false,
             state: State::Untouched,
         }
     }
@@ -98,6 +104,11 @@ impl PreAuth {
             State::Refused { at, .. } => *at,
             _ => self.deadline,
         }
+    }
+
+    /// There is time until then.
+    pub fn extend(&mut self, deadline: Instant) {
+        self.deadline = self.deadline.max(deadline);
     }
 
     /// Ends what has taken too long: no answer is no.
@@ -199,6 +210,10 @@ impl PreAuth {
     }
 
     fn take(&mut self, hello: Box<ClientHello>, turn: Turn, out: &mut Output) -> Next {
+        if let Some((at, text)) = self.withdrawn.take() {
+            self.state = State::Refused { at, text };
+            return Next::Stay;
+        }
         match turn {
             Turn::First => self.first(hello, out),
             Turn::Answer => self.next(hello, out),
@@ -218,6 +233,15 @@ impl PreAuth {
             (Some(Request::Id), Some(facts)) => translate::id(facts),
             (Some(Request::ConnectTest(text)), _) => {
                 connect_test_reply(&translate::shorten(text, MAX_ECHO))
+            }
+            _ if self.asks_for_tls
+                && hello
+                    .network
+                    .packet_types
+                    .iter()
+                    .any(|name| name == UpgradePacket::NAME) =>
+            {
+                return Next::Upgrade;
             }
             _ => {
                 if !hello.auth.named.is_empty() {
@@ -269,9 +293,29 @@ impl PreAuth {
 
     /// `auth` has decided something.
     pub fn auth(&mut self, now: Instant, message: AuthToNetwork, out: &mut Output) -> Next {
-        let State::Asked(hello) = std::mem::replace(&mut self.state, State::Challenged) else {
-            out.report(Rule::Auth, "an answer to nothing");
-            return Next::disconnect(reason::SERVER_ERROR, "");
+        let state = std::mem::replace(&mut self.state, State::Challenged);
+        let (hello, message) = match (state, message) {
+            (State::Asked(hello), message) => (hello, message),
+            // What it was asked for cannot be answered any more.
+            (State::Challenged, AuthToNetwork::Rejected { text }) => {
+                self.refuse(now, text);
+                return Next::Stay;
+            }
+            (
+                state @ State::Deriving {
+                    turn: Turn::Answer, ..
+                },
+                AuthToNetwork::Rejected { text },
+            ) if self.withdrawn.is_none() => {
+                // Told under the key that the client expects now.
+                self.withdrawn = Some((now + REFUSAL_DELAY, text));
+                self.state = state;
+                return Next::Stay;
+            }
+            _ => {
+                out.report(Rule::Auth, "an answer to nothing");
+                return Next::disconnect(reason::SERVER_ERROR, "");
+            }
         };
         self.may_be_long = matches!(
             message,
@@ -303,13 +347,15 @@ impl PreAuth {
             }
             AuthToNetwork::Accepted => Next::Accept(hello),
             AuthToNetwork::Rejected { text } => {
-                self.state = State::Refused {
-                    at: now + REFUSAL_DELAY,
-                    text,
-                };
+                self.refuse(now, text);
                 Next::Stay
             }
         }
+    }
+
+    fn refuse(&mut self, now: Instant, text: String) {
+        let at = now + REFUSAL_DELAY;
+        self.state = State::Refused { at, text };
     }
 }
 

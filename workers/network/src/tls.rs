@@ -6,7 +6,10 @@
 //! as they came, and somebody else judges them ([`Tls::take_shown`]).
 
 use ipc::keys::{KeysToNetwork, NetworkToKeys};
-use ipc::tls::{Certificate, Clients, KeyKind, MAX_CHAIN, MAX_SHOWN, Scheme, Shown};
+use ipc::tls::{
+    Certificate, Clients, Group, Handshake, KeyKind, MAX_CHAIN, MAX_SHOWN, Scheme, Shown, Suite,
+    Version,
+};
 use ipc::{Channel, ChannelError};
 use runtime::{Interest, PollSet};
 use rustls::client::danger::HandshakeSignatureValid;
@@ -15,7 +18,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoClientAuth, NoServerSessionStorage, ServerConfig, ServerConnection};
 use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, PeerIncompatible, SignatureAlgorithm, SignatureScheme,
+    CipherSuite, DigitallySignedStruct, DistinguishedName, PeerIncompatible, SignatureAlgorithm,
+    SignatureScheme, SupportedProtocolVersion,
 };
 use std::fmt;
 use std::io::{self, BufRead, IoSlice, Write};
@@ -32,7 +36,9 @@ pub const HANDSHAKE: u8 = 0x16;
 
 /// What comes before the hash of what a server signs (RFC 8446, section 4.4.3), after 64 spaces.
 const CONTEXT: &[u8] = b"TLS 1.3, server CertificateVerify\0";
-/// The same of a client.
+/// What comes before a curve in what a server of TLS 1.2 signs, after two randoms (RFC 8422, section 5.4).
+const NAMED_CURVE: u8 = 3;
+/// The same as [`CONTEXT`], of a client.
 const CLIENT_CONTEXT: &[u8] = b"TLS 1.3, client CertificateVerify\0";
 
 /// The channel to `keys`, until the handshake is signed.
@@ -55,8 +61,30 @@ pub enum TlsError {
     )]
     NoCertificate,
     /// The client has none of our versions.
-    #[error("the client does not speak TLS 1.3, and this socket nothing older")]
+    #[error(
+        "the client speaks no version of TLS that this socket does: what that is, ssl-protocol= and ssl-options= say (TLS 1.3 alone, where they say nothing)"
+    )]
     Old,
+    /// The client has none of our cipher suites.
+    #[error(
+        "the client has no cipher suite that this socket has: which those are, ssl-ciphers= and the kind of the certificate's key say"
+    )]
+    NoSuite,
+    /// The client has none of our groups.
+    #[error(
+        "the client exchanges keys in no group that there is here (X25519 and P-256): it needs a newer TLS library"
+    )]
+    NoGroup,
+    /// The client cannot check our signature.
+    #[error(
+        "the client checks no signature that the certificate's key makes (of RSA with PSS, of ECDSA on its own curve, or of Ed25519): it needs a newer TLS library, or the socket a certificate with another key"
+    )]
+    NoSignature,
+    /// The client has TLS 1.2 as it was before 2015.
+    #[error(
+        "the client speaks TLS 1.2 without extended master secrets (RFC 7627), which is not safe: it needs a newer TLS library"
+    )]
+    NoExtendedMasterSecret,
     /// The client breaks the rules, or `keys` does not sign.
     #[error("TLS: {0}")]
     Tls(rustls::Error),
@@ -75,8 +103,19 @@ impl From<rustls::Error> for TlsError {
             rustls::Error::NoCertificatesPresented => Self::NoCertificate,
             rustls::Error::PeerIncompatible(
                 PeerIncompatible::SupportedVersionsExtensionRequired
+                | PeerIncompatible::Tls12NotOffered
                 | PeerIncompatible::Tls12NotOfferedOrEnabled,
             ) => Self::Old,
+            rustls::Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon) => {
+                Self::NoSuite
+            }
+            rustls::Error::PeerIncompatible(PeerIncompatible::NoKxGroupsInCommon) => Self::NoGroup,
+            rustls::Error::PeerIncompatible(PeerIncompatible::NoSignatureSchemesInCommon) => {
+                Self::NoSignature
+            }
+            rustls::Error::PeerIncompatible(
+                PeerIncompatible::ExtendedMasterSecretExtensionRequired,
+            ) => Self::NoExtendedMasterSecret,
             other => Self::Tls(other),
         }
     }
@@ -88,6 +127,8 @@ pub struct Tls {
     remote: Arc<Mutex<Remote>>,
     /// What the client has shown.
     keeper: Arc<Keeper>,
+    /// It has been said what came about.
+    told: bool,
 }
 
 impl fmt::Debug for Tls {
@@ -114,6 +155,16 @@ impl Tls {
             broken: None,
         }));
         let keeper = Arc::new(Keeper::new(certificate.clients));
+        let versions = Version::ALL.into_iter();
+        let versions = versions.filter(|version| certificate.speaks(*version));
+        let versions: Vec<_> = versions.map(their_version).collect();
+        let mut provider = tls::server(certificate.speaks(Version::Tls12));
+        let all = std::mem::take(&mut provider.cipher_suites);
+        let named = |suite: &Suite| {
+            let name = their_suite(*suite);
+            all.iter().copied().find(|known| known.suite() == name)
+        };
+        provider.cipher_suites = certificate.suites.iter().filter_map(named).collect();
         let chain = certificate.chain.into_iter().map(CertificateDer::from);
         let key = RemoteKey {
             kind: certificate.key,
@@ -121,13 +172,17 @@ impl Tls {
         };
         let certified = CertifiedKey::new(chain.collect(), Arc::new(key));
         let resolver = SingleCertAndKey::from(certified);
-        let mut config = ServerConfig::builder_with_provider(Arc::new(tls::server()))
-            .with_protocol_versions(&[&rustls::version::TLS13])?
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&versions)?
             .with_client_cert_verifier(match certificate.clients {
                 Clients::NotAsked => Arc::new(NoClientAuth),
                 Clients::Optional | Clients::Required => Arc::clone(&keeper) as _,
             })
             .with_cert_resolver(Arc::new(resolver));
+        // Which suite it is, we say, and not who is on the way to us with a hello of its own choice.
+        config.ignore_client_order = true;
+        // What a client of TLS 1.2 has to have so that its keys are of this handshake alone (RFC 7627).
+        config.require_ems = true;
         // Nothing is resumed: a process has one connection. (And stock clients can lose their
         // first packet when tickets come: protocol "TLS hints".)
         config.send_tls13_tickets = 0;
@@ -138,6 +193,7 @@ impl Tls {
             connection,
             remote,
             keeper,
+            told: false,
         })
     }
 
@@ -216,6 +272,22 @@ impl Tls {
     #[must_use]
     pub fn take_shown(&mut self) -> Option<Shown> {
         self.is_open().then(|| self.keeper.take()).flatten()
+    }
+
+    /// Version, cipher suite and group, once the handshake is over; once.
+    #[must_use]
+    pub fn take_opened(&mut self) -> Option<String> {
+        if self.told || !self.is_open() {
+            return None;
+        }
+        self.told = true;
+        let suite = self.connection.negotiated_cipher_suite()?.suite();
+        let group = self.connection.negotiated_key_exchange_group()?.name();
+        let suite = Suite::ALL
+            .into_iter()
+            .find(|own| their_suite(*own) == suite)?;
+        let (version, suite) = (suite.version().name(), suite.name());
+        Some(format!("{version}, {suite}, {group:?}"))
     }
 
     /// What `keys` did that no sound one does.
@@ -356,6 +428,27 @@ impl SigningKey for RemoteKey {
     }
 }
 
+fn their_version(version: Version) -> &'static SupportedProtocolVersion {
+    match version {
+        Version::Tls12 => &rustls::version::TLS12,
+        Version::Tls13 => &rustls::version::TLS13,
+    }
+}
+
+fn their_suite(suite: Suite) -> CipherSuite {
+    match suite {
+        Suite::Aes256 => CipherSuite::TLS13_AES_256_GCM_SHA384,
+        Suite::Chacha20 => CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+        Suite::Aes128 => CipherSuite::TLS13_AES_128_GCM_SHA256,
+        Suite::EcdsaChacha20 => CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        Suite::EcdsaAes256 => CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        Suite::EcdsaAes128 => CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        Suite::RsaChacha20 => CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        Suite::RsaAes256 => CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        Suite::RsaAes128 => CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    }
+}
+
 fn theirs(scheme: Scheme) -> SignatureScheme {
     match scheme {
         Scheme::RsaPssSha256 => SignatureScheme::RSA_PSS_SHA256,
@@ -381,14 +474,11 @@ impl fmt::Debug for RemoteSigner {
 
 impl Signer for RemoteSigner {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
-        let transcript = message
-            .strip_prefix(&[b' '; 64])
-            .and_then(|rest| rest.strip_prefix(CONTEXT))
-            .ok_or_else(|| failed("that is no handshake of TLS 1.3"))?;
+        let handshake = handshake(message).ok_or_else(|| failed("that is no handshake of ours"))?;
         let mut remote = self.remote.lock().unwrap_or_else(PoisonError::into_inner);
         let question = NetworkToKeys::Sign {
             scheme: self.scheme,
-            transcript: transcript.to_vec(),
+            handshake,
         };
         remote.ask(&question)
     }
@@ -396,6 +486,28 @@ impl Signer for RemoteSigner {
     fn scheme(&self) -> SignatureScheme {
         theirs(self.scheme)
     }
+}
+
+/// What the library wants to have signed: `keys` puts the same together from its parts.
+fn handshake(message: &[u8]) -> Option<Handshake> {
+    if let Some(rest) = message.strip_prefix(&[b' '; 64]) {
+        let transcript = rest.strip_prefix(CONTEXT)?.to_vec();
+        return Some(Handshake::Tls13 { transcript });
+    }
+    let (client_random, rest) = message.split_first_chunk()?;
+    let (server_random, rest) = rest.split_first_chunk()?;
+    let ([named, high, low, len], point) = rest.split_first_chunk()?;
+    let number = u16::from_be_bytes([*high, *low]);
+    let group = Group::ALL
+        .into_iter()
+        .find(|group| group.number() == number)?;
+    let sound = *named == NAMED_CURVE && usize::from(*len) == point.len();
+    sound.then(|| Handshake::Tls12 {
+        client_random: *client_random,
+        server_random: *server_random,
+        group,
+        point: point.to_vec(),
+    })
 }
 
 impl Remote {
@@ -442,4 +554,67 @@ fn wait(keys: &mut Keys, question: &NetworkToKeys) -> Result<Option<KeysToNetwor
 
 fn failed(why: &str) -> rustls::Error {
     rustls::Error::General(why.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// None of what a socket is told to have is lost on the way to the library.
+    #[test]
+    fn the_library_has_every_suite() {
+        for suite in Suite::ALL {
+            let all = tls::server(true).cipher_suites;
+            let found = all.iter().find(|known| known.suite() == their_suite(suite));
+            let found = found.unwrap_or_else(|| panic!("{suite:?}"));
+            assert_eq!(found.version(), their_version(suite.version()));
+            let name = format!("{:?}", found.suite()).replace("TLS13_", "TLS_");
+            assert_eq!(name, suite.name());
+            for key in KeyKind::ALL {
+                let key = RemoteKey {
+                    kind: key,
+                    remote: Arc::new(Mutex::new(Remote {
+                        keys: None,
+                        broken: None,
+                    })),
+                };
+                assert_eq!(
+                    found.usable_for_signature_algorithm(key.algorithm()),
+                    suite.fits(key.kind)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_signed_is_taken_apart() {
+        let hash = [7; 48];
+        let text = [&[b' '; 64], CONTEXT, &hash].concat();
+        let transcript = hash.to_vec();
+        assert_eq!(handshake(&text), Some(Handshake::Tls13 { transcript }));
+        let of = |named, number: u16, len: u8, point: &[u8]| {
+            let [high, low] = number.to_be_bytes();
+            let text = [&[1; 32][..], &[2; 32], &[named, high, low, len], point].concat();
+            handshake(&text)
+        };
+        let expected = Handshake::Tls12 {
+            client_random: [1; 32],
+            server_random: [2; 32],
+            group: Group::X25519,
+            point: vec![5; 32],
+        };
+        assert_eq!(of(3, 29, 32, &[5; 32]), Some(expected));
+        assert!(of(3, 23, 65, &[4; 65]).is_some());
+        for other in [
+            of(1, 29, 32, &[5; 32]),
+            of(3, 24, 97, &[4; 97]),
+            of(3, 29, 31, &[5; 32]),
+            of(3, 29, 33, &[5; 32]),
+            handshake(&[1; 67]),
+            handshake(&[b' '; 64]),
+            handshake(&[]),
+        ] {
+            assert_eq!(other, None);
+        }
+    }
 }

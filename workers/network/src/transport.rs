@@ -1,6 +1,6 @@
 //! What carries the bytes of a connection: the socket itself, or TLS on it. It is the listener that
 //! says which; a client has a choice only where the listener leaves it one, and then its first byte
-//! decides, once.
+//! decides, and what is agreed in clear, once.
 
 use crate::tls::{HANDSHAKE, Tls, TlsError};
 
@@ -11,6 +11,8 @@ pub enum Transport {
     Plain,
     /// The client's first byte decides.
     Either(Box<Tls>),
+    /// The socket, and TLS on it if the client is asked to change to that and does.
+    Clear(Box<Tls>),
     /// TLS; has the client said anything?
     Tls(Box<Tls>, bool),
 }
@@ -25,6 +27,37 @@ impl Transport {
         }
     }
 
+    /// Are these bytes in clear, of a client that could have TLS?
+    #[must_use]
+    pub fn could_be_tls(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Either(_) => bytes.first() != Some(&HANDSHAKE),
+            Self::Clear(_) => true,
+            Self::Plain | Self::Tls(..) => false,
+        }
+    }
+
+    /// It has been agreed that what comes next is TLS.
+    ///
+    /// # Errors
+    /// There is none: the connection has to end, and must not go on in clear.
+    pub fn upgrade(&mut self) -> Result<(), TlsError> {
+        match std::mem::replace(self, Self::Plain) {
+            Self::Clear(tls) => {
+                *self = Self::Tls(tls, false);
+                Ok(())
+            }
+            _ => Err(TlsError::Clear),
+        }
+    }
+
+    /// It stays as it is: who could sign is let go.
+    pub fn settle(&mut self) {
+        if let Self::Clear(_) = self {
+            *self = Self::Plain;
+        }
+    }
+
     /// Bytes came from the client; `hear` gets what they mean. Whether there may be more.
     ///
     /// # Errors
@@ -33,12 +66,14 @@ impl Transport {
         let begins = bytes.first() == Some(&HANDSHAKE);
         if let Self::Either(_) = self
             && let Self::Either(tls) = std::mem::replace(self, Self::Plain)
-            && begins
         {
-            *self = Self::Tls(tls, false);
+            *self = match begins {
+                true => Self::Tls(tls, false),
+                false => Self::Clear(tls),
+            };
         }
         match self {
-            Self::Plain | Self::Either(_) => {
+            Self::Plain | Self::Either(_) | Self::Clear(_) => {
                 hear(bytes);
                 Ok(true)
             }

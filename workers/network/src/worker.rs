@@ -1,7 +1,7 @@
 //! The process: waits for the client's socket and the channels, moves bytes and messages between
 //! them and a [`Connection`]. Nothing here blocks but the wait.
 
-use crate::connection::{Connection, Effect, Rule};
+use crate::connection::{Change, Connection, Effect, Rule};
 use crate::outbox::MAX_SLICES;
 use crate::tls::{Tls, TlsError};
 use crate::transport::Transport;
@@ -136,6 +136,7 @@ impl Worker {
                     return Err(WorkerError::NoStart);
                 };
                 let mut fds = fds.into_iter();
+                let mut changes = false;
                 self.auth = fds.next().map(Channel::new);
                 let mode = match (encryption, fds.next().map(Channel::new)) {
                     (None, None) => None,
@@ -144,8 +145,10 @@ impl Worker {
                         Some(mode)
                     }
                     (Some(Encryption::Tls(certificate)), Some(keys)) => {
-                        let optional = certificate.optional;
-                        self.transport = Transport::tls(Tls::new(certificate, keys)?, optional);
+                        let (optional, asks) = (certificate.optional, certificate.upgrade);
+                        let tls = Tls::new(certificate, keys)?;
+                        self.transport = Transport::tls(tls, optional);
+                        changes = asks;
                         None
                     }
                     // The channel has counted them.
@@ -153,7 +156,7 @@ impl Worker {
                 };
                 let now = Instant::now();
                 let connection = Connection::new(now, id, login_timeout, mode);
-                return Ok(connection.telling(capabilities));
+                return Ok(connection.telling(capabilities).asking_for_tls(changes));
             }
             let mut set = PollSet::new();
             set.add(
@@ -228,6 +231,7 @@ impl Worker {
                 | SupervisorToNetwork::Info(_)
                 | SupervisorToNetwork::InfoEnd
                 | SupervisorToNetwork::Id(_)
+                | SupervisorToNetwork::LoginTime(_)
                 | SupervisorToNetwork::Disconnect { .. } => {}
             }
             connection.supervisor_says(now, message);
@@ -396,12 +400,29 @@ impl Worker {
             Ok(0) => connection.client_closed(),
             Ok(count) => {
                 let bytes = self.buffer.get(..count).unwrap_or_default();
-                let heard = self
+                connection.may_change(self.transport.could_be_tls(bytes));
+                let mut heard = self
                     .transport
                     .hear(bytes, |bytes| connection.client_says(now, bytes));
+                match connection.change() {
+                    Change::Agreed => {
+                        connection.may_change(false);
+                        let rest = connection.take_rest();
+                        let tls = &mut self.transport;
+                        heard = tls.upgrade().and_then(|()| match rest.is_empty() {
+                            true => Ok(true),
+                            false => tls.hear(&rest, |bytes| connection.client_says(now, bytes)),
+                        });
+                    }
+                    Change::No => self.transport.settle(),
+                    Change::Possible | Change::Asked => {}
+                }
                 if let Transport::Tls(tls, _) = &mut self.transport {
                     if let Some(what) = tls.take_broken() {
                         connection.channel_broken(Rule::Keys, &what);
+                    }
+                    if let Some(what) = tls.take_opened() {
+                        tracing::info!("the client speaks {what}");
                     }
                     // Before anything that the client has said over TLS.
                     if let Some(shown) = tls.take_shown() {
@@ -432,9 +453,11 @@ impl Worker {
                 break;
             }
             let wrote = match &mut self.transport {
-                Transport::Plain | Transport::Either(_) => fill(connection, |slices| {
-                    Socket(&self.client).write_vectored(slices)
-                }),
+                Transport::Plain | Transport::Either(_) | Transport::Clear(_) => {
+                    fill(connection, |slices| {
+                        Socket(&self.client).write_vectored(slices)
+                    })
+                }
                 Transport::Tls(tls, _) => {
                     let taken = match tls.is_open() {
                         true => fill(connection, |slices| Ok(tls.send(slices))),
@@ -470,7 +493,7 @@ impl Worker {
     fn has_to_write(&self, connection: &mut Connection) -> bool {
         let waits = !connection.outbox().is_empty();
         match &self.transport {
-            Transport::Plain => waits,
+            Transport::Plain | Transport::Clear(_) => waits,
             Transport::Either(_) => false,
             Transport::Tls(tls, _) => tls.wants_write() || (tls.is_open() && waits),
         }

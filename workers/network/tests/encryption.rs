@@ -9,6 +9,7 @@ use ipc::display::DisplayToNetwork;
 use ipc::keys::{AesMode, Derivation, DerivedKey, KeyHash as Hash, KeysToNetwork, NetworkToKeys};
 use ipc::network::{NetworkToSupervisor, Request, SupervisorToNetwork};
 use ipc::verdict::Peer;
+use std::time::Duration;
 use wire::caps::Caps;
 use wire::cipher::{
     CipherOffer, Direction, Framing, Iterations, KeyHash, KeyParameters, KeySize, Mode, Opener,
@@ -459,6 +460,34 @@ fn an_answer_comes_with_an_offer_too() {
         bench.read().last(),
         Some(ServerPacket::Disconnect(_))
     ));
+}
+
+/// The answer is not looked at, and its sender hears so under the key that it has offered with it.
+#[test]
+fn a_refusal_before_the_answer_has_its_key_waits_for_that() {
+    let mut bench = Bench::on(None, Some(AesMode::Ctr));
+    let mut client = Client::new(Mode::Ctr, Framing::Stream);
+    client.hello(&mut bench, gui());
+    keys(&mut bench, 1);
+    bench.told();
+    let challenge = challenged(&mut bench);
+    client.told(&Caps::new(&challenge.auth_caps));
+    let mut answer = gui();
+    answer.auth.response = Some(vec![1; 64]);
+    answer.auth.client_salt = Some(vec![2; 64]);
+    client.hello(&mut bench, answer);
+    let rejected = || AuthToNetwork::Rejected {
+        text: "authentication failed".into(),
+    };
+    bench.auth(rejected());
+    assert!(bench.read().is_empty());
+    keys(&mut bench, 2);
+    assert!(bench.told().auth.is_empty());
+    bench.wait(Duration::from_secs(1));
+    let [ServerPacket::Disconnect(end)] = &bench.read()[..] else {
+        panic!("no disconnect");
+    };
+    assert_eq!(end.reason, "authentication failed");
 }
 
 /// Many small packets cost more than their bytes, sealed or not.

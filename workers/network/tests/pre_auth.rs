@@ -235,6 +235,48 @@ fn a_refusal_takes_a_second_and_says_nothing_else() {
     assert_eq!(bench.ended(), ["authentication failed"]);
 }
 
+/// What it was asked for has gone: nobody waits for its answer, which may be on its way.
+#[test]
+fn a_client_that_is_asked_can_be_refused() {
+    let rejected = || AuthToNetwork::Rejected {
+        text: "authentication failed".into(),
+    };
+    let mut bench = Bench::new();
+    bench.send(gui().into_packet());
+    bench.auth(challenge());
+    bench.received();
+    bench.told();
+    bench.auth(rejected());
+    bench.wait(Duration::from_millis(900));
+    bench.send(answer(gui()).into_packet());
+    assert!(bench.received().is_empty() && bench.told().auth.is_empty());
+    bench.wait(Duration::from_millis(100));
+    assert_eq!(bench.ended(), ["authentication failed"]);
+    // Once. Nothing else is said to who has not answered; and whoever is gone hears nothing.
+    for message in [AuthToNetwork::Accepted, challenge(), rejected()] {
+        let mut bench = Bench::new();
+        bench.send(gui().into_packet());
+        bench.auth(challenge());
+        bench.told();
+        if message == rejected() {
+            bench.auth(rejected());
+        }
+        bench.auth(message);
+        let told = bench.told();
+        assert!(
+            matches!(told.supervisor[..], [NetworkToSupervisor::Violation(_)]),
+            "{told:?}"
+        );
+    }
+    let mut bench = Bench::new();
+    bench.send(gui().into_packet());
+    bench.auth(challenge());
+    bench.send(Disconnect::new("client exit").into_packet());
+    bench.told();
+    bench.auth(rejected());
+    assert!(bench.connection.is_closed() && bench.told().supervisor.is_empty());
+}
+
 /// Security A28: no answer is no, neither from the client nor from `auth`.
 #[test]
 fn who_is_silent_is_cut_off() {
@@ -257,6 +299,26 @@ fn who_is_silent_is_cut_off() {
     let mut half = Bench::new();
     half.bytes(b"P\x10\0\0\0\0");
     silent(&mut half);
+}
+
+/// A person reads something and types it.
+#[test]
+fn who_is_given_time_has_it() {
+    let mut bench = Bench::new();
+    bench.send(gui().into_packet());
+    bench.auth(challenge());
+    bench.received();
+    bench.wait(Duration::from_secs(10));
+    bench.supervisor(SupervisorToNetwork::LoginTime(100));
+    bench.wait(Duration::from_secs(99));
+    assert!(!bench.connection.is_closed() && bench.received().is_empty());
+    bench.wait(Duration::from_secs(1));
+    assert_eq!(bench.ended(), ["login timeout"]);
+    // It is never less.
+    let mut bench = Bench::new();
+    bench.supervisor(SupervisorToNetwork::LoginTime(1));
+    bench.wait(Duration::from_secs(19));
+    assert!(!bench.connection.is_closed());
 }
 
 /// Without a password, reading on slowly buys no time.

@@ -174,6 +174,7 @@ pub fn confine_supervisor(
         sandbox,
         parent: None,
         connection: None,
+        tls12: false,
         log: tracing::level_filters::LevelFilter::OFF,
     };
     check(role, options, report.abi)?;

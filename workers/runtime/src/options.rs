@@ -16,6 +16,9 @@ pub struct Options {
     pub parent: Option<i32>,
     /// `--connection=N`: the connection's number, for the log.
     pub connection: Option<u64>,
+    /// `--tls12=yes`: the connection may speak TLS 1.2, which the warm-up has to go through then. Nobody else's has
+    /// the time.
+    pub tls12: bool,
     /// `--log=off|error|warn|info|debug|trace`; `info` when not given.
     pub log: LevelFilter,
 }
@@ -34,8 +37,8 @@ impl Options {
         role: Role,
         arguments: impl IntoIterator<Item = String>,
     ) -> Result<Self, BadOption> {
-        let (mut mode, mut sandbox, mut parent, mut connection, mut log) =
-            (None, None, None, None, None);
+        let (mut mode, mut sandbox, mut parent, mut connection, mut tls12, mut log) =
+            (None, None, None, None, None, None);
         for argument in arguments {
             let bad = || BadOption(argument.clone());
             let (name, value) = argument.split_once('=').ok_or_else(bad)?;
@@ -44,6 +47,7 @@ impl Options {
                 "--sandbox" => set(&mut sandbox, SandboxMode::from_name(value)),
                 "--parent" => set(&mut parent, value.parse().ok().filter(|pid| *pid > 0)),
                 "--connection" => set(&mut connection, value.parse().ok()),
+                "--tls12" => set(&mut tls12, (value == "yes").then_some(())),
                 "--log" => set(&mut log, value.parse().ok()),
                 _ => false,
             };
@@ -59,6 +63,7 @@ impl Options {
             sandbox: sandbox.ok_or_else(|| BadOption("--sandbox".into()))?,
             parent,
             connection,
+            tls12: tls12.is_some(),
             log: log.unwrap_or(LevelFilter::INFO),
         })
     }
@@ -79,6 +84,7 @@ impl Options {
             "connection",
             self.connection.as_ref().map(|value| value as _),
         );
+        push("tls12", self.tls12.then_some(&"yes"));
         arguments
     }
 }
@@ -105,12 +111,13 @@ mod tests {
     fn what_is_written_is_read() {
         for mode in StartMode::ALL {
             for sandbox in SandboxMode::ALL {
-                for connection in [None, Some(7)] {
+                for (connection, tls12) in [(None, false), (Some(7), false), (Some(7), true)] {
                     let options = Options {
                         mode,
                         sandbox,
                         parent: Some(42),
                         connection,
+                        tls12,
                         log: LevelFilter::DEBUG,
                     };
                     assert_eq!(
@@ -132,6 +139,7 @@ mod tests {
             "--parent=-1",
             "--parent=x",
             "--connection=-1",
+            "--tls12=no",
             "--log=loud",
             "x",
             "--unsandboxed=yes",

@@ -44,6 +44,7 @@ fn unix(line: &str) -> Option<(u64, Socket)> {
         ("0001", true) => (Some(Kind::Listener), "a listening unix stream socket"),
         ("0001", false) => (Some(Kind::Stream), "a unix stream socket"),
         ("0002", false) => (Some(Kind::Datagram), "a unix datagram socket"),
+        ("0005", true) => (Some(Kind::Listener), "a listening unix seqpacket socket"),
         ("0005", false) => (Some(Kind::Channel), "a unix seqpacket socket"),
         _ => (None, "a unix socket of another type"),
     };
@@ -116,16 +117,18 @@ mod tests {
         let (stream, _keep) = UnixStream::pair().unwrap();
         let (datagram, _keep2) = UnixDatagram::pair().unwrap();
         let (channel, _keep3) = ipc::channel::socketpair().unwrap();
+        let (door, _) = crate::listen::door(&dir.path().join("d")).unwrap();
         let file = fs::File::create(dir.path().join("f")).unwrap();
         let null = fs::File::open("/dev/null").unwrap();
         let (pipe, _keep4) = std::io::pipe().unwrap();
         let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
 
         let sockets = sockets(Path::new("/proc/self/net"));
-        let cases: [(i32, Option<Kind>); 10] = [
+        let cases: [(i32, Option<Kind>); 11] = [
             (tcp_listener.as_raw_fd(), Some(Kind::Listener)),
             (tcp.as_raw_fd(), Some(Kind::Stream)),
             (unix_listener.as_raw_fd(), Some(Kind::Listener)),
+            (door.as_raw_fd(), Some(Kind::Listener)),
             (stream.as_raw_fd(), Some(Kind::Stream)),
             (datagram.as_raw_fd(), Some(Kind::Datagram)),
             (channel.as_raw_fd(), Some(Kind::Channel)),

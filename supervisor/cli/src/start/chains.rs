@@ -111,7 +111,8 @@ impl<'a> Open<'a> {
             | What::Sql(_)
             | What::Fido(_)
             | What::Kerberos(_)
-            | What::Keycloak(_) => {
+            | What::Keycloak(_)
+            | What::Screen(_) => {
                 let (check, asks) = self.check(module)?;
                 AuthModule::Check {
                     name: module.name().to_owned(),
@@ -155,10 +156,8 @@ impl<'a> Open<'a> {
     ) -> Result<AuthModule> {
         let clients =
             clients.ok_or_else(|| Error::usage("auth=certificate: this socket has no TLS"))?;
-        let check = self
-            .secrets
-            .checks
-            .certificate(clients, whose, self.owner)?;
+        let (checks, warnings) = (&mut self.secrets.checks, &mut self.secrets.warnings);
+        let check = checks.certificate(clients, whose, self.owner, warnings)?;
         Ok(AuthModule::Certificate {
             check,
             optional: clients.optional,
@@ -174,7 +173,13 @@ impl<'a> Open<'a> {
         }
         let (checks, warnings) = (&mut self.secrets.checks, &mut self.secrets.warnings);
         let (id, asks) = match &module.what {
-            What::Exec(command) => (checks.command(command, self.owner)?, CheckAsks::Nothing),
+            What::Exec(command) => {
+                let asks = match command.password {
+                    true => CheckAsks::Password,
+                    false => CheckAsks::Nothing,
+                };
+                (checks.command(command, self.owner)?, asks)
+            }
             What::Ldap(ldap) => {
                 let id = checks.ldap(module.name(), ldap, self.owner, warnings)?;
                 (id, CheckAsks::Password)
@@ -196,6 +201,10 @@ impl<'a> Open<'a> {
             What::Keycloak(keycloak) => {
                 let id = checks.keycloak(module.name(), keycloak, self.owner, warnings)?;
                 (id, CheckAsks::Code)
+            }
+            What::Screen(screen) => {
+                let id = checks.screen(module.name(), screen)?;
+                (id, CheckAsks::Shown(screen.code))
             }
             _ => return Err(Error::usage(format!("auth={}: no check", module.name()))),
         };
@@ -254,6 +263,7 @@ mod tests {
             refused_requests: Vec::new(),
             protection: None,
             chain: auth::chain(&raw, &[]).unwrap(),
+            for_clients: Vec::new(),
         }
     }
 

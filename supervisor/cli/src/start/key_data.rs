@@ -2,15 +2,17 @@
 
 use super::wanted::{Protection, Wanted};
 use crate::auth::{Module, What};
-use crate::certificate;
+use crate::certificate::{self, Chain};
 use crate::encryption::{self, Encryption, Source, VARIABLE};
 use crate::error::{Error, Result};
+use crate::offer;
 use crate::secrets::{self, Secret};
 use crate::session::Owner;
-use crate::tls::{self, PassPhrase, Tls};
+use crate::tls::{self, Pair, PassPhrase, Tls};
+use files::Ids;
 use ipc::keys::Encryption as Demand;
 use ipc::spec::{KeyData, ListenerKey, PrivateKey};
-use ipc::tls::{Certificate, Clients};
+use ipc::tls::{Certificate, Clients, Suite, Version};
 use std::os::fd::OwnedFd;
 
 /// The key of a socket, as `keys` is told of it, and what its clients have to do.
@@ -45,6 +47,9 @@ pub fn open_keys(wanted: &[Wanted], owner: &Owner) -> Result<Keys> {
         };
         keys.listeners.push(key);
     }
+    let named = keys.listeners.iter().zip(wanted);
+    let named = named.filter_map(|(key, one)| Some((one.said.as_str(), &key.as_ref()?.held)));
+    check_versions(&named.collect::<Vec<_>>())?;
     keys.warnings.sort();
     keys.warnings.dedup();
     Ok(keys)
@@ -76,8 +81,14 @@ impl Keys {
 
     fn tls(&mut self, wanted: &Tls, owner: &Owner) -> Result<Key> {
         let files = wanted.pair()?;
-        let chain = certificate::read(&files.certificate, owner.ids())?;
-        let secret = secrets::key_file(&files.key, owner.ids())?;
+        let (chain, suites, secret) = open_pair(&files, &wanted.suites, owner.ids())?;
+        let speaks = |version: &Version| suites.iter().any(|suite| suite.version() == *version);
+        let versions: Vec<_> = Version::ALL.into_iter().filter(speaks).collect();
+        if versions == [Version::Tls12] {
+            self.warnings.push(
+                "a socket with TLS 1.2 alone: newer clients have to do without what is better in TLS 1.3; ssl-protocol=TLS has both".to_owned(),
+            );
+        }
         let pass_phrase = pass_phrase(wanted.pass_phrase.as_ref(), owner)?;
         Ok(Key {
             held: ListenerKey::Tls(PrivateKey {
@@ -85,12 +96,15 @@ impl Keys {
                 secret: self.add(secret)?,
                 pass_phrase: pass_phrase.map(|secret| self.add(secret)).transpose()?,
                 kind: chain.kind,
+                versions,
                 public: chain.public,
             }),
             demand: Demand::Tls(Certificate {
                 chain: chain.certificates,
                 key: chain.kind,
+                suites,
                 optional: wanted.optional,
+                upgrade: wanted.upgrade,
                 clients: match &wanted.clients {
                     None => Clients::NotAsked,
                     Some(clients) if clients.optional => Clients::Optional,
@@ -101,10 +115,50 @@ impl Keys {
     }
 }
 
+/// Reads a certificate, and opens its key; and what of these suites is spoken with it. Both are copies: what is
+/// written into the files later counts when the session is started or told so (`bulkhead reload`), and never one
+/// without the other.
+///
+/// # Errors
+/// What is wrong with one.
+pub fn open_pair(
+    files: &Pair,
+    suites: &[Suite],
+    user: Option<Ids>,
+) -> Result<(Chain, Vec<Suite>, Secret)> {
+    let chain = certificate::read(&files.certificate, user)?;
+    let suites = offer::for_key(suites, chain.kind)?;
+    let secret = secrets::key_copy(&files.key, user)?;
+    Ok((chain, suites, secret))
+}
+
+/// A handshake says nothing of its port: who sits on the way can lead a client of one socket to another with the
+/// same key. One that does not speak TLS 1.3 would not say that the client has come down to TLS 1.2.
+///
+/// # Errors
+/// There is such a socket. They have names in front of their keys.
+pub fn check_versions(keys: &[(&str, &ListenerKey)]) -> Result<()> {
+    let tls = keys.iter().filter_map(|(said, key)| match key {
+        ListenerKey::Tls(key) => Some((*said, key)),
+        ListenerKey::Aes(_) => None,
+    });
+    for (said, key) in tls.clone() {
+        let is_new = |other: &PrivateKey| {
+            other.public == key.public && other.versions.contains(&Version::Tls13)
+        };
+        if key.versions == [Version::Tls12] && tls.clone().any(|(_, other)| is_new(other)) {
+            return Err(Error::usage(format!(
+                "{said}: TLS 1.2 alone, with the key of a socket that has TLS 1.3: who sits on the way could lead clients of that one here, and they would not notice; say ssl-protocol=TLS, or give it a certificate of its own",
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// What opens the key of a certificate, if anything was said.
 fn pass_phrase(said: Option<&PassPhrase>, owner: &Owner) -> Result<Option<Secret>> {
     let (fd, warnings) = match said {
-        Some(PassPhrase::File(path)) => return secrets::key_file(path, owner.ids()).map(Some),
+        Some(PassPhrase::File(path)) => return secrets::key_copy(path, owner.ids()).map(Some),
         Some(PassPhrase::Text(text)) => (
             secrets::literal("ssl-key-password", text)?,
             vec!["ssl-key-password= on a command line can be seen by every user of this machine until the session runs, and stays in the shell's history; use ssl-key-password-file=".to_owned()],

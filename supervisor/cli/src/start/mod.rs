@@ -13,6 +13,7 @@ mod worker_uids;
 mod written;
 
 pub use executables::{empty_root, executable, open_path};
+pub use key_data::{check_versions, open_pair};
 
 use crate::auth;
 use crate::claim::{self, Claim};
@@ -27,7 +28,7 @@ use answer::wait;
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
 use ipc::spec::{self, AuthSpec, FdIndex, KeysSpec, ListenerSpec, SandboxMode, SupervisorSpec};
 use nix::unistd::getpid;
-use opened::{Opened, attach_hint, open_sockets};
+use opened::{Opened, attach_hint, open_door, open_sockets};
 use outside::How;
 use plan::Plan;
 use policy::Role;
@@ -98,6 +99,7 @@ pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
     }
     let mut claim = claim::claim(args.display, plan.owner.user.uid, &plan.places, &mut undo)?;
     let opened = open_sockets(&mut plan, &mut claim, &mut undo)?;
+    let door = open_door(&plan, &claim, &opened, &mut undo)?;
     let mut pid_files = open_pid_files(args, &claim, &mut plan, &mut undo)?;
     let daemon = args.daemon != Some(false);
     let log_path = log_path(args, &claim, &plan);
@@ -149,7 +151,7 @@ pub fn run(args: &StartArgs, typed: &Typed) -> Result<()> {
         args,
         plan,
         claim,
-        opened,
+        (opened, door),
         Output {
             log,
             log_name: log_path
@@ -179,7 +181,7 @@ fn hand_over(
     args: &StartArgs,
     plan: Plan,
     claim: Claim,
-    opened: Vec<Opened>,
+    (opened, door): (Vec<Opened>, Option<OwnedFd>),
     output: Output,
     undo: &mut Undo,
 ) -> Result<std::convert::Infallible> {
@@ -237,6 +239,7 @@ fn hand_over(
     for secret in plan.keys.fds {
         keys_fds.push(table.add(secret)?);
     }
+    let door = door.map(|door| table.add(door)).transpose()?;
     let worker_uid_base = worker_uids(args.worker_uid_base, &plan.owner, display)?;
     let sandbox = match args.sandbox {
         Some(Sandbox::BestEffort) => SandboxMode::BestEffort,
@@ -279,6 +282,7 @@ fn hand_over(
         empty_root,
         auth_fds,
         keys_fds,
+        door,
         checks,
         outside_checks,
         ready,

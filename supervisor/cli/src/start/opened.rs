@@ -7,13 +7,14 @@ use crate::bind::UnixAddress;
 use crate::claim::{self, Claim, abstract_name};
 use crate::encryption::Source;
 use crate::error::{Error, Result};
-use crate::places::{self, Places, SOCKET};
+use crate::places::{self, Places, RELOAD_SOCKET, SOCKET};
+use crate::reload::Record;
 use crate::tls;
 use crate::undo::Undo;
 use crate::{exposure, listen};
 use files::Spot;
 use ipc::keys::Encryption as Demand;
-use ipc::spec::{AuthModule, ListenerKind};
+use ipc::spec::{AuthModule, KeysSpec, ListenerKind};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -145,6 +146,35 @@ pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Resu
     plan.secrets.listeners = listeners;
     plan.key_spec = key_data;
     Ok(opened)
+}
+
+/// Where `bulkhead reload` finds this session, if one of its sockets has a certificate; and what it
+/// has to open then. Both are in the session directory, which is ours alone.
+pub fn open_door(
+    plan: &Plan,
+    claim: &Claim,
+    opened: &[Opened],
+    undo: &mut Undo,
+) -> Result<Option<OwnedFd>> {
+    Record::remove(&claim.dir);
+    let keys = KeysSpec {
+        listeners: plan.key_spec.clone(),
+    };
+    let listeners = opened.iter().map(|socket| {
+        let tls = match &socket.protection {
+            Some(Protection::Tls(tls)) => Some(tls),
+            Some(Protection::Aes(_)) | None => None,
+        };
+        (socket.name.as_str(), tls)
+    });
+    let record = Record::new(plan.owner.switch.as_ref(), &keys, listeners)?;
+    if record.is_empty() {
+        return Ok(None);
+    }
+    record.save(&claim.dir)?;
+    let (door, made) = listen::door(&claim.dir.join(RELOAD_SOCKET))?;
+    undo.file(made);
+    Ok(Some(door))
 }
 
 /// What a person types to attach.

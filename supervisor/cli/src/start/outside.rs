@@ -9,10 +9,12 @@ use crate::error::{Error, Result, reason};
 use crate::fido::{Fido, Point};
 use crate::kerberos::{By, Kerberos};
 use crate::keycloak::{Keycloak, Secret as ClientSecret};
+use crate::otpscreen::Screen;
 use crate::pam::Pam;
 use crate::secrets;
 use crate::session::Owner;
 use crate::tls::Clients;
+use crate::trusted::Authorities;
 use crate::users;
 use accounts::file::Passwords;
 use certificates::Users;
@@ -20,7 +22,7 @@ use ipc::check::CheckId;
 use ipc::spec::{
     self, CertificateSpec, CheckAsks, CheckKind, CheckSpec, ChecksSpec, FdIndex, FidoKey, FidoSpec,
     KerberosSpec, KeycloakSpec, LdapSpec, LdapUser, MAX_SOCKETS, OutsideCheck, OwnSpec, PamSpec,
-    ServerTls, SqlSpec, SqliteSpec, UsersFile,
+    ScreenSpec, ServerTls, SqlSpec, SqliteSpec, UsersFile,
 };
 use policy::{Role, SandboxMode, StartMode};
 use std::fs::File;
@@ -91,6 +93,7 @@ enum Made {
     Sqlite,
     Keycloak,
     Fido,
+    Screen,
     Certificate,
 }
 
@@ -118,6 +121,7 @@ impl Checks {
             outside: OutsideCheck::Command {
                 argv: command.argv.clone(),
                 timeout: command.timeout,
+                password: command.password,
             },
             fds: Vec::new(),
         })
@@ -184,13 +188,33 @@ impl Checks {
         clients: &Clients,
         whose: Option<&Whose>,
         owner: &Owner,
+        warnings: &mut Vec<String>,
     ) -> Result<CheckId> {
-        let (trust, file) = certificate::trust(&clients.authorities, owner.ids())
-            .map_err(|error| error.at("ssl-ca-certs"))?;
+        let option = clients.authorities.option();
+        let at = |error: Error| error.at(option);
+        let (trust, file, in_place) = match &clients.authorities {
+            Authorities::File(path) => {
+                let (trust, file) = certificate::trust(path, owner.ids()).map_err(at)?;
+                (trust, file, true)
+            }
+            Authorities::Data(pem) => {
+                let trust = certificate::trust_in(pem.bytes()).map_err(at)?;
+                (trust, secrets::sealed(pem.bytes())?, false)
+            }
+        };
+        if clients.flags.lists && trust.lists.is_empty() {
+            return Err(Error::usage(format!(
+                "ssl-verify-flags=CRL_CHECK_LEAF and CRL_CHECK_CHAIN need revocation lists, and none is in {option}=: cat ca.pem list.pem > trust.pem"
+            )));
+        }
+        if clients.flags.strict {
+            warnings.push("ssl-verify-flags=X509_STRICT: what OpenSSL wants beyond docs/encryption.md is form, such as identifiers of keys, and is not looked at".to_owned());
+        }
         let users = whose
             .map(|whose| users_file(whose, owner).map_err(|error| error.at("auth=certificate")))
             .transpose()?;
         let spec = spec::encode(&CertificateSpec {
+            in_place,
             lists: !trust.lists.is_empty(),
             users: users.as_ref().map(|(kind, _)| *kind),
             timeout: TIMEOUT,
@@ -252,6 +276,7 @@ impl Checks {
         warnings.extend(secret.warnings);
         let spec = spec::encode(&SqliteSpec {
             query: sqlite.query.clone(),
+            sessions: sqlite.sessions.clone(),
             timeout: TIMEOUT,
         })
         .map_err(|_| Error::usage(format!("auth={module}: its options are too long")))?;
@@ -422,6 +447,24 @@ impl Checks {
         })
     }
 
+    /// Adds codes on the session's screen.
+    ///
+    /// # Errors
+    /// There are too many modules.
+    pub fn screen(&mut self, module: &'static str, screen: &Screen) -> Result<CheckId> {
+        let spec = spec::encode(&ScreenSpec {
+            timeout: screen.timeout,
+        })
+        .map_err(|_| Error::usage(format!("auth={module}: its options are too long")))?;
+        self.push(Check {
+            module,
+            timeout: screen.timeout,
+            made: Made::Screen,
+            outside: OutsideCheck::Display,
+            fds: vec![secrets::sealed(&spec)?],
+        })
+    }
+
     /// The number of a security key, wherever it is known: `auth` remembers by it how often it has
     /// signed.
     fn key(&mut self, point: &Point) -> Result<u16> {
@@ -515,6 +558,7 @@ impl Checks {
                 Made::Sqlite => CheckKind::Sqlite(fds),
                 Made::Keycloak => CheckKind::Keycloak(fds),
                 Made::Fido => CheckKind::Fido(fds),
+                Made::Screen => CheckKind::Screen(fds),
                 Made::Certificate => CheckKind::Certificate(fds),
             };
             inside.push(CheckSpec {

@@ -12,6 +12,7 @@ use crate::options::{Places as PlaceArgs, StartArgs};
 use crate::places::{self, Places};
 use crate::secrets;
 use crate::session::{self, Owner};
+use crate::tls::FOR_CLIENTS;
 use ipc::spec::{LauncherSpec, ListenerKey};
 use policy::Role;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,25 @@ fn enter(dir: &Path, owner: &Owner) -> Result<()> {
             dir.display(),
             reason(&error)
         ))
+    })
+}
+
+/// Says which options are accepted although a server has nothing to do with them.
+fn for_clients(args: &StartArgs, wanted: &[Wanted]) -> Option<String> {
+    let said = [
+        args.ssl_check_hostname.is_some(),
+        args.ssl_server_hostname.is_some(),
+        args.ssl_server_verify_mode.is_some(),
+    ];
+    let of_sockets = |name: &str| wanted.iter().any(|one| one.for_clients.contains(&name));
+    let names = FOR_CLIENTS.iter().zip(said);
+    let names = names.filter(|(name, said)| *said || of_sockets(name));
+    let names: Vec<_> = names.map(|(name, _)| format!("{name}=")).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{}: for clients only, a server does nothing with it",
+            names.join(", ")
+        )
     })
 }
 
@@ -108,7 +128,8 @@ impl Plan {
             sessions_dir: args.sessions_dir.clone(),
         })?;
         let secrets = open_secrets(&wanted, &owner)?;
-        let keys = open_keys(&wanted, &owner)?;
+        let mut keys = open_keys(&wanted, &owner)?;
+        keys.warnings.extend(for_clients(args, &wanted));
         secrets::scrub(&variables);
         let xauthority = match inherited.iter().find(|(name, _)| name == "XAUTHORITY") {
             Some((_, path)) if owner.switch.is_none() && !path.is_empty() => cwd.join(path),

@@ -5,9 +5,12 @@ use crate::bind::{Host, SocketOptions, TcpBind, UnixAddress, UnixBind, masked};
 use crate::encryption::{Encryption, Source, Written};
 use crate::error::{Error, Result};
 use crate::exposure::{self, NetworkSocket, Traffic, Typed};
+use crate::offer;
 use crate::options::StartArgs;
+use crate::otpscreen;
 use crate::syntax::RawModule;
 use crate::tls::{self, PassPhrase, Said, Tls, Verify};
+use crate::trusted::Authorities;
 use crate::users;
 use ipc::spec::{AuthModule, CheckAsks};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -21,6 +24,8 @@ pub struct Wanted {
     pub refused_requests: Vec<String>,
     pub protection: Option<Protection>,
     pub chain: Vec<Module>,
+    /// Options that a server has nothing to do with.
+    pub for_clients: Vec<&'static str>,
 }
 
 impl Wanted {
@@ -225,6 +230,7 @@ fn unix_wanted(args: &StartArgs, mode: u32) -> Result<Vec<Wanted>> {
             refused_requests,
             protection: encryption.map(Protection::Aes),
             chain,
+            for_clients: Vec::new(),
         });
     }
     let has_own = |one: &Wanted| {
@@ -238,6 +244,7 @@ fn unix_wanted(args: &StartArgs, mode: u32) -> Result<Vec<Wanted>> {
             refused_requests: Vec::new(),
             protection: None,
             chain: default.unwrap_or_else(owner_only),
+            for_clients: Vec::new(),
         });
     }
     Ok(wanted)
@@ -306,11 +313,19 @@ impl Defaults {
             encryption: default_encryption(args)?,
             tls: Said {
                 mode: args.ssl,
+                upgrade: args.ssl_upgrade,
                 certificate: args.ssl_cert.clone(),
                 key: args.ssl_key.clone(),
                 pass_phrase: pass_phrase(args),
                 verify: args.ssl_client_verify_mode,
-                authorities: args.ssl_ca_certs.clone(),
+                authorities: authorities(args),
+                flags: args.ssl_verify_flags,
+                offer: offer::Said {
+                    protocol: args.ssl_protocol,
+                    without: args.ssl_options.clone(),
+                    ciphers: args.ssl_ciphers.clone(),
+                },
+                for_clients: Vec::new(),
             },
         })
     }
@@ -374,6 +389,12 @@ fn pass_phrase(args: &StartArgs) -> Option<PassPhrase> {
     file.or_else(|| args.ssl_key_password.as_ref().map(text))
 }
 
+/// A file counts first, as above.
+fn authorities(args: &StartArgs) -> Option<Authorities> {
+    let file = args.ssl_ca_certs.clone().map(Authorities::File);
+    file.or_else(|| args.ssl_ca_data.clone().map(Authorities::Data))
+}
+
 fn both() -> Error {
     Error::usage("encryption= and TLS: one is enough, and both are not built")
 }
@@ -414,6 +435,8 @@ fn network_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
     exposure::network(&sockets, args.insecure == Some(true), typed)?;
     let has = |kind| binds.iter().any(|bind| bind.kind == kind);
     let tls = |bind: &Bind<'_>| matches!(bind.protection, Some(Protection::Tls(_)));
+    let upgrades =
+        |bind: &Bind<'_>| matches!(&bind.protection, Some(Protection::Tls(tls)) if tls.upgrade);
     let shows = |bind: &Bind<'_>| matches!(&bind.protection, Some(Protection::Tls(tls)) if tls.clients.is_some());
     for (given, effect, text) in [
         (
@@ -437,15 +460,25 @@ fn network_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
             "--ssl=on without --bind-tcp encrypts nothing: it is for TCP sockets, and --bind-ssl has TLS anyway",
         ),
         (
+            defaults.tls.upgrade == Some(true),
+            binds.iter().any(upgrades),
+            "--ssl-upgrade changes nothing: it is for clients that begin in clear, on a TCP socket with ssl=on that does not say ssl-upgrade=no itself",
+        ),
+        (
             defaults.tls.certificate.is_some() || defaults.tls.key.is_some(),
             binds.iter().any(tls),
             "--ssl-cert and --ssl-key without --bind-ssl or --ssl=on encrypt nothing",
         ),
         (
+            !defaults.tls.offer.is_empty(),
+            binds.iter().any(tls),
+            "--ssl-protocol, --ssl-ciphers and --ssl-options without --bind-ssl or --ssl=on encrypt nothing",
+        ),
+        (
             !matches!(defaults.tls.verify, None | Some(Verify::None))
-                || defaults.tls.authorities.is_some(),
+                || defaults.tls.needs_clients(),
             binds.iter().any(shows),
-            "--ssl-client-verify-mode and --ssl-ca-certs check nothing: they need a --bind-ssl, and --ssl-client-verify-mode=required or auth=certificate",
+            "--ssl-client-verify-mode, --ssl-ca-certs, --ssl-ca-data and --ssl-verify-flags check nothing: they need a --bind-ssl, and --ssl-client-verify-mode=required or auth=certificate",
         ),
     ] {
         if given && !effect {
@@ -463,6 +496,7 @@ fn network_wanted(args: &StartArgs, typed: &Typed) -> Result<Vec<Wanted>> {
             refused_requests: bind.bind.options.refused_requests,
             protection: bind.protection,
             chain: bind.chain.unwrap_or_default(),
+            for_clients: bind.bind.options.tls.for_clients,
         })
         .collect())
 }
@@ -473,6 +507,8 @@ pub fn wanted(args: &StartArgs, typed: &Typed) -> Result<(u32, Vec<Wanted>)> {
     let mut wanted = unix_wanted(args, mode)?;
     wanted.extend(network_wanted(args, typed)?);
     wanted.iter().try_for_each(Wanted::check)?;
+    let modules = wanted.iter().flat_map(|one| &one.chain);
+    otpscreen::check_windows(args.exit_with_windows == Some(true), modules)?;
     if args.insecure != Some(true) {
         let check = |one: &Wanted| check_servers(&one.said, &one.chain);
         wanted.iter().try_for_each(check)?;

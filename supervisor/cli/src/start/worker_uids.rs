@@ -3,10 +3,10 @@
 use crate::error::{Error, Result};
 use crate::session::Owner;
 
-/// Where the workers' user ids begin in a start as root, 16 for each display.
+/// Where the workers' user ids begin in a start as root, 32 for each display.
 const WORKER_UIDS: u32 = 1_900_000_000;
 /// How many a session has.
-const WORKER_UIDS_EACH: u32 = 16;
+const WORKER_UIDS_EACH: u32 = 32;
 
 /// Where the workers' user ids begin; `None` but in a start as root.
 pub fn worker_uids(base: Option<u32>, owner: &Owner, display: u32) -> Result<Option<u32>> {
@@ -60,14 +60,14 @@ mod tests {
     fn they_are_nobody_elses_and_do_not_overflow() {
         let of = |base, uid, display| worker_uids(base, &owner(uid), display);
         assert_eq!(of(None, 1000, 0), Ok(Some(1_900_000_000)));
-        assert_eq!(of(None, 1000, 65_535), Ok(Some(1_901_048_560)));
+        assert_eq!(of(None, 1000, 65_535), Ok(Some(1_902_097_120)));
         assert_eq!(of(Some(5000), 1000, 7), Ok(Some(5000)));
         let highest = u32::MAX - WORKER_UIDS_EACH;
         assert_eq!(of(Some(highest), 1000, 7), Ok(Some(highest)));
         for (base, uid, display) in [
             (None, 1000, 149_685_831),
             (None, 1000, u32::MAX),
-            (None, 1_900_000_115, 7),
+            (None, 1_900_000_230, 7),
             (Some(0), 1000, 7),
             (Some(highest + 1), 1000, 7),
             (Some(u32::MAX), 1000, 7),

@@ -8,9 +8,10 @@ use crate::session::Session;
 use crate::sys;
 use ipc::auth::{PeerFacts, SupervisorToAuth};
 use ipc::channel::socketpair;
-use ipc::keys::SupervisorToKeys;
+use ipc::keys::{Encryption, SupervisorToKeys};
 use ipc::network::{NetworkToSupervisor, SupervisorToNetwork};
 use ipc::spec::ListenerKind;
+use ipc::tls::Version;
 use ipc::{ConnectionId, ListenerId};
 use nix::errno::Errno;
 use nix::sys::socket::{SockaddrLike, SockaddrStorage, getsockopt, sockopt::PeerCredentials};
@@ -196,14 +197,17 @@ impl Session {
             ..
         } = waiting;
         let encryption = self.encryption(listener).cloned();
+        let tls12 = matches!(&encryption, Some(Encryption::Tls(tls)) if tls.speaks(Version::Tls12));
+        let is_encrypted = encryption.is_some();
         let started = socketpair().and_then(|pair| {
             let keys_pair = encryption.as_ref().map(|_| socketpair()).transpose()?;
             let network = self
                 .nursery
-                .start::<SupervisorToNetwork, NetworkToSupervisor>(
+                .start_for::<SupervisorToNetwork, NetworkToSupervisor>(
                     Role::Network,
                     Some(id),
                     &[socket.as_fd()],
+                    tls12,
                     now,
                 )?;
             Ok((pair, keys_pair, network))
@@ -256,6 +260,8 @@ impl Session {
             peer,
             source,
             since: now,
+            login: LOGIN_TIMEOUT,
+            keys: is_encrypted.then(|| self.reload.generation()),
             check: None,
             verdict: None,
             asked: None,

@@ -9,8 +9,8 @@
 //! that goes takes its check with it, and a check whose time is over is ended. Whatever does not
 //! end with a clear yes is no.
 
-use super::Who;
 use super::outside::{Outside, Starting};
+use super::{LOGIN_TIMEOUT, Who};
 use crate::log::{Level, quoted};
 use crate::penalties::Source;
 use crate::session::Session;
@@ -20,6 +20,7 @@ use ipc::auth::SupervisorToAuth;
 use ipc::channel::socketpair;
 use ipc::check::{CheckId, CheckToSupervisor, SupervisorToCheck};
 use ipc::launcher::{CheckOutcome, SupervisorToLauncher};
+use ipc::network::SupervisorToNetwork;
 use ipc::spec::CheckKind;
 use policy::Role;
 use std::os::fd::{AsFd, OwnedFd};
@@ -32,6 +33,14 @@ const MAX_PER_SOURCE: usize = 8;
 /// Most of them that Kerberos decides about: each has up to four connections to a KDC, and MIT's ends
 /// idle ones, others' too, when there would be more than 45.
 const MAX_KERBEROS: usize = 10;
+/// Most of them that show a code on the screen: strangers do not cover it.
+const MAX_SHOWN: usize = 4;
+/// Most of those for one source.
+const MAX_SHOWN_PER_SOURCE: usize = 1;
+/// Most of those for strangers, so that others find room at once.
+const MAX_SHOWN_TO_STRANGERS: usize = 3;
+/// So long a stranger's is there, even if somebody waits for its place.
+const SHOWN_AT_LEAST: Duration = Duration::from_secs(30);
 /// What the launcher and the processes, which know the limit themselves, get on top of it.
 const SLACK: Duration = Duration::from_secs(1);
 
@@ -39,8 +48,14 @@ const SLACK: Duration = Duration::from_secs(1);
 pub struct Check {
     pub(super) id: CheckId,
     username: String,
-    /// When it is ended. `None` while it waits for room.
+    /// Nothing is known of the client.
+    stranger: bool,
+    /// When it was begun. `None` while it waits for room.
+    begun: Option<Instant>,
+    /// When it is ended.
     until: Option<Instant>,
+    /// When it has to make room for one that waits.
+    look_at: Option<Instant>,
     pub(super) stage: Stage,
 }
 
@@ -87,19 +102,79 @@ impl Check {
     /// When something is to be done about it.
     pub fn deadline(&self) -> Option<Instant> {
         let worker = self.worker().and_then(Worker::deadline);
-        [self.until, worker].into_iter().flatten().min()
+        [self.until, self.look_at, worker]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 
-fn is_kerberos(kind: &CheckKind) -> bool {
-    matches!(kind, CheckKind::Outside { role, .. } if role == Role::AuthKerberos.name())
+/// A check of which fewer run at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scarce {
+    /// It has connections to a KDC.
+    Kerberos,
+    /// It has a window on the screen.
+    Shown,
+}
+
+impl Scarce {
+    fn of(kind: &CheckKind) -> Option<Self> {
+        match kind {
+            CheckKind::Outside { role, .. } if role == Role::AuthKerberos.name() => {
+                Some(Self::Kerberos)
+            }
+            CheckKind::Screen(_) => Some(Self::Shown),
+            _ => None,
+        }
+    }
+
+    /// How many may run in all, and for one source.
+    fn most(self) -> (usize, usize) {
+        match self {
+            Self::Kerberos => (MAX_KERBEROS, MAX_PER_SOURCE),
+            Self::Shown => (MAX_SHOWN, MAX_SHOWN_PER_SOURCE),
+        }
+    }
 }
 
 /// What room for a check depends on.
 #[derive(Clone, Copy)]
 struct Wish {
     source: Source,
-    kerberos: bool,
+    scarce: Option<Scarce>,
+    stranger: bool,
+}
+
+impl Wish {
+    /// It has, or wants, one of the places that strangers leave to others.
+    fn is_shown_to_stranger(&self) -> bool {
+        self.stranger && self.scarce == Some(Scarce::Shown)
+    }
+}
+
+/// Who has to make room for the first of those that wait in vain for a place on the screen, and when: a
+/// stranger whose place that one could have.
+fn makes_room(
+    waiting: &[(ConnectionId, Wish)],
+    running: &[(ConnectionId, Wish, Instant)],
+) -> Option<(ConnectionId, Instant)> {
+    let shown = |wish: &Wish| wish.scarce == Some(Scarce::Shown);
+    let wanted = waiting
+        .iter()
+        .map(|(_, wish)| wish)
+        .filter(|wish| shown(wish));
+    let ends = wanted.filter_map(|wish| {
+        let all = running.iter().filter(|(_, one, _)| shown(one));
+        // If there is one of the same source, no other place would do.
+        let own = all.clone().any(|(_, one, _)| one.source == wish.source);
+        let could = all.filter(|(_, one, _)| {
+            one.is_shown_to_stranger() && (!own || one.source == wish.source)
+        });
+        let oldest = could.min_by_key(|(_, _, begun)| *begun);
+        oldest.map(|(id, _, begun)| (*id, *begun + SHOWN_AT_LEAST))
+    });
+    ends.min_by_key(|(_, at)| *at)
 }
 
 /// Who is next, of those who wait (oldest first), beside those that run.
@@ -108,12 +183,20 @@ fn next(waiting: &[(ConnectionId, Wish)], running: &[Wish]) -> Option<Connection
         return None;
     }
     let count = |source: Source| running.iter().filter(|one| one.source == source).count();
-    let full = running.iter().filter(|one| one.kerberos).count() >= MAX_KERBEROS;
+    let has_room = |wish: &Wish| {
+        let Some(kind) = wish.scarce else { return true };
+        let (most, of_source) = kind.most();
+        let same = running.iter().filter(|one| one.scarce == wish.scarce);
+        let here = same.clone().filter(|one| one.source == wish.source);
+        let strangers = same.clone().filter(|one| one.is_shown_to_stranger());
+        let left = !wish.is_shown_to_stranger() || strangers.count() < MAX_SHOWN_TO_STRANGERS;
+        same.count() < most && here.count() < of_source && left
+    };
     waiting
         .iter()
-        .filter(|(_, wish)| count(wish.source) < MAX_PER_SOURCE && !(wish.kerberos && full))
+        .filter(|(_, wish)| count(wish.source) < MAX_PER_SOURCE && has_room(wish))
         // The first of those that are equal, so the one that has waited longest.
-        .min_by_key(|(_, wish)| count(wish.source))
+        .min_by_key(|(_, wish)| (wish.is_shown_to_stranger(), count(wish.source)))
         .map(|(id, _)| *id)
 }
 
@@ -124,6 +207,7 @@ impl Session {
         id: ConnectionId,
         check: CheckId,
         username: String,
+        stranger: bool,
         now: Instant,
     ) {
         // It has answered, and its end has not been seen yet.
@@ -134,7 +218,9 @@ impl Session {
         {
             self.end_check(id, now);
         }
-        let known = self.spec.checks.get(usize::from(check.0)).is_some();
+        let spec = self.spec.checks.get(usize::from(check.0));
+        let known = spec.is_some();
+        let is_shown = spec.and_then(|spec| Scarce::of(&spec.kind)) == Some(Scarce::Shown);
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -146,32 +232,83 @@ impl Session {
         connection.check = Some(Check {
             id: check,
             username,
+            stranger,
+            begun: None,
             until: None,
+            look_at: None,
             stage: Stage::Waiting,
         });
         self.start_checks(now);
+        let check = self.connections.get(&id).and_then(|one| one.check.as_ref());
+        if is_shown && check.is_some_and(|check| matches!(check.stage, Stage::Waiting)) {
+            let text = "waits for a place on the screen";
+            self.log.own(Level::Info, Some(id.0), text);
+        }
+    }
+
+    /// There is a verdict: a code that is on the screen for it goes, whatever its process does.
+    pub(super) fn end_shown(&mut self, id: ConnectionId, now: Instant) {
+        let connection = self.connections.get_mut(&id);
+        let check = connection.and_then(|one| {
+            one.check.take_if(|check| {
+                let spec = self.spec.checks.get(usize::from(check.id.0));
+                let is_shown = spec.is_some_and(|it| matches!(it.kind, CheckKind::Screen(_)));
+                is_shown && matches!(check.stage, Stage::Asked(_))
+            })
+        });
+        if let Some(Check {
+            stage: Stage::Asked(worker),
+            ..
+        }) = check
+        {
+            self.dismissed.push(worker.dismiss(now));
+            self.start_checks(now);
+        }
     }
 
     /// Starts checks, as far as there is room.
     pub(super) fn start_checks(&mut self, now: Instant) {
         loop {
-            let (mut waiting, mut running) = (Vec::new(), Vec::new());
-            for (id, connection) in &self.connections {
-                let Some(check) = &connection.check else {
+            let (mut waiting, mut running, mut begun) = (Vec::new(), Vec::new(), Vec::new());
+            for (id, connection) in &mut self.connections {
+                let Some(check) = &mut connection.check else {
                     continue;
                 };
+                check.look_at = None;
                 let spec = self.spec.checks.get(usize::from(check.id.0));
                 let wish = Wish {
                     source: connection.source,
-                    kerberos: spec.is_some_and(|spec| is_kerberos(&spec.kind)),
+                    scarce: spec.and_then(|spec| Scarce::of(&spec.kind)),
+                    stranger: check.stranger,
                 };
                 match check.stage {
                     Stage::Waiting => waiting.push((*id, wish)),
-                    _ => running.push(wish),
+                    _ => {
+                        running.push(wish);
+                        begun.push((*id, wish, check.begun.unwrap_or(now)));
+                    }
                 }
             }
-            match next(&waiting, &running) {
-                Some(id) => self.begin_check(id, now),
+            if let Some(id) = next(&waiting, &running) {
+                self.begin_check(id, now);
+                continue;
+            }
+            match makes_room(&waiting, &begun) {
+                Some((id, at)) if at <= now => {
+                    let text = "its place on the screen is for somebody who waits";
+                    self.log.own(Level::Info, Some(id.0), text);
+                    if !self.end_check(id, now) {
+                        self.tell_checked(id, false);
+                    }
+                }
+                // Whoever is there has to look again then.
+                Some((id, at)) => {
+                    let connection = self.connections.get_mut(&id);
+                    if let Some(check) = connection.and_then(|one| one.check.as_mut()) {
+                        check.look_at = Some(at);
+                    }
+                    return;
+                }
                 None => return,
             }
         }
@@ -187,6 +324,7 @@ impl Session {
         let Some(spec) = self.spec.checks.get(usize::from(check.id.0)) else {
             return;
         };
+        check.begun = Some(now);
         check.until = Some(now + Duration::from_secs(spec.timeout.into()) + SLACK);
         let ask = match &spec.kind {
             CheckKind::Sqlite(_) => {
@@ -197,8 +335,19 @@ impl Session {
                 let place = usize::from(check.id.0);
                 return self.ask_process(id, Role::AuthFido, place, &[], now);
             }
-            CheckKind::Ldap(_) | CheckKind::Sql(_) | CheckKind::Keycloak(_) => {
+            CheckKind::Ldap(_)
+            | CheckKind::Sql(_)
+            | CheckKind::Keycloak(_)
+            | CheckKind::Screen(_) => {
                 check.stage = Stage::Connecting;
+                if let CheckKind::Screen(_) = &spec.kind {
+                    // A person reads and types, and there may be other modules after that.
+                    let time = Duration::from_secs(spec.timeout.into()) + LOGIN_TIMEOUT;
+                    connection.login = now.saturating_duration_since(connection.since) + time;
+                    let seconds = u16::try_from(time.as_secs()).unwrap_or(u16::MAX);
+                    let time = SupervisorToNetwork::LoginTime(seconds);
+                    connection.network.tell(&time, vec![], &mut self.log);
+                }
                 SupervisorToLauncher::Connect {
                     connection: id,
                     check: check.id,
@@ -240,13 +389,18 @@ impl Session {
         let place = usize::from(check.0);
         if sockets.is_empty() {
             let module = self.module(place);
-            let text = format!("auth={module}: no connection to its server can be made");
+            let server = match self.spec.checks.get(place).map(|check| &check.kind) {
+                Some(CheckKind::Screen(_)) => "the X server",
+                _ => "its server",
+            };
+            let text = format!("auth={module}: no connection to {server} can be made");
             self.log.own(Level::Error, Some(id.0), &text);
             return self.checked(id, false, now);
         }
         let role = match self.spec.checks.get(place).map(|check| &check.kind) {
             Some(CheckKind::Sql(_)) => Role::AuthSql,
             Some(CheckKind::Keycloak(_)) => Role::AuthKeycloak,
+            Some(CheckKind::Screen(_)) => Role::AuthOtpscreen,
             _ => Role::AuthLdap,
         };
         self.ask_process(id, role, place, sockets, now);
@@ -290,6 +444,18 @@ impl Session {
                 self.tell_checked(id, false);
             }
             (Ok(_), None) => {}
+        }
+    }
+
+    /// The command of a check is to be told the password.
+    pub fn command_listens(&mut self, id: ConnectionId, input: Vec<OwnedFd>) {
+        // The connection may have gone.
+        let check = self.connections.get(&id).and_then(|one| one.check.as_ref());
+        if let Some(check) = check
+            && matches!(check.stage, Stage::Command)
+            && let Some(auth) = &mut self.auth.worker
+        {
+            auth.tell(&SupervisorToAuth::Tell(id), input, &mut self.log);
         }
     }
 
@@ -458,7 +624,8 @@ mod tests {
     fn nobody_takes_all_the_room() {
         let [many, other] = [1, 2].map(|last| Wish {
             source: Source::V4([10, 0, 0, last]),
-            kerberos: false,
+            scarce: None,
+            stranger: true,
         });
         let waiting: Vec<_> = (1..40).map(|id| (ConnectionId(id), many)).collect();
         let mut running = Vec::new();
@@ -475,9 +642,10 @@ mod tests {
 
     #[test]
     fn a_kdc_is_not_asked_by_all_at_once() {
-        let of = |last: u8, kerberos| Wish {
+        let of = |last: u8, kerberos: bool| Wish {
             source: Source::V4([10, 0, 0, last]),
-            kerberos,
+            scarce: kerberos.then_some(Scarce::Kerberos),
+            stranger: true,
         };
         let running = (1..).take(MAX_KERBEROS);
         let running: Vec<_> = running.map(|last| of(last, true)).collect();
@@ -488,5 +656,66 @@ mod tests {
         assert_eq!(next(&waiting, &running), Some(ConnectionId(2)));
         assert_eq!(next(&waiting[..1], &running), None);
         assert_eq!(next(&waiting, &running[1..]), Some(ConnectionId(1)));
+    }
+
+    #[test]
+    fn the_screen_is_not_covered() {
+        let of = |last: u8, scarce| Wish {
+            source: Source::V4([10, 0, 0, last]),
+            scarce,
+            stranger: false,
+        };
+        let shown = |last| of(last, Some(Scarce::Shown));
+        let next_of = |wish, running: &[Wish]| next(&[(ConnectionId(1), wish)], running).is_some();
+        assert!(next_of(shown(1), &[]));
+        // One for each source, which may have other checks.
+        assert!(!next_of(shown(1), &[shown(1)]));
+        assert!(next_of(of(1, None), &[shown(1)]));
+        assert!(next_of(
+            shown(2),
+            &[shown(1), of(2, None), of(2, Some(Scarce::Kerberos))]
+        ));
+        // Four for all.
+        let three = [1, 2, 3].map(shown);
+        assert!(next_of(shown(4), &three));
+        let four = [1, 2, 3, 4].map(shown);
+        assert!(!next_of(shown(5), &four));
+        assert!(next_of(of(5, None), &four));
+    }
+
+    #[test]
+    fn strangers_leave_a_place_and_make_room() {
+        let of = |last: u8, stranger| Wish {
+            source: Source::V4([10, 0, 0, last]),
+            scarce: Some(Scarce::Shown),
+            stranger,
+        };
+        let (known, stranger) = (|last| of(last, false), |last| of(last, true));
+        let three = [1, 2, 3].map(stranger);
+        assert_eq!(next(&[(ConnectionId(1), stranger(4))], &three), None);
+        let waiting = [(ConnectionId(1), stranger(4)), (ConnectionId(2), known(5))];
+        assert_eq!(next(&waiting, &three), Some(ConnectionId(2)));
+        assert_eq!(next(&waiting, &three[1..]), Some(ConnectionId(2)));
+        // The oldest makes room, but for one that waits for its own source's place.
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let running = [
+            (ConnectionId(11), known(1), at(0)),
+            (ConnectionId(12), stranger(2), at(2)),
+            (ConnectionId(13), stranger(3), at(1)),
+        ];
+        let room = |wish| makes_room(&[(ConnectionId(1), wish)], &running);
+        let (first, second) = (at(1) + SHOWN_AT_LEAST, at(2) + SHOWN_AT_LEAST);
+        assert_eq!(room(stranger(4)), Some((ConnectionId(13), first)));
+        assert_eq!(room(known(4)), Some((ConnectionId(13), first)));
+        assert_eq!(room(known(2)), Some((ConnectionId(12), second)));
+        // Not one of whom something is known, and not for who waits for something else.
+        assert_eq!(room(stranger(1)), None);
+        let other = Wish {
+            scarce: None,
+            ..stranger(4)
+        };
+        assert_eq!(room(other), None);
+        assert_eq!(makes_room(&[], &running), None);
     }
 }

@@ -79,9 +79,7 @@ impl Session {
         if let Some(auth) = &mut self.auth.worker {
             auth.tell(&SupervisorToAuth::Gone(id), vec![], &mut self.log);
         }
-        if let Some(keys) = &mut self.keys.worker {
-            keys.tell(&SupervisorToKeys::Gone(id), vec![], &mut self.log);
-        }
+        self.tell_keys(&SupervisorToKeys::Gone(id));
     }
 
     fn take_away_and_count(&mut self, id: ConnectionId, now: Instant) {

@@ -32,7 +32,8 @@ pub use check::Check;
 
 /// So long a connection may be silent before it says its first byte.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
-/// So long a client may take to prove who it is; a person types a password in this time.
+/// So long a client may take to prove who it is, but for what a person reads on the screen; a person types a
+/// password in this time.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// What the supervisor adds before it ends a worker that does not keep to that.
 const LOGIN_SLACK: Duration = Duration::from_secs(5);
@@ -113,6 +114,10 @@ pub struct Connection {
     pub peer: PeerFacts,
     pub source: Source,
     pub since: Instant,
+    /// So long it may take to prove who it is, from `since` on.
+    pub login: Duration,
+    /// Which `keys` it logs in with, if it is encrypted: [`Reload::generation`](crate::reload::Reload).
+    pub keys: Option<u32>,
     /// What `auth` waits for.
     pub check: Option<Check>,
     /// Given once, by `auth`.
@@ -167,7 +172,7 @@ impl Connection {
     pub fn deadlines(&self) -> impl Iterator<Item = Option<Instant>> {
         let login = self
             .is_undecided()
-            .then(|| self.since + LOGIN_TIMEOUT + LOGIN_SLACK);
+            .then(|| self.since + self.login + LOGIN_SLACK);
         let work = match &self.work {
             Work::Session(attached) => attached.encoder_due,
             Work::Info { until, .. } => Some(*until),
@@ -226,7 +231,7 @@ impl Session {
             }
             if !connection.leaving
                 && connection.is_undecided()
-                && connection.since + LOGIN_TIMEOUT + LOGIN_SLACK <= now
+                && connection.since + connection.login + LOGIN_SLACK <= now
             {
                 late.push(*id);
             }

@@ -34,7 +34,9 @@ impl Session {
                 connection: id,
                 username,
                 module,
+                sessions,
             } => {
+                self.end_shown(id, now);
                 let admitted = self.connections.values().filter(|one| !one.is_stranger());
                 let full = admitted.count() >= MAX_ADMITTED;
                 let listener = self.connections.get(&id).map(|one| one.listener);
@@ -56,15 +58,15 @@ impl Session {
                     return self.farewell(id, &["server error", &text], now);
                 }
                 self.counters.authenticated += 1;
+                let sessions = sessions.filter(|sessions| sessions.is_sound());
+                let sessions = sessions.map_or_else(String::new, |it| format!("; sessions: {it}"));
                 let text = format!(
-                    "{} is let in as {} by {module}{encryption}",
+                    "{} is let in as {} by {module}{encryption}{sessions}",
                     Who(&connection.peer),
                     quoted(&username)
                 );
                 connection.verdict = Some(Admitted { username, module });
-                if let Some(keys) = &mut self.keys.worker {
-                    keys.tell(&SupervisorToKeys::Admitted(id), vec![], &mut self.log);
-                }
+                self.tell_keys(&SupervisorToKeys::Admitted(id));
                 self.log.own(Level::Info, Some(id.0), &text);
                 self.grant(id, now);
             }
@@ -74,6 +76,7 @@ impl Session {
                 module,
                 why,
             } => {
+                self.end_shown(id, now);
                 let Some(connection) = self.connections.get_mut(&id) else {
                     return;
                 };
@@ -116,7 +119,8 @@ impl Session {
                 connection,
                 check,
                 username,
-            } => self.check_wanted(connection, check, username, now),
+                stranger,
+            } => self.check_wanted(connection, check, username, stranger, now),
             AuthToSupervisor::Violation(violation) => self.report(Peer::Auth, &violation, now),
             AuthToSupervisor::Pong => {
                 for (reporter, what) in self.auth.answered() {

@@ -64,6 +64,7 @@ pub fn default_spec() -> SupervisorSpec {
         empty_root: 0,
         auth_fds: vec![],
         keys_fds: vec![],
+        door: None,
         checks: vec![],
         outside_checks: None,
         ready: None,
@@ -76,7 +77,15 @@ pub fn default_spec() -> SupervisorSpec {
 impl Bench {
     /// Starts a supervisor and waits until it accepts clients.
     pub fn new(change: impl FnOnce(&mut SupervisorSpec)) -> Self {
-        let mut bench = Self::start(change);
+        Self::new_with(vec![], |spec, _| change(spec))
+    }
+
+    /// The same, with more descriptors, of which `change` is told where they begin.
+    pub fn new_with(
+        more: Vec<OwnedFd>,
+        change: impl FnOnce(&mut SupervisorSpec, spec::FdIndex),
+    ) -> Self {
+        let mut bench = Self::start_with(more, change);
         bench.answer(Duration::from_millis(50));
         let told = LauncherToSupervisor::XReady {
             display: 77,
@@ -92,6 +101,13 @@ impl Bench {
 
     /// Starts a supervisor whose X server is not there yet.
     pub fn start(change: impl FnOnce(&mut SupervisorSpec)) -> Self {
+        Self::start_with(vec![], |spec, _| change(spec))
+    }
+
+    fn start_with(
+        more: Vec<OwnedFd>,
+        change: impl FnOnce(&mut SupervisorSpec, spec::FdIndex),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let unix = dir.path().join("socket");
         let unix_listener = UnixListener::bind(&unix).unwrap();
@@ -129,7 +145,9 @@ impl Bench {
             spec.executables.push((role.into(), fd));
             passed.push(File::open("/proc/self/exe").unwrap().into());
         }
-        change(&mut spec);
+        let place = u16::try_from(5 + passed.len()).unwrap();
+        passed.extend(more);
+        change(&mut spec, place);
         let mut part = File::from(memfd_create(c"spec", MFdFlags::MFD_CLOEXEC).unwrap());
         part.write_all(&spec::encode(&spec).unwrap()).unwrap();
         part.rewind().unwrap();

@@ -5,8 +5,10 @@ use ipc::ConnectionId;
 use ipc::check::CheckId;
 use ipc::launcher::{CheckOutcome, LauncherToSupervisor, SupervisorToLauncher};
 use ipc::spec::{CheckKind, CheckSpec};
+use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// A server of users, of which this test only sees who connects.
@@ -24,7 +26,7 @@ impl Server {
     }
 }
 
-/// Checks 0 and 3 are made by a process with a socket, check 1 by a command, checks 2, 4 and 5 by
+/// Checks 0, 3 and 6 are made by a process with a socket, check 1 by a command, checks 2, 4 and 5 by
 /// processes that need nothing from the launcher.
 fn bench(timeout: u16) -> Bench {
     Bench::new(|spec| {
@@ -40,6 +42,7 @@ fn bench(timeout: u16) -> Bench {
             check("sql", CheckKind::Sql(vec![])),
             check("u2f", CheckKind::Fido(vec![])),
             check("certificate", CheckKind::Certificate(vec![])),
+            check("otpscreen", CheckKind::Screen(vec![])),
         ];
     })
 }
@@ -56,7 +59,7 @@ fn connect(bench: &mut Bench, asked: &SupervisorToLauncher, server: &Server) {
     let SupervisorToLauncher::Connect { connection, check } = asked else {
         panic!("{asked:?}");
     };
-    assert!([CheckId(0), CheckId(3)].contains(check));
+    assert!([CheckId(0), CheckId(3), CheckId(6)].contains(check));
     let connecting = LauncherToSupervisor::Connecting {
         connection: *connection,
         sockets: 1,
@@ -80,26 +83,39 @@ pub fn yes_is_only_what_the_process_says() {
         (0, "\"auth-ldap\"", "die", "the process panicked"),
         (0, "\"auth-ldap\"", "forbidden", "killed by its sandbox"),
         (3, "\"auth-sql\"", "no", "asked about no"),
+        (6, "\"auth-otpscreen\"", "no", "asked about no"),
     ] {
         // A session each: who fails often has to wait.
         let mut bench = self::bench(10);
         let (mut client, question) = asked(&mut bench, &format!("check:{check}:{word}"));
         connect(&mut bench, &question, &server);
+        if check == 6 {
+            // A person reads and types, and there is time for other modules after that.
+            client.expect("login-time 70");
+        }
         refused(&mut client);
         bench.logged(0, &[role, record]);
     }
     // No socket, no process.
-    let (mut client, question) = asked(&mut bench, "check:0:yes");
-    let SupervisorToLauncher::Connect { connection, .. } = question else {
-        panic!("{question:?}");
-    };
-    let nothing = LauncherToSupervisor::Connecting {
-        connection,
-        sockets: 0,
-    };
-    bench.launcher.send(&nothing, vec![]).unwrap();
-    refused(&mut client);
-    bench.logged(0, &["auth=ldap: no connection to its server"]);
+    for (check, record) in [
+        (0, "auth=ldap: no connection to its server"),
+        (6, "auth=otpscreen: no connection to the X server"),
+    ] {
+        let (mut client, question) = asked(&mut bench, &format!("check:{check}:yes"));
+        let SupervisorToLauncher::Connect { connection, .. } = question else {
+            panic!("{question:?}");
+        };
+        let nothing = LauncherToSupervisor::Connecting {
+            connection,
+            sockets: 0,
+        };
+        bench.launcher.send(&nothing, vec![]).unwrap();
+        if check == 6 {
+            client.expect("login-time 70");
+        }
+        refused(&mut client);
+        bench.logged(0, &[record]);
+    }
     // Nobody is left.
     for pid in bench.pids("auth-ldap") {
         wait_for("the end of a check", || {
@@ -157,6 +173,17 @@ pub fn a_command_decides() {
         };
         assert_eq!((check, username.as_str()), (CheckId(1), "me"));
         assert!(peer.starts_with("127.0.0.1:"), "{peer}");
+        // A socket for what it is told goes to `auth`; one of another connection to nobody.
+        let (mut reads, writes) = UnixStream::pair().unwrap();
+        let (mut nobody, strangers) = UnixStream::pair().unwrap();
+        for (id, end) in [(connection.0 + 1, strangers), (connection.0, writes)] {
+            let input = LauncherToSupervisor::CommandInput(ConnectionId(id));
+            bench.launcher.send(&input, vec![end.into()]).unwrap();
+        }
+        let mut told = Vec::new();
+        reads.read_to_end(&mut told).unwrap();
+        assert_eq!(told, b"secret\n");
+        assert_eq!(nobody.read_to_end(&mut told).unwrap(), 0);
         // About a connection that waits for nothing.
         for connection in [ConnectionId(connection.0 + 1), ConnectionId(0)] {
             let outcome = CheckOutcome::Passed;

@@ -17,10 +17,13 @@ use ipc::network::{ClientDescription, NetworkToSupervisor, Request, SupervisorTo
 use ipc::verdict::{Peer, Violation};
 use ipc::{Channel, ChannelError, ConnectionId, Size};
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::socket::{MsgFlags, sendmsg};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::io::{IoSlice, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
 use std::process::exit;
 
 fn descriptor(number: i32) -> OwnedFd {
@@ -64,9 +67,10 @@ pub fn run(name: &str) {
         "bulkhead-network" => network(),
         "bulkhead-auth" => auth(),
         "bulkhead-keys" => keys(),
-        "bulkhead-auth-ldap" | "bulkhead-auth-sql" | "bulkhead-auth-keycloak" => {
-            check(Some(File::from(descriptor(6))))
-        }
+        "bulkhead-auth-ldap"
+        | "bulkhead-auth-sql"
+        | "bulkhead-auth-keycloak"
+        | "bulkhead-auth-otpscreen" => check(Some(File::from(descriptor(6)))),
         "bulkhead-auth-sqlite" | "bulkhead-auth-fido" | "bulkhead-auth-certificate" => check(None),
         "bulkhead-display" => display(),
         "bulkhead-encoder" => encoder(),
@@ -206,6 +210,9 @@ impl Network {
                 }
             }
             SupervisorToNetwork::InfoEnd => self.back("info-end"),
+            SupervisorToNetwork::LoginTime(seconds) => {
+                self.back(&format!("login-time {seconds}"));
+            }
             SupervisorToNetwork::Id(facts) => self.back(&format!("id {}", facts.uuid)),
             SupervisorToNetwork::Display => {
                 self.held.insert("display", fds.next().unwrap());
@@ -290,6 +297,7 @@ fn verdict(
             connection,
             username,
             module,
+            sessions: None,
         };
         return (accepted, AuthToNetwork::Accepted);
     }
@@ -352,6 +360,7 @@ fn auth() {
                     let check = CheckId(parts.next().unwrap().parse().unwrap());
                     let word = parts.next().unwrap_or_default().to_owned();
                     let check = AuthToSupervisor::Check {
+                        stranger: true,
                         connection: *id,
                         check,
                         username: word.clone(),
@@ -385,6 +394,12 @@ fn auth() {
                     SupervisorToAuth::Ask(id) => {
                         let check = Channel::new(fds.into_iter().next().unwrap());
                         checks.insert(id, check);
+                    }
+                    SupervisorToAuth::Tell(_) => {
+                        let input = UnixStream::from(fds.into_iter().next().unwrap());
+                        let line = [IoSlice::new(b"secret\n")];
+                        let (fd, flags) = (input.as_raw_fd(), MsgFlags::MSG_NOSIGNAL);
+                        sendmsg::<()>(fd, &line, &[], flags, None).unwrap();
                     }
                     SupervisorToAuth::Checked { connection, passed } => {
                         say(&format!("INFO connection {connection} checked: {passed}"));
@@ -439,10 +454,38 @@ fn check(mut server: Option<File>) {
     }
 }
 
+/// Instead of a connection's number, in a question for `keys`.
+pub const ACCUSE_DISPLAY: u32 = u32::MAX;
+
 /// Answers every question, and accuses the connection whose number is asked for, if it is not 0.
 fn keys() {
     let mut supervisor: Channel<KeysToSupervisor, SupervisorToKeys> = Channel::new(descriptor(3));
-    supervisor.send(&KeysToSupervisor::Ready, vec![]).unwrap();
+    // What a test has given it, instead of keys.
+    let given = |number| {
+        let mut bytes = [0; 100];
+        // SAFETY: only looks whether it is open.
+        let open = unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0;
+        let read = open.then(|| File::from(descriptor(number)).read_at(&mut bytes, 0));
+        let len = read.and_then(Result::ok).unwrap_or_default();
+        String::from_utf8_lossy(&bytes[..len]).into_owned()
+    };
+    let secret = given(6);
+    say(&format!("INFO given {secret}"));
+    match secret.as_str() {
+        "wrong" => {
+            let reason = "not a key\n\u{1b}[31m".into();
+            let failed = KeysToSupervisor::Failed { reason };
+            supervisor.send(&failed, vec![]).unwrap();
+            return;
+        }
+        "die" => exit(7),
+        "hang" => loop {
+            wait(&[supervisor.as_fd()]);
+            drop(receive(&mut supervisor));
+        },
+        "forbidden" => drop(std::net::UdpSocket::bind("127.0.0.1:0")),
+        _ => supervisor.send(&KeysToSupervisor::Ready, vec![]).unwrap(),
+    }
     let mut networks: BTreeMap<ConnectionId, Channel<KeysToNetwork, NetworkToKeys>> =
         BTreeMap::new();
     loop {
@@ -456,7 +499,10 @@ fn keys() {
                 Ok(Some((NetworkToKeys::Derive { theirs }, _))) => {
                     if theirs.iterations > 0 {
                         let violation = Violation {
-                            peer: Peer::Network(ConnectionId(theirs.iterations.into())),
+                            peer: match theirs.iterations {
+                                ACCUSE_DISPLAY => Peer::Display,
+                                number => Peer::Network(ConnectionId(number.into())),
+                            },
                             what: "rubbish".into(),
                         };
                         let violation = KeysToSupervisor::Violation(violation);

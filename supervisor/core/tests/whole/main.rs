@@ -8,6 +8,7 @@ mod deaths;
 mod door;
 mod ends;
 mod fake;
+mod reload;
 mod rules;
 mod serving;
 
@@ -52,6 +53,11 @@ tests![
     door::a_thousand_wrong_passwords,
     door::one_client_too_many_is_told_so,
     door::a_start_that_fails_at_any_step_leaves_nothing,
+    reload::a_new_keys_takes_the_place_of_the_old,
+    reload::an_old_keys_is_not_believed_about_others,
+    reload::what_cannot_be_used_changes_nothing,
+    reload::one_visitor_at_a_time_and_not_for_long,
+    reload::who_breaks_the_rules_is_sent_away,
     ends::ends_in_order,
     ends::a_start_that_fails_says_why,
     ends::another_display_than_the_one_asked_for_is_left_alone,

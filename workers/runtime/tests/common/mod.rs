@@ -117,7 +117,7 @@ pub fn start(role: Role, mode: StartMode, connection: u64) -> Started {
         | Role::AuthFido
         | Role::AuthKerberos => 2,
         Role::AuthSqlite => 3,
-        Role::AuthCertificate => 3,
+        Role::AuthCertificate | Role::AuthOtpscreen => 3,
         Role::Supervisor | Role::Launcher | Role::Display | Role::Encoder | Role::AuthPam => 0,
     };
     table.extend(std::iter::repeat_n(&extra_there, extras));
@@ -189,6 +189,7 @@ fn supervise(
         sandbox: SandboxMode::Enforce,
         parent: Some(parent),
         connection: Some(connection),
+        tls12: true,
         log: LevelFilter::TRACE,
     };
     let text = |text: &str| CString::new(text).expect("no zero");

@@ -4,6 +4,11 @@
 //! cursor of 32767² pixels makes a reply of 4 GiB). A packet that is larger than any we can use
 //! arrives here without its body; x11rb then calls it malformed, and we go on. One event that
 //! only an application can send, and that x11rb misreads, does not arrive at all.
+#![forbid(unsafe_code)]
+
+mod opened;
+
+pub use opened::{OpenError, open};
 
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, recvmsg, sendmsg};
