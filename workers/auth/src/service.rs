@@ -25,6 +25,9 @@ struct Connection {
     check: Option<Check>,
     /// Waits until the supervisor has been told.
     answer: Option<AuthToNetwork>,
+    /// Its `network` has gone during a check. That goes on until the supervisor has seen it too: if
+    /// the check ended first, somebody who leaves during it would not be counted.
+    hung_up: bool,
 }
 
 struct Check {
@@ -114,10 +117,12 @@ impl Service<'_> {
         );
         let mut slots = Vec::with_capacity(self.connections.len());
         for (id, connection) in &self.connections {
-            let channel = &connection.channel;
-            let interest = Interest::read_and(channel.wants_write());
-            let slot = set.add(channel.as_fd(), interest);
-            slots.push(((*id, Speaker::Network), slot));
+            if !connection.hung_up {
+                let channel = &connection.channel;
+                let interest = Interest::read_and(channel.wants_write());
+                let slot = set.add(channel.as_fd(), interest);
+                slots.push(((*id, Speaker::Network), slot));
+            }
             if let Some(check) = &connection.check {
                 let check = &check.channel;
                 let interest = Interest::read_and(check.wants_write());
@@ -194,9 +199,18 @@ impl Service<'_> {
                     conversation: Conversation::new(listener, peer),
                     check: None,
                     answer: None,
+                    hung_up: false,
                 });
             }
             Entry::Occupied(_) => tracing::error!(connection = id.0, "a connection told twice"),
+        }
+    }
+
+    /// Nobody is there any more.
+    fn hung_up(&mut self, id: ConnectionId) {
+        match self.connections.get_mut(&id) {
+            Some(connection) if connection.check.is_some() => connection.hung_up = true,
+            _ => self.forget(id),
         }
     }
 
@@ -230,7 +244,7 @@ impl Service<'_> {
         };
         match outcome {
             Outcome::Nothing | Outcome::Answered => {}
-            Outcome::Gone => self.forget(id),
+            Outcome::Gone => self.hung_up(id),
             Outcome::Broken(what) => {
                 self.connections.remove(&id);
                 let violation = Violation {
@@ -380,12 +394,15 @@ impl Service<'_> {
             let Some(answer) = connection.answer.take() else {
                 continue;
             };
+            if connection.hung_up {
+                continue;
+            }
             if let Err(error) = connection.channel.send(&answer, Vec::new()) {
                 lost.push((*id, error));
             }
         }
         for (id, error) in lost {
-            self.forget(id);
+            self.hung_up(id);
             if let Outcome::Broken(what) = Outcome::from(error) {
                 let violation = Violation {
                     peer: Peer::Network(id),

@@ -495,16 +495,37 @@ fn nobody_waits_for_the_check_of_somebody_else() {
     });
 }
 
+/// A client that leaves during a check is counted by the supervisor, which knows it by the check: that
+/// is not over before the supervisor has seen the client go.
 #[test]
-fn a_connection_that_goes_takes_the_channel_with_it() {
-    with(vec![check(CheckAsks::Password)], |supervisor| {
+fn a_check_goes_on_until_the_supervisor_has_seen_the_client_go() {
+    let asked = |supervisor: &mut Supervisor| {
         let mut network = connect(supervisor, ID);
         log_in(&mut network, Some(b"x"));
         wanted(supervisor, ID);
         let mut process = ready(supervisor);
         next(&mut process).unwrap();
         drop(network);
+        // It has seen that.
+        supervisor.send(&SupervisorToAuth::Ping, vec![]).unwrap();
+        assert_eq!(next(supervisor).unwrap(), AuthToSupervisor::Pong);
+        assert!(matches!(process.receive(), Ok(None)));
+        process
+    };
+    with(vec![check(CheckAsks::Password)], |supervisor| {
+        let mut process = asked(supervisor);
+        gone(supervisor);
         assert!(matches!(next(&mut process), Err(ChannelError::Closed)));
+    });
+    // Its answer counts.
+    with(vec![check(CheckAsks::Password)], |supervisor| {
+        let mut process = asked(supervisor);
+        process.send(&CheckToAuth::No, vec![]).unwrap();
+        let said = next(supervisor).unwrap();
+        assert!(
+            matches!(said, AuthToSupervisor::Refused { connection, .. } if connection == ID),
+            "{said:?}"
+        );
     });
 }
 
