@@ -2,7 +2,7 @@
 
 mod common;
 
-use bulkhead_network::connection::Effect;
+use bulkhead_network::connection::{Change, Effect};
 use common::{Bench, facts, gui, wire_window};
 use ipc::auth::{AuthToNetwork, Digest};
 use ipc::keys::AesMode;
@@ -17,6 +17,10 @@ use wire::rencodeplus::Value;
 enum State {
     /// Nothing was said.
     Untouched,
+    /// The client has said hello in clear, and is asked to change to TLS.
+    Changing,
+    /// It has agreed, and nothing is said in TLS yet.
+    Changed,
     /// The client has said hello on an encrypted socket, `keys` thinks.
     Deriving,
     /// The client has said hello, `auth` thinks.
@@ -36,8 +40,10 @@ enum State {
 }
 
 impl State {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Untouched,
+        Self::Changing,
+        Self::Changed,
         Self::Deriving,
         Self::Asked,
         Self::Challenged,
@@ -56,11 +62,21 @@ impl State {
         if self == Self::Deriving {
             hello.network.encryption = Ok(Some(common::offer()));
         }
+        if matches!(self, Self::Changing | Self::Changed) {
+            bench.connection = bench.connection.asking_for_tls(true);
+            bench.connection.may_change(true);
+            hello.network.packet_types = vec![p::UpgradePacket::NAME.to_owned()];
+        }
         if self != Self::Untouched {
             bench.send(hello.into_packet());
         }
         match self {
-            Self::Untouched | Self::Deriving | Self::Asked => {}
+            Self::Untouched | Self::Changing | Self::Deriving | Self::Asked => {}
+            Self::Changed => {
+                bench.received();
+                bench.send(p::UpgradePacket::question());
+                assert_eq!(bench.connection.change(), Change::Agreed);
+            }
             Self::Challenged => bench.auth(AuthToNetwork::Challenge {
                 salt: vec![9; 64],
                 digest: Digest::HmacSha512,
@@ -312,9 +328,13 @@ fn expected(state: State, packet: &ClientPacket, attached: Does) -> Does {
         State::Closing => Does::Nothing,
         _ if leaves => Does::Leave,
         // A hello without its map is as good as none.
-        State::Untouched | State::Deriving | State::Asked | State::Challenged | State::Refused => {
-            Does::End("unacceptable packet")
-        }
+        State::Untouched
+        | State::Changing
+        | State::Changed
+        | State::Deriving
+        | State::Asked
+        | State::Challenged
+        | State::Refused => Does::End("unacceptable packet"),
         State::Accepted | State::Granted => Does::End("out of order: a packet before our hello"),
         State::Attached => attached,
     }
@@ -337,7 +357,9 @@ fn every_packet_in_every_state() {
 fn a_replayed_hello_in_every_state() {
     for state in State::ALL {
         let expected = match state {
-            State::Untouched => Does::Tell("auth"),
+            // In TLS it is the first that counts.
+            State::Untouched | State::Changed => Does::Tell("auth"),
+            State::Changing => Does::End("unacceptable packet"),
             State::Deriving | State::Asked => {
                 Does::End("out of order: a hello before the last one was answered")
             }
