@@ -1,17 +1,27 @@
 //! What the authentication modules are called and which options they take.
 
-use crate::checks::{self, Command, Ldap};
-use crate::databases::{self, Server, Sqlite};
+pub mod databases;
+pub mod exec;
+pub mod fido;
+pub mod kerberos;
+pub mod keycloak;
+pub mod ldap;
+pub mod otpscreen;
+pub mod pam;
+
 use crate::error::{Error, Result};
-use crate::fido::{self, Fido, Keys};
-use crate::kerberos::{self, Kerberos};
-use crate::keycloak::{self, Keycloak};
 use crate::options::boolean;
-use crate::otpscreen::{self, Screen};
-use crate::pam::{self, Pam};
 use crate::syntax::{Pair, RawModule};
+use databases::{Server, Sqlite};
+use exec::Command;
+use fido::{Fido, Keys};
 use ipc::spec::Fido as Protocol;
 use ipc::spec::Token;
+use kerberos::Kerberos;
+use keycloak::Keycloak;
+use ldap::Ldap;
+use otpscreen::Screen;
+use pam::Pam;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -125,7 +135,7 @@ const PAM: Kind = Kind {
 
 const EXEC: Kind = Kind {
     name: "exec",
-    options: checks::EXEC,
+    options: exec::OPTIONS,
     read: exec,
     ..PLAIN
 };
@@ -229,7 +239,7 @@ static KINDS: [Kind; 28] = [
     EXEC,
     Kind {
         name: "ldap",
-        options: checks::LDAP,
+        options: ldap::LDAP,
         asks: Asks::Password,
         client_username: true,
         read: |options| Ok(What::Ldap(Ldap::read(options)?)),
@@ -237,7 +247,7 @@ static KINDS: [Kind; 28] = [
     },
     Kind {
         name: "ldap3",
-        options: checks::LDAP3,
+        options: ldap::LDAP3,
         asks: Asks::Password,
         client_username: true,
         read: |options| Ok(What::Ldap(Ldap::read(options)?)),
@@ -610,6 +620,11 @@ pub fn capabilities(chain: &[Module]) -> Vec<String> {
     names
 }
 
+/// The time limit of a check in seconds, when none is given.
+const TIMEOUT: u16 = 10;
+/// The longest; a login may take 60 seconds in all.
+const MAX_TIMEOUT: u16 = 50;
+
 /// The options of one module while it is being read.
 pub struct Options<'a> {
     kind: &'static Kind,
@@ -687,6 +702,23 @@ impl Options<'_> {
             Some(text) => {
                 let place = format!("auth={}: {key}", self.kind.name);
                 boolean(&text).map_err(|error| error.at(place))
+            }
+        }
+    }
+
+    /// The time limit of a check in seconds.
+    ///
+    /// # Errors
+    /// None that a login leaves time for.
+    pub fn timeout(&mut self) -> Result<u16> {
+        let Some(text) = self.take("timeout") else {
+            return Ok(TIMEOUT);
+        };
+        match text.parse() {
+            Ok(seconds) if (1..=MAX_TIMEOUT).contains(&seconds) => Ok(seconds),
+            _ => {
+                let allowed = format!("1 to {MAX_TIMEOUT} seconds: a login may take 60 in all");
+                Err(self.wrong("timeout", &text, &allowed))
             }
         }
     }

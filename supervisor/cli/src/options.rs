@@ -464,7 +464,7 @@ Examples:
   bulkhead passwd list")]
 pub struct PasswdArgs {
     /// The database
-    #[arg(long, value_name = "FILE", global = true, default_value = crate::databases::FILENAME, value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", global = true, default_value = crate::auth::databases::FILENAME, value_hint = clap::ValueHint::FilePath)]
     pub database: PathBuf,
     /// What to do.
     #[command(subcommand)]

@@ -2,8 +2,8 @@
 //!
 //! No key is touched here: what its registration gave comes from a program that has it plugged in.
 
+use crate::auth::fido::{self, Point, SUFFIX};
 use crate::error::{Error, Result, reason};
-use crate::fido::{self, Point, SUFFIX};
 use crate::options::RegisterArgs;
 use crate::users;
 use base64::Engine as _;

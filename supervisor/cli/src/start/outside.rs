@@ -2,15 +2,16 @@
 
 use super::executables::executable;
 use crate::auth::Whose;
+use crate::auth::databases::{Password, Server, Sqlite};
+use crate::auth::exec::Command;
+use crate::auth::fido::{Fido, Point};
+use crate::auth::kerberos::{By, Kerberos};
+use crate::auth::keycloak::{Keycloak, Secret as ClientSecret};
+use crate::auth::ldap::{Ldap, LdapEntry, LdapTls};
+use crate::auth::otpscreen::Screen;
+use crate::auth::pam::Pam;
 use crate::certificate;
-use crate::checks::{Command, Ldap, LdapEntry, LdapTls};
-use crate::databases::{Password, Server, Sqlite};
 use crate::error::{Error, Result, reason};
-use crate::fido::{Fido, Point};
-use crate::kerberos::{By, Kerberos};
-use crate::keycloak::{Keycloak, Secret as ClientSecret};
-use crate::otpscreen::Screen;
-use crate::pam::Pam;
 use crate::secrets;
 use crate::session::Owner;
 use crate::tls::Clients;

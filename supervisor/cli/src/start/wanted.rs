@@ -1,5 +1,6 @@
 //! The sockets that a command line asks for, as far as it alone decides.
 
+use crate::auth::otpscreen;
 use crate::auth::{self, Module, Sockets, What};
 use crate::bind::{Host, SocketOptions, TcpBind, UnixAddress, UnixBind, masked};
 use crate::encryption::{Encryption, Source, Written};
@@ -7,7 +8,6 @@ use crate::error::{Error, Result};
 use crate::exposure::{self, NetworkSocket, Traffic, Typed};
 use crate::offer;
 use crate::options::StartArgs;
-use crate::otpscreen;
 use crate::syntax::RawModule;
 use crate::tls::{self, PassPhrase, Said, Tls, Verify};
 use crate::trusted::Authorities;

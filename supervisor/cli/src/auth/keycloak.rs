@@ -1,7 +1,7 @@
 //! `auth=keycloak`: which OpenID Connect provider is asked, and who may come in of those whom it knows.
 
 use crate::auth::Options;
-use crate::checks::{self, LdapTls};
+use crate::auth::ldap::LdapTls;
 use crate::error::{Error, Result};
 use crate::uri::Uri;
 use std::net::IpAddr;
@@ -212,7 +212,7 @@ impl Keycloak {
             claim,
             groups,
             all,
-            timeout: checks::timeout(options)?,
+            timeout: options.timeout()?,
         })
     }
 

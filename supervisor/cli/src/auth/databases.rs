@@ -1,7 +1,7 @@
 //! The modules whose users are in a database: what their options say.
 
+use crate::auth::ldap::LdapTls;
 use crate::auth::{Options, What};
-use crate::checks;
 use crate::error::{Error, Result};
 use crate::uri::Uri;
 use accounts::query;
@@ -91,7 +91,7 @@ pub struct Server {
     /// What it gives are hashes, and not passwords in clear.
     pub hashed: bool,
     /// With TLS.
-    pub tls: Option<checks::LdapTls>,
+    pub tls: Option<LdapTls>,
     /// Seconds that it may take.
     pub timeout: u16,
 }
@@ -226,11 +226,11 @@ impl Server {
             // Its sessions are for the proxy server, and nobody asks for them yet.
             query: queries(options, default, parameter)?.0,
             hashed: options.flag("hashed", false)?,
-            tls: tls.then_some(checks::LdapTls {
+            tls: tls.then_some(LdapTls {
                 ask: true,
                 authorities,
             }),
-            timeout: checks::timeout(options)?,
+            timeout: options.timeout()?,
         })
     }
 

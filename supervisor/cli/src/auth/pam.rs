@@ -1,7 +1,6 @@
 //! `auth=pam`: which service is asked, and whether it can be.
 
 use crate::auth::Options;
-use crate::checks;
 use crate::error::{Error, Result, reason};
 use crate::session::Owner;
 use services::{SYSTEM, Service};
@@ -66,7 +65,7 @@ impl Pam {
                 .unwrap_or_else(|| SERVICE.to_owned()),
             directory,
             session: options.flag("open-session", false)?,
-            timeout: checks::timeout(options)?,
+            timeout: options.timeout()?,
         })
     }
 

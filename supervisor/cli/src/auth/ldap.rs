@@ -1,72 +1,13 @@
-//! The modules whose checks are made outside of `auth`: what their options say.
+//! `auth=ldap` and `auth=ldap3`: which LDAP server is asked, and which of its entries a user is.
 
 use crate::auth::Options;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::options::boolean;
-use crate::syntax;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// The time limit of a check in seconds, when none is given.
-const TIMEOUT: u16 = 10;
-/// The longest; a login may take 60 seconds in all.
-const MAX_TIMEOUT: u16 = 50;
 /// Upstream's, protocol "Modules".
 const USERNAME_FORMAT: &str = "(cn=%username, o=%domain)";
-
-/// `exec`: a command decides.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Command {
-    /// Program and arguments, split; `${…}` is not put in yet.
-    pub argv: Vec<String>,
-    /// Seconds that it may take.
-    pub timeout: u16,
-    /// The client is asked for a password, which the command is told.
-    pub password: bool,
-}
-
-/// What a command can be told in its arguments.
-const VALUES: [&str; 4] = ["${username}", "${info}", "${timeout}", "${display}"];
-
-/// The options of `exec`.
-pub const EXEC: &[&str] = &["command", "timeout", "require-challenge"];
-
-impl Command {
-    /// Reads them.
-    ///
-    /// # Errors
-    /// What is missing or wrong, by name.
-    pub fn read(options: &mut Options<'_>) -> Result<Self> {
-        let at = |error: Error| error.at("auth=exec: command");
-        let command = options.require("command", "/usr/local/bin/may-enter ${username}")?;
-        let argv = syntax::words(&command).map_err(at)?;
-        for word in &argv {
-            if word.contains("${password}") {
-                return Err(at(Error::usage(
-                    "`${password}`: everybody could see it there; with require-challenge=yes it is the first line of the command's standard input",
-                )));
-            }
-            for (start, _) in word.match_indices("${") {
-                if !VALUES.iter().any(|value| word[start..].starts_with(value)) {
-                    return Err(at(Error::usage(format!(
-                        "`{word}`: there are {}",
-                        VALUES.join(", ")
-                    ))));
-                }
-            }
-        }
-        if !argv.first().is_some_and(|program| program.starts_with('/')) {
-            return Err(at(Error::usage(
-                "the program needs its whole path, beginning with /",
-            )));
-        }
-        Ok(Self {
-            argv,
-            timeout: timeout(options)?,
-            password: options.flag("require-challenge", false)?,
-        })
-    }
-}
 
 /// `ldap` and `ldap3`: an LDAP server decides.
 #[derive(Clone, PartialEq, Eq)]
@@ -174,7 +115,7 @@ impl Ldap {
             port,
             tls,
             user: entry(options)?,
-            timeout: timeout(options)?,
+            timeout: options.timeout()?,
         })
     }
 
@@ -268,23 +209,6 @@ fn bare(text: &str) -> &str {
     inner.unwrap_or(text)
 }
 
-/// The time limit of a check in seconds.
-///
-/// # Errors
-/// None that a login leaves time for.
-pub fn timeout(options: &mut Options<'_>) -> Result<u16> {
-    let Some(text) = options.take("timeout") else {
-        return Ok(TIMEOUT);
-    };
-    match text.parse() {
-        Ok(seconds) if (1..=MAX_TIMEOUT).contains(&seconds) => Ok(seconds),
-        _ => {
-            let allowed = format!("1 to {MAX_TIMEOUT} seconds: a login may take 60 in all");
-            Err(options.wrong("timeout", &text, &allowed))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,38 +224,6 @@ mod tests {
         match read(text).unwrap() {
             What::Ldap(ldap) => ldap,
             _ => panic!("{text}"),
-        }
-    }
-
-    #[test]
-    fn a_command_is_split_and_its_values_are_known() {
-        let What::Exec(command) =
-            read("exec(command=/bin/ask 'a b' --user=${username},timeout=7)").unwrap()
-        else {
-            panic!("no exec");
-        };
-        assert_eq!(command.argv, ["/bin/ask", "a b", "--user=${username}"]);
-        assert_eq!((command.timeout, command.password), (7, false));
-        let text = "exec(command=/bin/ask,require-challenge=yes,prompt=x)";
-        assert!(matches!(read(text).unwrap(), What::Exec(command) if command.password));
-        for (text, part) in [
-            ("exec", "needs command="),
-            ("exec(command=ask)", "whole path"),
-            (
-                "exec(command=/bin/ask ${password})",
-                "`${password}`: everybody could see it",
-            ),
-            ("exec(command=/bin/ask ${x})", "`${x}`: there are"),
-            (
-                "exec(command=/bin/ask,require-challenge=yes,client-username=no)",
-                "is told the name",
-            ),
-            ("exec(command=/bin/ask,timeout=600)", "1 to 50 seconds"),
-            ("exec(command=/bin/ask,timeout=0)", "1 to 50 seconds"),
-            ("exec(command=/bin/ask,prompt=x)", "no option `prompt`"),
-        ] {
-            let error = read(text).err().expect(text).to_string();
-            assert!(error.contains(part), "{text}: {error}");
         }
     }
 

@@ -2,7 +2,6 @@
 //! it asks.
 
 use crate::auth::Options;
-use crate::checks;
 use crate::error::Result;
 use crate::places;
 use ipc::spec::{CheckAsks, Token};
@@ -123,7 +122,7 @@ impl Kerberos {
             realm,
             keytab,
             by,
-            timeout: checks::timeout(options)?,
+            timeout: options.timeout()?,
         })
     }
 }
