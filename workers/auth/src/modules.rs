@@ -6,7 +6,7 @@ use crate::{multifile, otp};
 use ipc::ListenerId;
 use ipc::auth::{PeerFacts, Refusal};
 use ipc::check::CheckId;
-use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, SecretAt};
+use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, Code, SecretAt};
 use runtime::secret::{Buffer, Secret, SecretError, SecretFile};
 use std::fs::File;
 use subtle::ConstantTimeEq;
@@ -24,6 +24,10 @@ pub enum Opening {
     Refuse(Refusal),
     /// Its answer to a challenge decides.
     Ask(Question),
+    /// The provider of this check does, and the client is sent there.
+    Send(CheckId),
+    /// A code does that this check shows.
+    Show(CheckId, Code),
     /// Somebody outside of this process decides, and the client is not asked.
     Check(CheckId),
 }
@@ -232,7 +236,19 @@ impl Modules {
         buffer: &mut Buffer,
     ) -> Opening {
         if let Some(question) = question(module) {
-            return Opening::Ask(question);
+            return match module {
+                AuthModule::Check {
+                    check,
+                    asks: CheckAsks::Code,
+                    ..
+                } => Opening::Send(*check),
+                AuthModule::Check {
+                    check,
+                    asks: CheckAsks::Shown(code),
+                    ..
+                } => Opening::Show(*check, *code),
+                _ => Opening::Ask(question),
+            };
         }
         let passes = match (module, peer) {
             (AuthModule::Check { check, .. }, _) => return Opening::Check(*check),
