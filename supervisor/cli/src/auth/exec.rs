@@ -1,6 +1,6 @@
 //! `auth=exec`: which command decides.
 
-use crate::auth::Options;
+use crate::auth::{Options, What, kinds};
 use crate::error::{Error, Result};
 use crate::syntax;
 
@@ -56,6 +56,19 @@ impl Command {
             password: options.flag("require-challenge", false)?,
         })
     }
+}
+
+pub(super) fn read(options: &mut Options<'_>) -> Result<What> {
+    let command = Command::read(options)?;
+    if command.password {
+        options.turn_into(&kinds::EXEC_WITH_PASSWORD);
+        if !options.flag("client-username", true)? {
+            return Err(Error::usage(
+                "auth=exec: client-username=no: the command is told the name that the client says",
+            ));
+        }
+    }
+    Ok(What::Exec(command))
 }
 
 #[cfg(test)]
