@@ -19,7 +19,8 @@ fn a_database_of_bulkhead_passwd_lets_the_stock_client_in_or_not() {
     );
     assert!(door.lets_in("ann", PASSWORD));
     door.logged("is let in as `ann` by sqlite");
-    assert!(!door.lets_in("ann", "another"));
+    assert!(door.shows("ann", PASSWORD));
+    assert!(!door.shows("ann", "another"));
     door.logged("is refused by sqlite: authentication failed");
     assert!(!door.lets_in("'%20OR%20'1'='1", PASSWORD));
     door.logged("there is no such user");
@@ -48,7 +49,8 @@ fn a_database_of_xpra_s_lets_the_stock_client_in_or_not() {
     );
     assert!(door.lets_in("ann", PASSWORD));
     door.logged("; sessions: user 1000, group staff, 2 displays, 1 variable, 1 option");
-    assert!(!door.lets_in("ann", "another"));
+    assert!(door.shows("ann", PASSWORD));
+    assert!(!door.shows("ann", "another"));
     assert!(!door.lets_in("eve", PASSWORD));
     files.stock_tool("users", &["add", "eve", "eve's"]);
     assert!(door.lets_in("eve", "eve's"));

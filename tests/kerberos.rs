@@ -452,17 +452,14 @@ fn the_stock_client_logs_in(start: Start) {
     let kdc = Kdc::start();
     // Encrypted, so that the stock client sends a password there.
     let by_password = Door::start_as(start, &kdc.module("kerberos-password", start), true);
-    let typed = |password: &str| {
-        let path = kdc.file("typed");
-        std::fs::write(&path, password).unwrap();
-        format!("file:filename={}", path.display())
-    };
-    assert!(by_password.lets_in_by("alice", &typed(ALICE), &[]));
+    assert!(by_password.lets_in("alice", ALICE));
     by_password.logged("is let in as `alice` by kerberos-password");
-    assert!(!by_password.lets_in_by("alice", &typed("wrong"), &[]));
+    assert!(!by_password.lets_in("alice", "wrong"));
     by_password.logged("no: the KDC says no: ");
     by_password.logged("is refused by kerberos-password");
-    assert!(!by_password.lets_in_by("bob", &typed(ALICE), &[]));
+    assert!(!by_password.lets_in("bob", ALICE));
+    assert!(!by_password.shows("alice", "wrong"));
+    assert!(by_password.shows("alice", ALICE));
     by_password.is_clean("auth-kerberos", &[ALICE]);
     drop(by_password);
 
@@ -473,14 +470,18 @@ fn the_stock_client_logs_in(start: Start) {
         ("gss", "gss", "gss"),
     ] {
         let by_ticket = Door::start_as(start, &kdc.module(module, start), true);
-        assert!(by_ticket.lets_in_by("alice", handler, &alice), "{module}");
+        let comes = |user: &str, variables| {
+            let visitor = by_ticket.visitor(user).by(handler);
+            visitor.variables(variables)
+        };
+        assert!(comes("alice", &alice).is_answered(), "{module}");
         by_ticket.logged(&format!("is let in as `alice` by {name}"));
         // A second ticket is not the first.
-        assert!(by_ticket.lets_in_by("alice", handler, &alice), "{module}");
-        assert!(!by_ticket.lets_in_by("bob", handler, &alice), "{module}");
+        assert!(comes("alice", &alice).is_shown(), "{module}");
+        assert!(!comes("bob", &alice).is_shown(), "{module}");
         by_ticket.logged("no: the ticket is alice@BULKHEAD.TEST's");
         by_ticket.logged(&format!("is refused by {name}"));
-        assert!(!by_ticket.lets_in_by("alice", handler, &nobody), "{module}");
+        assert!(!comes("alice", &nobody).is_answered(), "{module}");
         // As long as one may be, and longer.
         let address = Address::parse(&format!("tcp://127.0.0.1:{}", by_ticket.port)).unwrap();
         for (len, why) in [

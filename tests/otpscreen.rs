@@ -1,5 +1,6 @@
 //! `auth=otpscreen` in real sessions: what the screen shows is read there, and typed at clients.
 
+use bulkhead_tests::door::Door;
 use bulkhead_tests::otpscreen::{self as shown, Shown, TITLE};
 use bulkhead_tests::session::{PASSWORD, Session, free_port};
 use bulkhead_tests::{eventually, processes, stock, twins};
@@ -215,6 +216,27 @@ fn the_stock_client_is_let_in_with_what_the_screen_shows() {
     codes.push(code);
     let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
     is_clean(&session, &codes);
+}
+
+/// Its window comes, or does not.
+#[test]
+fn the_stock_client_shows_the_session_after_what_the_screen_shows() {
+    let door = Door::new("otpscreen", false);
+    for right in [true, false] {
+        let fifo = Fifo::new();
+        let handler = format!("file:filename={}", fifo.path().display());
+        std::thread::scope(|scope| {
+            let client = scope.spawn(|| door.visitor("ann").by(&handler).is_shown());
+            let code = shown::one(&door.session).code(6);
+            let typed = match right {
+                true => code.clone(),
+                false => code.chars().rev().collect::<String>() + "0",
+            };
+            std::fs::write(fifo.path(), typed).unwrap();
+            assert_eq!(client.join().unwrap(), right);
+            door.is_silent_about(&[&code]);
+        });
+    }
 }
 
 #[test]

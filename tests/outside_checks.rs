@@ -4,11 +4,11 @@
 use backend::{Broken, Tls};
 use bulkhead_auth_ldap::server::{Encryption, Failure, Server};
 use bulkhead_tests::commands::chmod;
+use bulkhead_tests::door::Door;
 use bulkhead_tests::eventually;
 use bulkhead_tests::processes;
-use bulkhead_tests::session::{Session, free_port};
+use bulkhead_tests::session::{PASSWORD, free_port};
 use bulkhead_tests::slapd::{ALICE, READER, Slapd};
-use bulkhead_tests::stock;
 use bulkhead_tests::tls;
 use ipc::spec::LdapUser;
 use nix::sys::signal::{Signal, kill};
@@ -16,50 +16,11 @@ use nix::unistd::Pid;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Output;
 use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(30);
-
-/// A session with one more TCP socket, on which this module decides; encrypted, so that the stock
-/// client sends a password there.
-fn session(module: &str) -> (Session, u16) {
-    let port = free_port();
-    let bind =
-        format!("--bind-tcp=127.0.0.1:{port},auth={module},encryption=AES-CTR,keyfile=key.txt");
-    (Session::start(&[&bind]), port)
-}
-
-/// The stock client asks for `info` there.
-fn info(session: &Session, port: u16, username: &str, password: &str) -> Output {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("password");
-    std::fs::write(&file, password).unwrap();
-    let target = format!("tcp://{username}@127.0.0.1:{port}/");
-    let key = format!(
-        "--encryption-keyfile={}",
-        session.home().join("key.txt").display()
-    );
-    let handler = format!("--challenge-handlers=file:filename={}", file.display());
-    let words = ["info", &target, "--encryption=AES-CTR", &key, &handler];
-    stock::run_without_display(session, &words)
-}
-
-fn is_let_in(output: &Output) -> bool {
-    let said = String::from_utf8_lossy(&output.stdout);
-    let yes = output.status.success();
-    assert_eq!(yes, said.contains("server.mode=seamless"), "{output:?}");
-    yes
-}
-
-/// No process of a check is left, and the session goes on.
-fn is_clean(session: &Session) {
-    eventually("the end of the checks", LONG, || {
-        processes::of_role(session.process().id(), "auth-ldap")
-            .is_empty()
-            .then_some(())
-    });
-}
+/// What must not be in a log.
+const SECRETS: [&str; 2] = [ALICE, READER];
 
 #[test]
 fn a_command_lets_the_stock_client_in_or_not() {
@@ -78,30 +39,24 @@ fn a_command_lets_the_stock_client_in_or_not() {
     };
     write("[ \"$1\" = ann ] && [ \"$BULKHEAD_AUTH_USERNAME\" = ann ]");
     let command = format!("exec(command={} ${{username}},timeout=2)", path.display());
-    let (session, port) = session(&command);
-    let logged = |session: &Session, text: &str| {
-        session
-            .process()
-            .wait_for_line(LONG, |line| line.contains(text));
-    };
-    assert!(is_let_in(&info(&session, port, "ann", "any")));
-    assert!(!is_let_in(&info(&session, port, "bob", "any")));
-    logged(&session, "auth=exec: its command has ended with status 1");
-    assert!(!is_let_in(&info(&session, port, "-x", "any")));
-    logged(
-        &session,
-        "auth=exec: a user name that a command could take for something else",
-    );
+    let door = Door::new(&command, true);
+    assert!(door.lets_in("ann", "any"));
+    assert!(!door.lets_in("bob", "any"));
+    door.logged("auth=exec: its command has ended with status 1");
+    assert!(!door.lets_in("-x", "any"));
+    assert!(door.shows("ann", "any"));
+    door.logged("auth=exec: a user name that a command could take for something else");
     // Another one: who fails often has to wait.
-    let (session, port) = self::session(&command);
+    let door = Door::new(&command, true);
+    assert!(!door.shows("bob", "any"));
     write("kill -SEGV $$");
-    assert!(!is_let_in(&info(&session, port, "ann", "any")));
-    logged(&session, "its command has ended with status 139");
+    assert!(!door.lets_in("ann", "any"));
+    door.logged("its command has ended with status 139");
     write("sleep 60");
     let start = Instant::now();
-    assert!(!is_let_in(&info(&session, port, "ann", "any")));
+    assert!(!door.lets_in("ann", "any"));
     assert!(start.elapsed() < Duration::from_secs(20));
-    logged(&session, "its command has not ended in time: it was killed");
+    door.logged("its command has not ended in time: it was killed");
 }
 
 /// The client's password is the first line of the command's standard input, and nowhere else.
@@ -125,19 +80,19 @@ fn a_command_is_told_the_password_of_the_stock_client() {
         "exec(command={} ${{username}},require-challenge=yes)",
         path.display()
     );
-    let (session, port) = session(&module);
-    assert!(is_let_in(&info(&session, port, "ann", "geh äim")));
+    let door = Door::new(&module, true);
+    assert!(door.lets_in("ann", "geh äim"));
+    assert!(door.shows("ann", "geh äim"));
     for (user, password) in [("ann", "geh aim"), ("bob", "geh äim")] {
-        assert!(!is_let_in(&info(&session, port, user, password)));
-        session.process().wait_for_line(LONG, |line| {
-            line.contains("auth=exec: its command has ended with status 1")
-        });
+        assert!(!door.lets_in(user, password));
+        door.logged("auth=exec: its command has ended with status 1");
     }
-    let (session, port) = self::session(&module);
-    assert!(!is_let_in(&info(&session, port, "ann", "geh äim\nmore")));
-    session.process().wait_for_line(LONG, |line| {
-        line.contains("the command is not told: a password with a line end")
-    });
+    door.is_silent_about(&["geh "]);
+    let door = Door::new(&module, true);
+    assert!(!door.shows("ann", "geh aim"));
+    assert!(!door.lets_in("ann", "geh äim\nmore"));
+    door.logged("the command is not told: a password with a line end");
+    door.is_silent_about(&["geh "]);
 }
 
 /// The stock client with the right password and with a wrong one, and what the log says of it.
@@ -167,18 +122,15 @@ fn a_real_directory_lets_the_stock_client_in_or_not() {
              username_format=(uid=%username,ou=people,dc=test))"
         ),
     ] {
-        let (session, port) = session(&module);
-        assert!(is_let_in(&info(&session, port, "alice", ALICE)), "{module}");
-        let logged = |text: &str| {
-            session
-                .process()
-                .wait_for_line(LONG, |line| line.contains(text));
-        };
-        logged("is let in as `alice` by ldap");
-        assert!(!is_let_in(&info(&session, port, "alice", "wrong")));
-        logged("the server says no");
-        logged("is refused by ldap");
-        is_clean(&session);
+        let door = Door::new(&module, true);
+        assert!(door.lets_in("alice", ALICE), "{module}");
+        door.logged("is let in as `alice` by ldap");
+        assert!(!door.lets_in("alice", "wrong"));
+        door.logged("the server says no");
+        door.logged("is refused by ldap");
+        assert!(!door.shows("alice", "wrong"), "{module}");
+        assert!(door.shows("alice", ALICE), "{module}");
+        door.is_clean("auth-ldap", &SECRETS);
     }
 }
 
@@ -342,16 +294,11 @@ fn a_server_with_long_answers_is_no_by_its_answers() {
     });
     let tls = format!("ldap(host=127.0.0.1,port={mad},tls=yes,cacert=tls-ca.pem,timeout=5)");
     for module in [clear, tls] {
-        let (session, port) = session(&module);
-        assert!(
-            !is_let_in(&info(&session, port, "alice", ALICE)),
-            "{module}"
-        );
-        session
-            .process()
-            .wait_for_line(LONG, |line| line.contains("no: "));
-        is_clean(&session);
-        let lines = session.process().lines();
+        let door = Door::new(&module, true);
+        assert!(!door.lets_in("alice", ALICE), "{module}");
+        door.logged("no: ");
+        door.is_clean("auth-ldap", &SECRETS);
+        let lines = door.session.process().lines();
         let killed = lines.iter().find(|line| line.contains("by its sandbox"));
         assert_eq!(killed, None, "{module}");
     }
@@ -428,16 +375,36 @@ fn a_server_that_is_down_slow_or_mad_is_no() {
         ("liar", liar),
         ("nobody", nobody),
     ] {
-        let (session, port) = session(&format!(
-            "ldap(host=127.0.0.1,port={backend},timeout=2,username_format=uid=%username)"
-        ));
+        let module =
+            format!("ldap(host=127.0.0.1,port={backend},timeout=2,username_format=uid=%username)");
+        let door = Door::new(&module, true);
         let start = Instant::now();
-        assert!(!is_let_in(&info(&session, port, "alice", "x")), "{what}");
+        assert!(!door.lets_in("alice", "x"), "{what}");
         println!("{what}: no after {:?}", start.elapsed());
-        session.process().wait_for_line(LONG, |line| {
-            line.contains("is refused by ldap: authentication failed")
+        door.logged("is refused by ldap: authentication failed");
+        door.is_clean("auth-ldap", &SECRETS);
+    }
+}
+
+/// A no says nothing of what the directory had to do for it: nor when it is told, a second after it was
+/// decided.
+#[test]
+fn a_no_of_a_directory_comes_at_its_time() {
+    for needs in [0, 150] {
+        let backend = server(move |mut stream| {
+            let _ = stream.read(&mut [0; 100]);
+            std::thread::sleep(Duration::from_millis(needs));
+            let _ = stream.write_all(&[0x30, 12, 2, 1, 1, 0x61, 7, 10, 1, 49, 4, 0, 4, 0]);
+            let _ = stream.read(&mut [0; 100]);
         });
-        is_clean(&session);
+        let door = Door::new(
+            &format!("ldap(host=127.0.0.1,port={backend},username_format=uid=%username)"),
+            true,
+        );
+        let took = door.refuses_after("alice", "x");
+        println!("a directory that needs {needs} ms: no after {took:?}");
+        assert!(took >= Duration::from_millis(1500), "{took:?}");
+        door.logged("no: the server says no");
     }
 }
 
@@ -446,23 +413,23 @@ fn a_server_that_is_down_slow_or_mad_is_no() {
 fn others_log_in_meanwhile_and_a_killed_check_is_no() {
     let held = std::sync::Mutex::new(Vec::new());
     let silent = server(move |stream| held.lock().unwrap().push(stream));
-    let (session, port) = session(&format!(
-        "ldap(host=127.0.0.1,port={silent},timeout=50,username_format=uid=%username)"
-    ));
+    let module =
+        format!("ldap(host=127.0.0.1,port={silent},timeout=50,username_format=uid=%username)");
+    let door = Door::new(&module, true);
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| info(&session, port, "alice", "x"));
+        let waiting = scope.spawn(|| door.lets_in("alice", "x"));
         let check = eventually("a check", LONG, || {
-            processes::of_role(session.process().id(), "auth-ldap")
+            processes::of_role(door.session.process().id(), "auth-ldap")
                 .first()
                 .copied()
         });
         let start = Instant::now();
-        let output = stock::run(&session, stock::Via::Tcp, &["info"]);
-        assert!(is_let_in(&output));
+        let other = door.visitor_at(format!("tcp://127.0.0.1:{}/", door.session.port));
+        assert!(other.knows(PASSWORD).is_answered());
         println!("another login during a check: {:?}", start.elapsed());
         assert!(!waiting.is_finished());
         kill(Pid::from_raw(check.cast_signed()), Signal::SIGKILL).unwrap();
-        assert!(!is_let_in(&waiting.join().unwrap()));
+        assert!(!waiting.join().unwrap());
     });
-    is_clean(&session);
+    door.is_clean("auth-ldap", &SECRETS);
 }

@@ -3,17 +3,16 @@
 //! root only.
 
 use bulkhead_tests::asked::{Answered, Asked};
+use bulkhead_tests::door::Door;
 use bulkhead_tests::eventually;
 use bulkhead_tests::pam::{Services, SystemUser, UNIX, hash, pamtester_says_yes, unchanged_users};
 use bulkhead_tests::processes;
 use bulkhead_tests::session::{Session, Start, free_port};
-use bulkhead_tests::stock;
 use ipc::check::{AuthToCheck, Password};
 use ipc::spec::{OwnSpec, PamSpec, StartedSpec};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::os::unix::fs::MetadataExt;
-use std::process::Output;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -280,34 +279,13 @@ fn what_asks_for_more_or_has_changed_is_no() {
 
 /// A session with one more TCP socket, on which PAM decides; encrypted, so that the stock client
 /// sends a password there.
-fn session(start: Start, services: &Services, options: &str) -> (Session, u16) {
-    let port = free_port();
-    let bind = format!(
-        "--bind-tcp=127.0.0.1:{port},auth=pam(service-dir={},{options}),encryption=AES-CTR,keyfile=key.txt",
-        services.path().display()
-    );
-    (Session::start_as(start, &[&bind]), port)
-}
-
-/// The stock client asks for `info` there.
-fn info(session: &Session, port: u16, username: &str, password: &str) -> Output {
-    let _unchanged = unchanged_users();
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("password");
-    std::fs::write(&file, password).unwrap();
-    let target = format!("tcp://{username}@127.0.0.1:{port}/");
-    let key = session.home().join("key.txt");
-    let key = format!("--encryption-keyfile={}", key.display());
-    let handler = format!("--challenge-handlers=file:filename={}", file.display());
-    let words = ["info", &target, "--encryption=AES-CTR", &key, &handler];
-    stock::run_without_display(session, &words)
-}
-
-fn is_let_in(output: &Output) -> bool {
-    let said = String::from_utf8_lossy(&output.stdout);
-    let yes = output.status.success();
-    assert_eq!(yes, said.contains("server.mode=seamless"), "{output:?}");
-    yes
+fn door(start: Start, services: &Services, options: &str) -> Door {
+    let directory = services.path().display();
+    Door::start_as(
+        start,
+        &format!("pam(service-dir={directory},{options})"),
+        true,
+    )
 }
 
 fn the_check(session: &Session) -> u32 {
@@ -325,29 +303,24 @@ fn the_stock_client_is_let_in_by_a_session_of_root_or_not() {
     }
     let services = Services::new(&[("x", UNIX)]);
     let user = SystemUser::new(PASSWORD);
-    let (session, port) = session(Start::Root, &services, "service=x,timeout=3");
-    let logged = |text: &str| {
-        session
-            .process()
-            .wait_for_line(LONG, |line| line.contains(text));
-    };
-    assert!(is_let_in(&info(&session, port, user.name(), PASSWORD)));
-    logged(&format!("is let in as `{}` by pam", user.name()));
-    assert!(!is_let_in(&info(&session, port, user.name(), "wrong")));
-    logged("no: authentication: Authentication failure");
-    logged("is refused by pam");
+    let door = door(Start::Root, &services, "service=x,timeout=3");
+    let _unchanged = unchanged_users();
+    assert!(door.lets_in(user.name(), PASSWORD));
+    door.logged(&format!("is let in as `{}` by pam", user.name()));
+    assert!(!door.lets_in(user.name(), "wrong"));
+    door.logged("no: authentication: Authentication failure");
+    door.logged("is refused by pam");
+    assert!(!door.shows(user.name(), "wrong"));
+    assert!(door.shows(user.name(), PASSWORD));
     // One that hangs is ended, and that is a no: it has said nothing yet when it is stopped.
     std::thread::scope(|scope| {
-        let login = scope.spawn(|| info(&session, port, user.name(), "wrong"));
-        let check = Pid::from_raw(the_check(&session).cast_signed());
+        let login = scope.spawn(|| door.lets_in(user.name(), "wrong"));
+        let check = Pid::from_raw(the_check(&door.session).cast_signed());
         kill(check, Signal::SIGSTOP).unwrap();
-        assert!(!is_let_in(&login.join().unwrap()));
+        assert!(!login.join().unwrap());
     });
-    logged("auth=pam: no answer in time: ended");
-    eventually("the end of the checks", LONG, || {
-        let left = processes::of_role(session.process().id(), "auth-pam");
-        left.is_empty().then_some(())
-    });
+    door.logged("auth=pam: no answer in time: ended");
+    door.is_clean("auth-pam", &[PASSWORD, "wrong"]);
 }
 
 /// Without root: users in a file.
@@ -360,9 +333,12 @@ fn the_stock_client_is_let_in_by_a_session_of_a_user_or_not() {
         users.display()
     );
     services.write("x", &text);
-    let (session, port) = session(Start::User, &services, "service=x");
-    assert!(is_let_in(&info(&session, port, "ann", PASSWORD)));
-    assert!(!is_let_in(&info(&session, port, "ann", "wrong")));
+    let door = door(Start::User, &services, "service=x");
+    assert!(door.lets_in("ann", PASSWORD));
+    assert!(!door.lets_in("ann", "wrong"));
+    assert!(!door.shows("ann", "wrong"));
+    assert!(door.shows("ann", PASSWORD));
+    door.is_clean("auth-pam", &[PASSWORD, "wrong"]);
     // Our own commands, on a socket whose listener is who they are started by.
     let name = bulkhead_tests::commands::test_user().name;
     services.write("users", &format!("ann:{0}\n{name}:{0}\n", hash(PASSWORD)));
@@ -381,14 +357,13 @@ fn the_stock_client_is_let_in_by_a_session_of_a_user_or_not() {
         );
     }
     // Yes is not the answer of the command that comes after it, which the launcher runs too.
-    let port = free_port();
     let chain = format!(
-        "--bind-tcp=127.0.0.1:{port},auth=pam(service-dir={},service=x),auth=exec(command=/bin/false),encryption=AES-CTR,keyfile=key.txt",
+        "pam(service-dir={},service=x),auth=exec(command=/bin/false)",
         services.path().display()
     );
-    let chained = Session::start(&[&chain]);
+    let chained = Door::new(&chain, true);
     for _ in 0..3 {
-        assert!(!is_let_in(&info(&chained, port, "ann", PASSWORD)));
+        assert!(!chained.lets_in("ann", PASSWORD));
     }
     // What cannot be put in force is refused when a session is started, and says why.
     services.write("unix", UNIX);
@@ -404,10 +379,11 @@ fn the_stock_client_is_let_in_by_a_session_of_a_user_or_not() {
             free_port(),
             services.path().display()
         );
-        let output = session
+        let output = door
+            .session
             .command()
             .args(["seamless", "--daemon=no", &bind])
-            .current_dir(session.home())
+            .current_dir(door.session.home())
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,9 +1,9 @@
 //! `auth=u2f` and `auth=fido2` in real sessions: the stock client with a key made of software, and ours
 //! with answers that are wrong in every way.
 
+use bulkhead_tests::door::Door;
 use bulkhead_tests::security_keys::{KeyFiles, StockKey};
 use bulkhead_tests::session::{Session, free_port};
-use std::process::Output;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use test_client::wire::security_key::{PRESENT, VERIFIED};
@@ -22,13 +22,6 @@ fn logged(session: &Session, parts: &[&str]) {
     session
         .process()
         .wait_for_line(LONG, |line| parts.iter().all(|part| line.contains(part)));
-}
-
-fn is_let_in(output: &Output) -> bool {
-    let said = String::from_utf8_lossy(&output.stdout);
-    let yes = output.status.success();
-    assert_eq!(yes, said.contains("server.mode=seamless"), "{output:?}");
-    yes
 }
 
 /// The stock registration tool, our command, the stock client.
@@ -55,33 +48,24 @@ fn the_stock_client_logs_in_with_its_key() {
     drop(first);
     for module in ["u2f", "fido2"] {
         let path = files.path().join(format!("{module}-ann-pub.hex"));
-        let (session, port) = session(&format!("{module}(public-key-file={})", path.display()));
-        let address = format!("tcp://ann@127.0.0.1:{port}/");
-        assert!(is_let_in(&key.info(&session, &address, &[])));
-        logged(&session, &["signed by", "-ann-pub.hex"]);
-        logged(
-            &session,
-            &[&format!("is let in as `{}` by {module}", owner())],
+        let door = Door::new(
+            &format!("{module}(public-key-file={})", path.display()),
+            false,
         );
+        let comes = |key: &StockKey| key.plugged_into(door.visitor("ann"));
+        assert!(comes(&key).is_answered());
+        door.logged("-ann-pub.hex");
+        door.recorded(&[&format!("is let in as `{}` by {module}", owner())]);
         // Another key, and none.
-        assert!(!is_let_in(&StockKey::new().info(&session, &address, &[])));
-        logged(
-            &session,
-            &["none of the known keys has signed this challenge"],
-        );
-        logged(
-            &session,
-            &[&format!("is refused by {module}: authentication failed")],
-        );
-        let none = key.info(&session, &address, &["--challenge-handlers=prompt"]);
-        assert!(!is_let_in(&none));
+        assert!(!comes(&StockKey::new()).is_shown());
+        door.logged("none of the known keys has signed this challenge");
+        door.recorded(&[&format!("is refused by {module}: authentication failed")]);
+        assert!(!comes(&key).by("prompt").is_answered());
+        assert!(comes(&key).is_shown());
         // It has signed before, and says that it has not.
         key.set_counter(0);
-        assert!(!is_let_in(&key.info(&session, &address, &[])));
-        logged(
-            &session,
-            &["has not counted on since its last signature: cloned?"],
-        );
+        assert!(!comes(&key).is_answered());
+        door.logged("has not counted on since its last signature: cloned?");
     }
 }
 

@@ -2,208 +2,216 @@
 //! one does not, and the log says who came, from where, and why not.
 
 use bulkhead_tests::commands::{OTP_KEY, chmod, oathtool, test_user};
-use bulkhead_tests::eventually;
-use bulkhead_tests::screen::ClientScreen;
-use bulkhead_tests::session::{Session, free_port};
-use bulkhead_tests::stock::{self, StockClient};
-use nix::unistd::chown;
+use bulkhead_tests::door::Door;
+
+use bulkhead_tests::session::Start;
+use nix::unistd::{Uid, chown};
 use std::path::PathBuf;
-use std::time::Duration;
 
-const LONG: Duration = Duration::from_secs(30);
-const XTERM: &str = "--start=xterm -T wanted -geometry 60x20+40+30";
-const ENCRYPTED: [&str; 2] = ["--encryption=AES-CTR", "--encryption-keyfile="];
+/// Files that the session's user alone can read.
+struct Files(tempfile::TempDir);
 
-/// A session with one more TCP socket, and files in its home that the owner alone can read.
-struct Door {
-    session: Session,
-    port: u16,
-}
-
-impl Door {
-    /// `options` of the socket; `HOME` in them is the session's home directory.
-    fn new(files: &[(&str, &str)], options: &str) -> Self {
+impl Files {
+    fn new(files: &[(&str, &str)]) -> Self {
         let directory = tempfile::Builder::new().tempdir_in("/tmp").unwrap();
         chmod(directory.path(), 0o755);
-        let port = free_port();
-        let at = |name: &str| directory.path().join(name);
+        let all = Self(directory);
         for (name, text) in files {
-            write(&at(name), text);
-        }
-        let here = directory.path().display().to_string();
-        let bind = format!(
-            "--bind-tcp=127.0.0.1:{port},{}",
-            options.replace("HOME", &here)
-        );
-        let session = Session::start(&["--debug", "--sharing=yes", XTERM, &bind]);
-        let door = Self { session, port };
-        // The files stay until the session has ended: they are read at each login.
-        for (name, _) in files {
-            std::fs::hard_link(at(name), door.file(name)).unwrap();
-        }
-        door
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.session.home().join(name)
-    }
-
-    fn address(&self, user: &str) -> String {
-        format!("tcp://{user}127.0.0.1:{}/", self.port)
-    }
-
-    /// Does the session answer?
-    fn answers(&self, user: &str, secrets: &[&str], more: &[&str]) -> bool {
-        let output = stock::run_at(&self.session, &self.address(user), secrets, more, &["info"]);
-        let said = String::from_utf8_lossy(&output.stdout);
-        let answered = output.status.success() && said.contains("server.mode=seamless");
-        assert!(answered || !said.contains("server."), "{output:?}");
-        answered
-    }
-
-    /// Does its window come?
-    fn shows(&self, user: &str, secrets: &[&str], more: &[&str]) {
-        let screen = ClientScreen::start(1280, 800);
-        let _client =
-            StockClient::attach_at(&self.session, &screen, &self.address(user), secrets, more);
-        eventually("the window at the client", LONG, || {
-            screen.screen.window_named("wanted")
-        });
-    }
-
-    /// Waits for a record of the supervisor's.
-    fn logged(&self, parts: &[&str]) {
-        self.session.process().wait_for_line(LONG, |line| {
-            line.contains("\"role\":\"supervisor\"") && parts.iter().all(|part| line.contains(part))
-        });
-    }
-
-    /// Nothing of this is in the log.
-    fn is_silent_about(&self, secrets: &[&str]) {
-        for line in self.session.process().lines() {
-            for secret in secrets {
-                assert!(!line.contains(secret), "{secret}: {line}");
+            let path = all.path(name);
+            std::fs::write(&path, text).unwrap();
+            chmod(&path, 0o600);
+            if Uid::effective().is_root() {
+                chown(&path, Some(test_user().uid), Some(test_user().gid)).unwrap();
             }
         }
+        all
     }
-}
 
-fn write(path: &std::path::Path, text: &str) {
-    std::fs::write(path, text).unwrap();
-    chmod(path, 0o600);
-    if nix::unistd::Uid::effective().is_root() {
-        chown(path, Some(test_user().uid), Some(test_user().gid)).unwrap();
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A session with these modules; `HOME` in them is where the files are.
+    fn door(&self, modules: &str) -> Door {
+        let here = self.0.path().display().to_string();
+        Door::new(&modules.replace("HOME", &here), false)
     }
 }
 
 #[test]
 fn multifile() {
     let users = "ann|first-pass|1000|staff|:10\nbob|second pass\n";
-    let door = Door::new(
-        &[("users.txt", users)],
-        "auth=multifile,filename=HOME/users.txt",
-    );
-    assert!(door.answers("ann:first-pass@", &[], &[]));
-    door.logged(&["127.0.0.1", "is let in as `ann` by multifile"]);
-    assert!(door.answers("bob@", &["second pass"], &[]));
-    assert!(!door.answers("bob@", &["first-pass"], &[]));
-    door.logged(&[
+    let files = Files::new(&[("users.txt", users)]);
+    let door = files.door("multifile,filename=HOME/users.txt");
+    // The password in the address.
+    assert!(door.visitor("ann:first-pass").is_answered());
+    door.recorded(&["127.0.0.1", "is let in as `ann` by multifile"]);
+    assert!(door.lets_in("bob", "second pass"));
+    assert!(!door.shows("bob", "first-pass"));
+    door.recorded(&[
         "127.0.0.1",
         "`bob`",
         "is refused by multifile: authentication failed",
     ]);
-    assert!(!door.answers("carl@", &["first-pass"], &[]));
-    door.logged(&[
+    assert!(!door.lets_in("carl", "first-pass"));
+    door.recorded(&[
         "127.0.0.1",
         "`carl`",
         "is refused by multifile: there is no such user",
     ]);
     // What is written into the file counts at once.
-    std::fs::write(door.file("users.txt"), "carl|third pass\n").unwrap();
-    assert!(door.answers("carl@", &["third pass"], &[]));
-    assert!(!door.answers("ann@", &["first-pass"], &[]));
-    door.shows("carl@", &["third pass"], &[]);
+    std::fs::write(files.path("users.txt"), "carl|third pass\n").unwrap();
+    assert!(door.lets_in("carl", "third pass"));
+    assert!(!door.visitor("ann:first-pass").is_answered());
+    assert!(door.shows("carl", "third pass"));
     door.is_silent_about(&["first-pass", "second pass", "third pass"]);
 }
 
 #[test]
 fn hosts_before_a_password() {
-    let files = [
+    let files = Files::new(&[
         ("hosts.allow", "xpra: 127.0.0.0/8 EXCEPT 127.0.0.9\n"),
         ("hosts.deny", "ALL: ALL\n"),
         ("pw.txt", "a long secret"),
-    ];
-    let door = Door::new(
-        &files,
-        "auth=hosts(hosts-allow=HOME/hosts.allow,hosts-deny=HOME/hosts.deny),auth=file(filename=HOME/pw.txt)",
+    ]);
+    let door = files.door(
+        "hosts(hosts-allow=HOME/hosts.allow,hosts-deny=HOME/hosts.deny),auth=file(filename=HOME/pw.txt)",
     );
-    assert!(door.answers("", &["a long secret"], &[]));
-    assert!(!door.answers("", &["another"], &[]));
-    door.logged(&["is refused by file: authentication failed"]);
-    door.shows("", &["a long secret"], &[]);
-    std::fs::write(door.file("hosts.allow"), "xpra: [::1]\n").unwrap();
-    assert!(!door.answers("", &["a long secret"], &[]));
-    door.logged(&["127.0.0.1", "is refused by hosts: not from there"]);
+    assert!(door.lets_in("", "a long secret"));
+    assert!(!door.lets_in("", "another"));
+    door.recorded(&["is refused by file: authentication failed"]);
+    assert!(door.shows("", "a long secret"));
+    std::fs::write(files.path("hosts.allow"), "xpra: [::1]\n").unwrap();
+    assert!(!door.lets_in("", "a long secret"));
+    assert!(!door.shows("", "a long secret"));
+    door.recorded(&["127.0.0.1", "is refused by hosts: not from there"]);
     door.is_silent_about(&["a long secret"]);
 }
 
 #[test]
 fn one_time_codes() {
-    let files = [
-        ("otp.txt", OTP_KEY),
-        ("key2.txt", "the key data of this test\n"),
-    ];
-    let door = Door::new(
-        &files,
-        "auth=otp,filename=HOME/otp.txt,valid-window=1,encryption=AES-CTR,keyfile=HOME/key2.txt",
-    );
-    let key = format!("{}{}", ENCRYPTED[1], door.file("key2.txt").display());
-    let encrypted = [ENCRYPTED[0], &key];
-    // A code of an hour ago, and none.
+    let files = Files::new(&[("otp.txt", OTP_KEY)]);
+    let here = files.path("otp.txt").display().to_string();
+    let door = Door::new(&format!("otp(filename={here},valid-window=1)"), true);
+    // A code of an hour ago.
     let old = oathtool("1 hour ago");
-    assert!(!door.answers("", &[&old], &encrypted));
-    door.logged(&["is refused by otp: authentication failed"]);
+    assert!(!door.lets_in("", &old));
+    door.recorded(&["is refused by otp: authentication failed"]);
     let code = oathtool("now");
-    assert!(door.answers("", &[&code], &encrypted));
-    door.logged(&["is let in as", "by otp, encrypted with AES-CTR"]);
+    assert!(door.lets_in("", &code));
+    door.recorded(&["is let in as", "by otp, encrypted with AES-CTR"]);
     // Somebody has looked over the shoulder.
-    assert!(!door.answers("", &[&code], &encrypted));
-    door.logged(&["is refused by otp: this code has been used"]);
+    assert!(!door.shows("", &code));
+    door.recorded(&["is refused by otp: this code has been used"]);
     let next = oathtool("30 seconds");
-    door.shows("", &[&next], &encrypted);
+    assert!(door.shows("", &next));
     door.is_silent_about(&[OTP_KEY, &code, &next]);
 }
 
 #[test]
 fn a_code_after_a_password() {
-    let files = [
-        ("otp.txt", OTP_KEY),
-        ("key2.txt", "the key data of this test\n"),
-        ("pw.txt", "a long secret"),
-    ];
+    let files = Files::new(&[("otp.txt", OTP_KEY), ("pw.txt", "a long secret")]);
+    let here = files.path("").display().to_string();
     let door = Door::new(
-        &files,
-        "auth=file(filename=HOME/pw.txt),auth=otp(filename=HOME/otp.txt,valid-window=1),\
-         encryption=AES-CBC,keyfile=HOME/key2.txt",
+        &format!("file(filename={here}pw.txt),auth=otp(filename={here}otp.txt,valid-window=1)"),
+        true,
     );
-    let key = format!("{}{}", ENCRYPTED[1], door.file("key2.txt").display());
-    let encrypted = ["--encryption=AES-CBC", &key];
-    assert!(!door.answers("", &["another", &oathtool("now")], &encrypted));
-    assert!(!door.answers("", &["a long secret", "000000"], &encrypted));
-    assert!(door.answers("", &["a long secret", &oathtool("now")], &encrypted));
+    let both = |password: &str, code: &str| door.visitor("").knows(password).knows(code);
+    assert!(!both("another", &oathtool("now")).is_answered());
+    assert!(!both("a long secret", "000000").is_shown());
+    assert!(both("a long secret", &oathtool("now")).is_answered());
 }
 
 #[test]
 fn what_the_client_says_of_itself_before_a_password() {
-    let door = Door::new(
-        &[("pw.txt", "a long secret")],
-        "auth=capability(property=username,value=ann),auth=file(filename=HOME/pw.txt)",
-    );
-    assert!(door.answers("ann@", &["a long secret"], &[]));
-    assert!(!door.answers("ann@", &["another"], &[]));
-    door.logged(&["is refused by file: authentication failed"]);
-    assert!(!door.answers("ann2@", &["a long secret"], &[]));
-    door.logged(&["is refused by capability: authentication failed"]);
-    door.shows("ann@", &["a long secret"], &[]);
+    let files = Files::new(&[("pw.txt", "a long secret")]);
+    let door =
+        files.door("capability(property=username,value=ann),auth=file(filename=HOME/pw.txt)");
+    assert!(door.lets_in("ann", "a long secret"));
+    assert!(!door.lets_in("ann", "another"));
+    door.recorded(&["is refused by file: authentication failed"]);
+    assert!(!door.shows("ann2", "a long secret"));
+    door.recorded(&["is refused by capability: authentication failed"]);
+    assert!(door.shows("ann", "a long secret"));
     door.is_silent_about(&["a long secret"]);
+}
+
+/// `env`, `password`, `file`: one password for everybody.
+#[test]
+fn one_password_for_everybody() {
+    const SECRET: &str = "w\u{f6}rd \"with\" #everything";
+    let files = Files::new(&[("pw.txt", SECRET)]);
+    let file = format!("file(filename={})", files.path("pw.txt").display());
+    let variable = format!("XPRA_PASSWORD={SECRET}");
+    let value = "password(value=in-the-command)".to_owned();
+    for (name, wrapper, module, secret) in [
+        ("file", vec![], file, SECRET),
+        (
+            "env",
+            vec!["/usr/bin/env", &variable],
+            "env".to_owned(),
+            SECRET,
+        ),
+        ("password", vec![], value, "in-the-command"),
+    ] {
+        let door = Door::under(&wrapper, Start::User, &module, &[]);
+        assert!(door.lets_in("", secret), "{name}");
+        door.recorded(&["is let in as", &format!("by {name}")]);
+        assert!(!door.lets_in("", "another"), "{name}");
+        assert!(!door.shows("", "another"), "{name}");
+        assert!(!door.visitor("").is_answered(), "{name}");
+        door.recorded(&[&format!("is refused by {name}: authentication failed")]);
+        assert!(door.shows("", secret), "{name}");
+        door.is_silent_about(&[secret, "another"]);
+    }
+}
+
+/// Those that ask for nothing, or for something that does not count.
+#[test]
+fn everybody_or_nobody() {
+    for (module, everybody) in [
+        ("none", true),
+        ("allow", true),
+        ("reject", false),
+        ("fail", false),
+    ] {
+        let door = Door::under(&[], Start::User, module, &["--insecure"]);
+        assert_eq!(door.lets_in("ann", "a secret"), everybody, "{module}");
+        assert_eq!(door.shows("ann", "a secret"), everybody, "{module}");
+        match everybody {
+            true => door.recorded(&["is let in as", &format!("by {module}")]),
+            false => door.recorded(&[&format!("is refused by {module}")]),
+        }
+        door.is_silent_about(&["a secret"]);
+    }
+}
+
+/// The kernel says who the client is.
+#[test]
+fn who_the_kernel_says_it_is() {
+    if !needs::root("connect as another user") {
+        return;
+    }
+    let directory = Files::new(&[]);
+    chown(&directory.path(""), Some(test_user().uid), None).unwrap();
+    let socket = |name: &str| directory.path(name).display().to_string();
+    let bind = |name: &str, uids: &str| format!("--bind={},auth=peercred{uids}", socket(name));
+    // The stock client is started by root.
+    let door = Door::under(
+        &[],
+        Start::User,
+        "reject",
+        &[
+            "--socket-permissions=666",
+            &bind("owner", ""),
+            &bind("root", "(uid=0)"),
+        ],
+    );
+    let at = |name: &str| door.visitor_at(format!("socket://{}", socket(name)));
+    assert!(at("root").is_answered());
+    assert!(at("root").is_shown());
+    door.recorded(&["local user 0 ", "is let in as", "by peercred"]);
+    assert!(!at("owner").is_answered());
+    assert!(!at("owner").is_shown());
+    door.recorded(&["local user 0 ", "is refused by peercred"]);
 }

@@ -2,7 +2,7 @@
 
 use bulkhead_tests::eventually;
 use bulkhead_tests::screen::ClientScreen;
-use bulkhead_tests::session::{KEY, PASSWORD, Session};
+use bulkhead_tests::session::{KEY, PASSWORD, Session, free_port};
 use bulkhead_tests::stock::{self, StockClient, Via};
 use std::time::Duration;
 use test_client::wire::cipher::{KeySize, Mode};
@@ -119,6 +119,52 @@ fn cfb_with_the_last_client_that_has_it() {
     }
 }
 
+/// Smaller keys, which the stock clients take from their environment, where a socket says so.
+#[test]
+fn the_stock_clients_have_smaller_keys_too() {
+    let sizes = [("128", "16"), ("192", "24"), ("256", "32")];
+    let sockets: Vec<_> = ["AES-CBC", "AES-CTR", "AES-CFB"]
+        .into_iter()
+        .flat_map(|mode| sizes.map(|(bits, _)| (mode, bits, free_port())))
+        .collect();
+    let binds: Vec<_> = sockets
+        .iter()
+        .map(|(mode, bits, port)| {
+            format!(
+                "--bind-tcp=127.0.0.1:{port},auth=file(filename=password.txt),encryption={mode},\
+                 keyfile=key.txt,encryption-key-size={bits}"
+            )
+        })
+        .collect();
+    let binds: Vec<_> = binds.iter().map(String::as_str).collect();
+    let session = Session::start(&binds);
+    let file = |name: &str| session.home().join(name).display().to_string();
+    let password = format!("--password-file={}", file("password.txt"));
+    let key = format!("--encryption-keyfile={}", file("key.txt"));
+    let answers = |mode: &str, port: u16, bytes: &str| {
+        let target = format!("tcp://127.0.0.1:{port}/");
+        let mode_option = format!("--encryption={mode}");
+        let words = ["info", &target, &mode_option, &key, &password];
+        let variables = [("XPRA_CRYPTO_KEYSIZE", bytes.to_owned())];
+        let output = match mode {
+            "AES-CFB" => stock::run_cfb_with(&session, &variables, &words),
+            _ => stock::run_with(&session, &variables, &words),
+        };
+        let said = String::from_utf8_lossy(&output.stdout);
+        let yes = output.status.success();
+        assert_eq!(yes, said.contains("server.mode=seamless"), "{output:?}");
+        yes
+    };
+    for (mode, bits, port) in sockets {
+        let size = sizes.iter().find(|(size, _)| *size == bits).unwrap();
+        assert!(answers(mode, port, size.1), "{mode} {bits}");
+        // Each failure counts: one of each mode has a key of another size.
+        if bits == "128" {
+            assert!(!answers(mode, port, "32"), "{mode} {bits}");
+        }
+    }
+}
+
 /// Every mode and key size with a client of ours: GCM is not in the stock client, CFB not any more.
 #[test]
 fn every_mode_and_key_size_end_to_end() {
@@ -133,7 +179,7 @@ fn every_mode_and_key_size_end_to_end() {
             ("192", KeySize::Aes192),
             ("256", KeySize::Aes256),
         ] {
-            let port = bulkhead_tests::session::free_port();
+            let port = free_port();
             let bind = format!(
                 "--bind-tcp=127.0.0.1:{port},auth=password,value={PASSWORD},encryption={name},\
                  keyfile=key.txt,encryption-key-size={bits}"

@@ -1,13 +1,14 @@
 //! Security keys made of software, for the stock client and for ours.
 
 use crate::commands::{chmod, test_user};
+use crate::door::Visitor;
 use crate::session::Session;
 use crate::stock;
 use crate::{eventually, processes};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 use test_client::SecurityKey;
 
@@ -109,7 +110,7 @@ impl StockKey {
         std::fs::write(self.0.path().join("counter"), counter.to_string()).unwrap();
     }
 
-    fn variables(&self) -> [(&str, String); 6] {
+    fn variables(&self) -> [(&'static str, String); 6] {
         let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/software_key");
         let directory = self.0.path().display().to_string();
         [
@@ -136,11 +137,10 @@ impl StockKey {
         read("fido2-pub.hex").unwrap()
     }
 
-    /// The stock client asks for `info` at an address, with more options.
+    /// A stock client where the key is plugged in.
     #[must_use]
-    pub fn info(&self, session: &Session, address: &str, more: &[&str]) -> Output {
-        let words = [&["info", address], more].concat();
-        stock::run_with(session, &self.variables(), &words)
+    pub fn plugged_into<'d>(&self, visitor: Visitor<'d>) -> Visitor<'d> {
+        visitor.variables(&self.variables())
     }
 }
 

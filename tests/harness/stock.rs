@@ -64,7 +64,7 @@ const WITHOUT: [&str; 8] = [
 ];
 
 /// The options that answer one challenge after the other.
-fn handlers(home: &std::path::Path, secrets: &[&str]) -> Vec<String> {
+pub fn handlers(home: &std::path::Path, secrets: &[&str]) -> Vec<String> {
     let handler = |(number, secret): (usize, &&str)| {
         let file = home.join(format!("secret-{number}"));
         std::fs::write(&file, secret).unwrap();
@@ -111,11 +111,28 @@ impl StockClient {
         more: &[&str],
     ) -> Self {
         let home = tempfile::tempdir().unwrap();
+        let more = more.iter().map(|word| (*word).to_owned());
+        let words: Vec<_> = handlers(home.path(), secrets)
+            .into_iter()
+            .chain(more)
+            .collect();
+        Self::attach_from(home, session, screen, address, &words, &[])
+    }
+
+    /// The same with handlers of one's own and more variables in its environment; `home` is where it lives.
+    pub fn attach_from(
+        home: tempfile::TempDir,
+        session: &Session,
+        screen: &ClientScreen,
+        address: &str,
+        words: &[String],
+        variables: &[(&str, String)],
+    ) -> Self {
         let mut command = stock(session, home.path(), &["attach", address]);
         command
             .args(WITHOUT)
-            .args(handlers(home.path(), secrets))
-            .args(more)
+            .args(words)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .env("DISPLAY", screen.display());
         Self {
             process: Process::start(&mut command),
@@ -198,11 +215,15 @@ pub fn run_without_display(session: &Session, words: &[&str]) -> Output {
 
 /// The same with the last stock client that has AES-CFB.
 pub fn run_cfb(session: &Session, words: &[&str]) -> Output {
+    run_cfb_with(session, &[], words)
+}
+
+/// The same with more variables in its environment.
+pub fn run_cfb_with(session: &Session, variables: &[(&str, String)], words: &[&str]) -> Output {
     let home = tempfile::tempdir().unwrap();
-    let program = cfb_xpra();
-    command(&program, session, home.path(), words)
-        .output()
-        .unwrap()
+    let mut command = command(&cfb_xpra(), session, home.path(), words);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    command.output().unwrap()
 }
 
 fn stock(session: &Session, home: &std::path::Path, words: &[&str]) -> Command {
