@@ -1,12 +1,15 @@
 //! Certificates of clients, which `auth` does not look at: what is asked about them, of whom, and what
 //! its answers mean.
 
+mod common;
+
 use bulkhead_auth::conversation::{Conversation, Finding, Step, Verifier};
 use bulkhead_auth::modules::Modules;
+use common::{hello_of, in_force, listener};
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::check::{AuthToCheck, CheckId};
-use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks};
+use ipc::spec::{AuthModule, AuthSpec, AuthStep, CheckAsks};
 use ipc::tls::{Scheme, Shown};
 use runtime::secret::Buffer;
 
@@ -34,18 +37,8 @@ struct World {
 
 impl World {
     fn new(chain: Vec<AuthStep>) -> Self {
-        let mut buffer = Buffer::new().unwrap();
-        let spec = AuthSpec {
-            listeners: vec![AuthListener {
-                chain,
-                confidential: true,
-            }],
-            owner: "me".into(),
-        };
-        Self {
-            modules: Modules::new(spec, vec![], &mut buffer).unwrap(),
-            verifier: Verifier::new(buffer),
-        }
+        let (modules, verifier) = in_force(vec![listener(chain, true)], vec![]);
+        Self { modules, verifier }
     }
 
     fn talk(&mut self) -> Talk<'_> {
@@ -70,12 +63,7 @@ impl Talk<'_> {
     }
 
     fn hello(&mut self, username: &str) -> Step {
-        let hello = NetworkToAuth::Hello {
-            username: username.into(),
-            digests: vec![Digest::HmacSha512],
-            salt_digests: vec![Digest::HmacSha512],
-            small: false,
-        };
+        let hello = hello_of(username, &[Digest::HmacSha512]);
         self.say(hello)
     }
 
@@ -316,12 +304,9 @@ fn network_shows_one_at_the_right_time_or_has_to_go() {
 
 #[test]
 fn two_of_them_are_refused_at_the_start() {
-    let chain = vec![module(true, false).into(), module(false, false).into()];
+    let chain = vec![module(true, false), module(false, false)];
     let spec = AuthSpec {
-        listeners: vec![AuthListener {
-            chain,
-            confidential: true,
-        }],
+        listeners: vec![listener(chain, true)],
         owner: "me".into(),
     };
     let mut buffer = Buffer::new().unwrap();

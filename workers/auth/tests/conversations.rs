@@ -1,14 +1,15 @@
 //! What one connection may say to `auth`, and what comes of it.
 
+mod common;
+
 use bulkhead_auth::conversation::{Conversation, Finding, Step, Verifier};
 use bulkhead_auth::modules::Modules;
+use common::{hello_of, in_force, listener, secret_file, unix};
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::check::CheckId;
-use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, Fido, SecretAt, Token};
+use ipc::spec::{AuthModule, AuthStep, CheckAsks, Fido, SecretAt, Token};
 use proptest::prelude::*;
-use runtime::secret::Buffer;
-use std::fs::File;
 use std::io::Write;
 use wire::challenge::{self as maths, Hash};
 
@@ -23,12 +24,6 @@ const ALL: [(Digest, Hash); 8] = [
     (Digest::HmacSha3_224, Hash::Sha3_224),
 ];
 
-fn secret_file(content: &[u8]) -> File {
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(content).unwrap();
-    file
-}
-
 fn secret(index: u16) -> AuthModule {
     AuthModule::Secret {
         name: "file".into(),
@@ -39,33 +34,14 @@ fn secret(index: u16) -> AuthModule {
     }
 }
 
-fn listener(chain: Vec<impl Into<AuthStep>>) -> AuthListener {
-    AuthListener {
-        chain: chain.into_iter().map(Into::into).collect(),
-        confidential: false,
-    }
-}
-
-fn modules(chain: Vec<impl Into<AuthStep>>, buffer: &mut Buffer) -> Modules {
-    let spec = AuthSpec {
-        listeners: vec![listener(chain)],
-        owner: "me".into(),
-    };
+fn modules(chain: Vec<impl Into<AuthStep>>) -> (Modules, Verifier) {
     let secrets = vec![secret_file(b"one\n"), secret_file(b"two")];
-    Modules::new(spec, secrets, buffer).unwrap()
+    in_force(vec![listener(chain, false)], secrets)
 }
 
 fn tcp() -> PeerFacts {
     PeerFacts::Tcp {
         address: "127.0.0.1:1".parse().unwrap(),
-    }
-}
-
-fn unix(uid: u32) -> PeerFacts {
-    PeerFacts::Unix {
-        pid: 1,
-        uid,
-        gid: uid,
     }
 }
 
@@ -106,10 +82,10 @@ struct Talk {
 
 impl Talk {
     fn new(chain: Vec<impl Into<AuthStep>>, peer: PeerFacts) -> Self {
-        let mut buffer = Buffer::new().unwrap();
+        let (modules, verifier) = modules(chain);
         Self {
-            modules: modules(chain, &mut buffer),
-            verifier: Verifier::new(buffer),
+            modules,
+            verifier,
             conversation: Conversation::new(ListenerId(0), peer),
         }
     }
@@ -233,9 +209,7 @@ fn strangers_are_heard_only_so_often_and_others_always() {
 /// Two modules about one user: the pause that the first answer begins does not meet the second.
 #[test]
 fn who_was_right_goes_on_to_the_next_module_whoever_guesses_meanwhile() {
-    let mut buffer = Buffer::new().unwrap();
-    let modules = modules(vec![secret(0), secret(1)], &mut buffer);
-    let mut verifier = Verifier::new(buffer);
+    let (modules, mut verifier) = modules(vec![secret(0), secret(1)]);
     let mut talk = |host: u8, passwords: [&[u8]; 2]| {
         let peer = from(&format!("10.0.0.{host}"));
         let mut conversation = Conversation::new(ListenerId(0), peer);
@@ -278,16 +252,7 @@ fn guesses_of_strangers_that_somebody_else_decides_about_count_too() {
         }
         .into()
     };
-    let mut buffer = Buffer::new().unwrap();
-    let spec = AuthSpec {
-        listeners: vec![AuthListener {
-            chain: vec![step],
-            confidential: true,
-        }],
-        owner: "me".into(),
-    };
-    let modules = Modules::new(spec, vec![], &mut buffer).unwrap();
-    let mut verifier = Verifier::new(buffer);
+    let (modules, mut verifier) = in_force(vec![listener(vec![step], true)], vec![]);
     let asks = |host: u8, verifier: &mut Verifier| {
         let peer = from(&format!("10.0.0.{host}"));
         let mut conversation = Conversation::new(ListenerId(0), peer);
@@ -344,26 +309,12 @@ fn rubbish_keeps_nobody_out(asks: CheckAsks, right: fn(u32) -> Finding) {
         check: CheckId(0),
         asks,
     };
-    let mut buffer = Buffer::new().unwrap();
-    let listener = AuthListener {
-        confidential: true,
-        ..listener(vec![key, secret(0)])
-    };
-    let spec = AuthSpec {
-        listeners: vec![listener],
-        owner: "me".into(),
-    };
-    let modules = Modules::new(spec, vec![secret_file(b"one\n")], &mut buffer).unwrap();
-    let mut verifier = Verifier::new(buffer);
+    let listener = listener(vec![key, secret(0)], true);
+    let (modules, mut verifier) = in_force(vec![listener], vec![secret_file(b"one\n")]);
     let mut come = |host: u8, finding: Finding| {
         let peer = from(&format!("10.0.0.{host}"));
         let mut conversation = Conversation::new(ListenerId(0), peer);
-        let hello = NetworkToAuth::Hello {
-            username: "me".into(),
-            digests: vec![Digest::HmacSha512, Digest::U2f, Digest::Gss],
-            salt_digests: vec![Digest::HmacSha512],
-            small: false,
-        };
+        let hello = hello_of("me", &[Digest::HmacSha512, Digest::U2f, Digest::Gss]);
         conversation.receive(hello, &modules, &mut verifier);
         let response = NetworkToAuth::Response {
             response: vec![1; 13],
@@ -704,13 +655,8 @@ fn a_listener_that_does_not_exist_lets_nobody_in() {
 fn a_password_file_that_becomes_unusable_lets_nobody_in() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"one\n").unwrap();
-    let spec = AuthSpec {
-        listeners: vec![listener(vec![secret(0)])],
-        owner: "me".into(),
-    };
-    let mut buffer = Buffer::new().unwrap();
-    let modules = Modules::new(spec, vec![file.reopen().unwrap()], &mut buffer).unwrap();
-    let mut verifier = Verifier::new(buffer);
+    let listener = listener(vec![secret(0)], false);
+    let (modules, mut verifier) = in_force(vec![listener], vec![file.reopen().unwrap()]);
     file.as_file().set_len(0).unwrap();
     let mut conversation = Conversation::new(ListenerId(0), tcp());
     let question = conversation.receive(hello(false), &modules, &mut verifier);

@@ -1,13 +1,15 @@
 //! The modules that look at files: many users, one-time codes, and rules about addresses.
 
+mod common;
+
 use bulkhead_auth::conversation::{Conversation, Step, Verifier};
 use bulkhead_auth::modules::Modules;
 use bulkhead_auth::otp;
+use common::{in_force, listener};
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
 use ipc::sessions::Sessions;
-use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, SecretAt};
-use runtime::secret::Buffer;
+use ipc::spec::{AuthModule, AuthStep, SecretAt};
 use std::fs::File;
 use std::path::Path;
 use wire::challenge::{self as maths, Hash};
@@ -36,18 +38,11 @@ type Outcome = (Vec<String>, Result<String, Refusal>);
 
 impl Door {
     fn new(chain: Vec<AuthStep>, files: &[&Path]) -> Self {
-        let spec = AuthSpec {
-            listeners: vec![AuthListener {
-                chain,
-                confidential: true,
-            }],
-            owner: "me".into(),
-        };
         let files = files.iter().map(|path| File::open(path).unwrap());
-        let mut buffer = Buffer::new().unwrap();
+        let (modules, verifier) = in_force(vec![listener(chain, true)], files.collect());
         Self {
-            modules: Modules::new(spec, files.collect(), &mut buffer).unwrap(),
-            verifier: Verifier::new(buffer),
+            modules,
+            verifier,
             sessions: None,
         }
     }

@@ -1,64 +1,20 @@
 //! The process of `auth` with fake neighbours: verdicts, order, bounds.
 
-use bulkhead_auth::conversation::Verifier;
-use bulkhead_auth::modules::Modules;
-use bulkhead_auth::service;
+mod common;
+
+use common::{Network, Supervisor, hello_of, listener, next, secret_file, serve, unix};
 use ipc::auth::{
     AuthToNetwork, AuthToSupervisor, Digest, NetworkToAuth, PeerFacts, Refusal, SupervisorToAuth,
 };
 use ipc::channel::socketpair;
-use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, SecretAt};
+use ipc::spec::{AuthModule, SecretAt};
 use ipc::verdict::Peer;
-use ipc::{Channel, ChannelError, ConnectionId, ListenerId, Message};
-use runtime::secret::Buffer;
-use runtime::{Interest, PollSet};
-use std::io::Write;
-use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
-
-type Supervisor = Channel<SupervisorToAuth, AuthToSupervisor>;
-type Network = Channel<NetworkToAuth, AuthToNetwork>;
-
-fn next<Tx: Message, Rx: Message>(channel: &mut Channel<Tx, Rx>) -> Result<Rx, ChannelError> {
-    let end = Instant::now() + Duration::from_secs(10);
-    loop {
-        channel.flush()?;
-        if let Some((message, _)) = channel.receive()? {
-            return Ok(message);
-        }
-        assert!(Instant::now() < end, "no message");
-        let mut set = PollSet::new();
-        let interest = Interest::read_and(channel.wants_write());
-        set.add(channel.as_fd(), interest);
-        set.wait(Some(end.saturating_duration_since(Instant::now())))
-            .unwrap();
-    }
-}
+use ipc::{Channel, ChannelError, ConnectionId, ListenerId};
 
 /// Runs the service with one listener for each chain.
 fn with_service(chains: Vec<Vec<AuthModule>>, test: impl FnOnce(&mut Supervisor)) {
-    let listener = |chain: Vec<AuthModule>| AuthListener {
-        chain: chain.into_iter().map(AuthStep::from).collect(),
-        confidential: false,
-    };
-    let listeners = chains.into_iter().map(listener).collect();
-    let (ours, theirs) = socketpair().unwrap();
-    let service = std::thread::spawn(move || {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(b"secret").unwrap();
-        let spec = AuthSpec {
-            listeners,
-            owner: "me".into(),
-        };
-        let mut buffer = Buffer::new().unwrap();
-        let modules = Modules::new(spec, vec![file], &mut buffer).unwrap();
-        service::serve(Channel::new(theirs), &modules, Verifier::new(buffer))
-    });
-    let mut supervisor = Channel::new(ours);
-    assert_eq!(next(&mut supervisor).unwrap(), AuthToSupervisor::Ready);
-    test(&mut supervisor);
-    drop(supervisor);
-    service.join().unwrap().unwrap();
+    let listeners = chains.into_iter().map(|chain| listener(chain, false));
+    serve(listeners.collect(), vec![secret_file(b"secret")], test);
 }
 
 /// Waits until the service has heard what was said so far: it answers at the end of a turn in
@@ -74,27 +30,11 @@ fn hears(supervisor: &mut Supervisor) {
 }
 
 fn connect(supervisor: &mut Supervisor, id: u64) -> Network {
-    let (ours, theirs) = socketpair().unwrap();
-    let message = SupervisorToAuth::Connection {
-        connection: ConnectionId(id),
-        listener: ListenerId(0),
-        peer: PeerFacts::Unix {
-            pid: 1,
-            uid: 1000,
-            gid: 1000,
-        },
-    };
-    supervisor.send(&message, vec![theirs]).unwrap();
-    Channel::new(ours)
+    common::connect(supervisor, ConnectionId(id), unix(1000))
 }
 
 fn hello() -> NetworkToAuth {
-    NetworkToAuth::Hello {
-        username: "someone else".into(),
-        digests: vec![Digest::HmacSha512],
-        salt_digests: vec![Digest::HmacSha512],
-        small: false,
-    }
+    hello_of("someone else", &[Digest::HmacSha512])
 }
 
 fn wrong() -> NetworkToAuth {
