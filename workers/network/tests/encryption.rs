@@ -3,8 +3,8 @@
 mod common;
 
 use bulkhead_network::connection::Effect;
-use common::{Bench, FakeEncoder, answered, facts, gui, new_window};
-use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth};
+use common::{Bench, FakeEncoder, answered, challenge, facts, gui, new_window};
+use ipc::auth::{AuthToNetwork, NetworkToAuth};
 use ipc::display::DisplayToNetwork;
 use ipc::keys::{AesMode, Derivation, DerivedKey, KeyHash as Hash, KeysToNetwork, NetworkToKeys};
 use ipc::network::{NetworkToSupervisor, Request, SupervisorToNetwork};
@@ -139,12 +139,7 @@ fn keys(bench: &mut Bench, number: u8) {
 
 /// `auth` asks the client for a password.
 fn challenged(bench: &mut Bench) -> Challenge {
-    bench.auth(AuthToNetwork::Challenge {
-        salt: vec![9; 64],
-        digest: Digest::HmacSha512,
-        salt_digest: Digest::HmacSha512,
-        prompt: String::new(),
-    });
+    bench.auth(challenge());
     match bench.read().pop() {
         Some(ServerPacket::Challenge(challenge)) => challenge,
         other => panic!("no challenge: {other:?}"),

@@ -3,8 +3,8 @@
 mod common;
 
 use bulkhead_network::connection::{Change, Effect};
-use common::{Bench, facts, gui, wire_window};
-use ipc::auth::{AuthToNetwork, Digest};
+use common::{Bench, challenge, facts, gui, wire_window};
+use ipc::auth::AuthToNetwork;
 use ipc::keys::AesMode;
 use ipc::network::SupervisorToNetwork;
 use std::collections::BTreeSet;
@@ -77,12 +77,7 @@ impl State {
                 bench.send(p::UpgradePacket::question());
                 assert_eq!(bench.connection.change(), Change::Agreed);
             }
-            Self::Challenged => bench.auth(AuthToNetwork::Challenge {
-                salt: vec![9; 64],
-                digest: Digest::HmacSha512,
-                salt_digest: Digest::HmacSha512,
-                prompt: String::new(),
-            }),
+            Self::Challenged => bench.auth(challenge()),
             Self::Refused => bench.auth(AuthToNetwork::Rejected {
                 text: "authentication failed".into(),
             }),

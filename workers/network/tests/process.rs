@@ -2,35 +2,23 @@
 
 mod common;
 
-use bulkhead_network::worker::{READ, Worker};
-use common::{FakeEncoder, answered, facts, gui, new_window, window};
-use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth};
+use common::worker::{self, Auth, Running, Supervisor, next};
+use common::{FakeEncoder, answered, challenge, facts, gui, new_window, window};
+use ipc::auth::{AuthToNetwork, NetworkToAuth};
 use ipc::channel::socketpair;
 use ipc::display::{DisplayToNetwork, Metadata, NetworkToDisplay};
 use ipc::frames::{EncoderToNetwork, NetworkToEncoder, OutputBuffer};
 use ipc::network::{NetworkToSupervisor, Request, SupervisorToNetwork};
 use ipc::verdict::Peer;
-use ipc::{Channel, ChannelError, Message};
+use ipc::{Channel, ChannelError};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wire::limits::Limits;
 use wire::packet::{ClientPacket, Packet, Ping, ServerPacket};
 use wire::record::{RecordReader, RecordWriter};
-
-fn next<Tx: Message, Rx: Message>(channel: &mut Channel<Tx, Rx>) -> Result<Rx, ChannelError> {
-    let end = Instant::now() + Duration::from_secs(5);
-    while Instant::now() < end {
-        channel.flush()?;
-        if let Some((message, _)) = channel.receive()? {
-            return Ok(message);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    panic!("no message within five seconds");
-}
 
 struct Client {
     socket: UnixStream,
@@ -72,31 +60,20 @@ impl Client {
 
 struct World {
     client: Client,
-    supervisor: Channel<SupervisorToNetwork, NetworkToSupervisor>,
-    auth: Channel<AuthToNetwork, NetworkToAuth>,
+    supervisor: Supervisor,
+    auth: Auth,
     worker: JoinHandle<Result<(), String>>,
 }
 
 impl World {
     fn new() -> Self {
-        let (socket, theirs) = UnixStream::pair().unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_secs(5)))
-            .unwrap();
-        let (ours, channel) = socketpair().unwrap();
-        let worker = std::thread::spawn(move || {
-            let worker = Worker::new(theirs.into(), channel, vec![0; READ]);
-            worker.run().map_err(|error| error.to_string())
-        });
-        let mut supervisor = Channel::new(ours);
+        let Running {
+            socket,
+            mut supervisor,
+            worker,
+        } = worker::run();
         let (auth, theirs) = socketpair().unwrap();
-        let start = SupervisorToNetwork::Start {
-            id: None,
-            login_timeout: 20,
-            encryption: None,
-            capabilities: vec![],
-        };
-        supervisor.send(&start, vec![theirs]).unwrap();
+        supervisor.send(&worker::start(None), vec![theirs]).unwrap();
         let reader = RecordReader::new(Limits::SERVER_TO_CLIENT);
         let client = Client { socket, reader };
         Self {
@@ -122,13 +99,7 @@ fn session() -> Session {
         next(&mut world.auth).unwrap(),
         NetworkToAuth::Hello { .. }
     ));
-    let challenge = AuthToNetwork::Challenge {
-        salt: vec![1; 64],
-        digest: Digest::HmacSha512,
-        salt_digest: Digest::HmacSha512,
-        prompt: "?".into(),
-    };
-    world.auth.send(&challenge, vec![]).unwrap();
+    world.auth.send(&challenge(), vec![]).unwrap();
     world.client.until("challenge");
     let mut hello = gui();
     hello.auth.response = Some(vec![b'0'; 128]);

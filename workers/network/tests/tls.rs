@@ -5,15 +5,15 @@ mod common;
 
 use ::aws_lc_rs::signature as signatures;
 use bulkhead_network::connection::{Change, Connection, Effect};
-use bulkhead_network::worker::{READ, Worker};
-use common::gui;
-use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth};
+use common::worker::{self, Auth, Running, Supervisor, next};
+use common::{challenge, gui};
+use ipc::auth::{AuthToNetwork, NetworkToAuth};
 use ipc::channel::socketpair;
 use ipc::keys::{DerivedKey, Encryption, KeysToNetwork, NetworkToKeys};
 use ipc::network::{NetworkToSupervisor, SupervisorToNetwork};
 use ipc::tls::{Certificate, Clients, Group, Handshake, KeyKind, Scheme, Suite};
 use ipc::verdict::Peer;
-use ipc::{Channel, ChannelError, Message};
+use ipc::{Channel, ChannelError};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SigningKey};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -31,18 +31,6 @@ use wire::limits::Limits;
 use wire::packet::{Disconnect, Packet, ServerPacket};
 use wire::record::{RecordReader, RecordWriter};
 use wire::rencodeplus::Value;
-
-fn next<Tx: Message, Rx: Message>(channel: &mut Channel<Tx, Rx>) -> Result<Rx, ChannelError> {
-    let end = Instant::now() + Duration::from_secs(20);
-    while Instant::now() < end {
-        channel.flush()?;
-        if let Some((message, _)) = channel.receive()? {
-            return Ok(message);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    panic!("no message in time");
-}
 
 /// What signs, and what a client trusts.
 struct Server {
@@ -82,8 +70,8 @@ type Tls = StreamOwned<ClientConnection, UnixStream>;
 
 struct World {
     socket: Option<UnixStream>,
-    supervisor: Channel<SupervisorToNetwork, NetworkToSupervisor>,
-    auth: Channel<AuthToNetwork, NetworkToAuth>,
+    supervisor: Supervisor,
+    auth: Auth,
     keys: Option<Channel<KeysToNetwork, NetworkToKeys>>,
     server: Server,
     worker: JoinHandle<Result<(), String>>,
@@ -101,17 +89,12 @@ impl World {
 
     /// One with these cipher suites.
     fn speaking(optional: bool, clients: Clients, suites: &[Suite]) -> Self {
-        let (socket, theirs) = UnixStream::pair().unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        let (ours, channel) = socketpair().unwrap();
-        let worker = std::thread::spawn(move || {
-            let worker = Worker::new(theirs.into(), channel, vec![0; READ]);
-            worker.run().map_err(|error| error.to_string())
-        });
+        let Running {
+            socket,
+            mut supervisor,
+            worker,
+        } = worker::run();
         let server = server();
-        let mut supervisor = Channel::new(ours);
         let (auth, their_auth) = socketpair().unwrap();
         let (keys, their_keys) = socketpair().unwrap();
         let certificate = Certificate {
@@ -122,12 +105,7 @@ impl World {
             upgrade: optional,
             clients,
         };
-        let start = SupervisorToNetwork::Start {
-            id: None,
-            login_timeout: 20,
-            encryption: Some(Encryption::Tls(certificate)),
-            capabilities: vec![],
-        };
+        let start = worker::start(Some(Encryption::Tls(certificate)));
         supervisor
             .send(&start, vec![their_auth, their_keys])
             .unwrap();
@@ -244,15 +222,6 @@ fn packet(from: &mut impl Read) -> ServerPacket {
         let mut byte = [0; 1];
         from.read_exact(&mut byte).unwrap();
         reader.push(&byte);
-    }
-}
-
-fn challenge() -> AuthToNetwork {
-    AuthToNetwork::Challenge {
-        salt: vec![1; 64],
-        digest: Digest::HmacSha512,
-        salt_digest: Digest::HmacSha512,
-        prompt: "?".into(),
     }
 }
 

@@ -1,8 +1,10 @@
 //! A connection without processes: the tests play the client and all neighbours.
 #![allow(dead_code, reason = "every test uses its own part")]
 
+pub mod worker;
+
 use bulkhead_network::connection::{Connection, Effect};
-use ipc::auth::{AuthToNetwork, NetworkToAuth};
+use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth};
 use ipc::capture::PixelFormat;
 use ipc::display::{DisplayToNetwork, Geometry, Metadata, NetworkToDisplay};
 use ipc::frames::{
@@ -65,6 +67,16 @@ pub fn gui() -> ClientHello {
     hello.cursor.encodings = vec!["raw".into(), "png".into()];
     hello.display.desktop_size = p::Size::new(1920, 1080);
     hello
+}
+
+/// `auth` asks for a password.
+pub fn challenge() -> AuthToNetwork {
+    AuthToNetwork::Challenge {
+        salt: vec![1; 64],
+        digest: Digest::HmacSha512,
+        salt_digest: Digest::HmacSha512,
+        prompt: "?".into(),
+    }
 }
 
 /// What a client offers that encrypts.

@@ -1,7 +1,7 @@
 //! The client's input.
 
 use crate::common::{
-    Bench, FakeEncoder, answered, facts, geometry, gui, new_window, window, wire_window,
+    Bench, FakeEncoder, answered, challenge, facts, geometry, gui, new_window, window, wire_window,
 };
 use ipc::Position;
 use ipc::display::{DisplayToNetwork, NetworkToDisplay, Signal, WindowState};
@@ -286,12 +286,7 @@ fn the_recorded_client_is_understood() {
                     .count();
                 bench.send(line.packet);
                 if answers == 0 {
-                    bench.auth(ipc::auth::AuthToNetwork::Challenge {
-                        salt: vec![1; 64],
-                        digest: ipc::auth::Digest::HmacSha512,
-                        salt_digest: ipc::auth::Digest::HmacSha512,
-                        prompt: String::new(),
-                    });
+                    bench.auth(challenge());
                 } else {
                     bench.auth(ipc::auth::AuthToNetwork::Accepted);
                     bench.supervisor(SupervisorToNetwork::Session(facts()));
