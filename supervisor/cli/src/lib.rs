@@ -33,6 +33,8 @@ pub mod session;
 pub mod setup_ssl;
 pub mod start;
 pub mod syntax;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod trusted;
 pub mod undo;

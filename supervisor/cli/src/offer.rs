@@ -289,14 +289,11 @@ pub fn for_key(suites: &[Suite], key: KeyKind) -> Result<Vec<Suite>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::taken;
     use proptest::prelude::*;
 
     fn said(options: &[(&str, &str)]) -> Result<Said> {
-        let mut said = Said::default();
-        for (key, value) in options {
-            assert!(said.take(key, value)?, "{key}");
-        }
-        Ok(said)
+        taken(options, Said::take)
     }
 
     fn suites(options: &[(&str, &str)]) -> Result<Vec<Suite>> {

@@ -451,13 +451,10 @@ impl Said {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::taken;
 
     fn said(options: &[(&str, &str)]) -> Result<Said> {
-        let mut said = Said::default();
-        for (key, value) in options {
-            assert!(said.take(key, value)?, "{key}");
-        }
-        Ok(said)
+        taken(options, Said::take)
     }
 
     fn pair(certificate: &str, key: &str) -> Option<Pair> {
