@@ -3,7 +3,7 @@
 use bulkhead_tests::screen::ClientScreen;
 use bulkhead_tests::session::{PASSWORD, Session, Start, free_port};
 use bulkhead_tests::stock::{self, StockClient, Via};
-use bulkhead_tests::tls::{address, files, tls_socket};
+use bulkhead_tests::tls::{address, files, locked_key, tls_socket};
 use bulkhead_tests::{commands, eventually, processes};
 use nix::sys::signal::Signal;
 use std::io::{ErrorKind, Read, Write};
@@ -736,12 +736,7 @@ fn a_pass_phrase_opens_a_key_and_is_forgotten() {
         path.display().to_string()
     };
     std::fs::write(directory.join("pass.txt"), format!("{PASS_PHRASE}\n")).unwrap();
-    std::fs::write(directory.join("clear.pem"), &files().key).unwrap();
-    let encrypt = ["pkey", "-in", "clear.pem", "-aes256", "-out", "key.pem"];
-    openssl(
-        directory,
-        &[&encrypt[..], &["-passout", "file:pass.txt"]].concat(),
-    );
+    std::fs::write(directory.join("key.pem"), locked_key(PASS_PHRASE)).unwrap();
     let (key, file) = (own("key.pem"), own("pass.txt"));
     for (said, warns) in [
         (format!("ssl-key-password-file={file}"), false),

@@ -5,6 +5,8 @@ use crate::session::{Session, free_port};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -204,6 +206,25 @@ pub fn made_until(year: i32) -> Files {
         authority_der: authority.der().to_vec(),
         key_der: key.serialize_der(),
     }
+}
+
+/// The private key of every session of this process, behind a pass phrase: PEM.
+///
+/// # Panics
+/// When openssl(1) cannot make it.
+pub fn locked_key(pass_phrase: &str) -> String {
+    let mut openssl = Command::new("openssl")
+        .args(["pkey", "-aes256", "-passout", "env:PASS_PHRASE"])
+        .env("PASS_PHRASE", pass_phrase)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let key = files().key.as_bytes();
+    openssl.stdin.take().unwrap().write_all(key).unwrap();
+    let output = openssl.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// A socket for TLS, with the certificate that is in every session's directory: its port and the

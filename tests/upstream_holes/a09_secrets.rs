@@ -8,9 +8,10 @@ use bulkhead_tests::databases::Files;
 use bulkhead_tests::kdc::SilentKdc;
 use bulkhead_tests::openid::{Provider, SECRET};
 use bulkhead_tests::pam::PasswordFile;
+use bulkhead_tests::security_keys::KeyFiles;
 use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket, free_port};
 use bulkhead_tests::slapd::Slapd;
-use bulkhead_tests::{eventually, processes};
+use bulkhead_tests::{eventually, processes, tls};
 use nix::sys::signal::Signal;
 use nix::unistd::chown;
 use std::fs::File;
@@ -346,9 +347,50 @@ fn files(top: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn no_secret_is_shown_anywhere() {
     const TYPED: &str = "typed on the command line";
-    let port = free_port();
-    let typed = format!("--bind-tcp=127.0.0.1:{port},auth=password(value={TYPED})");
-    let session = Session::start(&["--debug", "--sharing=yes", &typed, "--start=xterm"]);
+    const VARIABLE: &str = "a secret of the environment";
+    const PASS_PHRASE: &str = "the pass phrase of a key";
+    let ports = [(); 3].map(|()| free_port());
+    let binds = [
+        format!("auth=password(value={TYPED})"),
+        "auth=env,encryption=AES-CTR,keyfile=key.txt".to_owned(),
+        "auth=env,encryption=AES-GCM,keyfile=key.txt".to_owned(),
+    ];
+    let mut options = vec!["--debug=all".to_owned(), "--sharing=yes".to_owned()];
+    options.extend(
+        ports
+            .iter()
+            .zip(binds)
+            .map(|(port, bind)| format!("--bind-tcp=127.0.0.1:{port},{bind}")),
+    );
+    let own = KeyFiles::new();
+    let key = own.write("key.pem", &tls::locked_key(PASS_PHRASE));
+    chmod(&key, 0o600);
+    let tls_port = free_port();
+    options.push(format!(
+        "--bind-ssl=127.0.0.1:{tls_port},auth=env,ssl-cert=tls-cert.pem,ssl-key={},ssl-key-password={PASS_PHRASE}",
+        key.display()
+    ));
+    options.push("--start=xterm".to_owned());
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let variable = format!("XPRA_PASSWORD={VARIABLE}");
+    let session = Session::start_under(&["/usr/bin/env", &variable], Start::User, &options);
+    // Logins that succeed, with everything that is secret on the way.
+    let mut session_keys = Vec::new();
+    for (port, mode) in [(ports[1], Mode::Ctr), (ports[2], Mode::Gcm)] {
+        let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
+        let options = sharing(port.into())
+            .password(VARIABLE)
+            .encrypted(mode, KEY.as_bytes());
+        let client = Client::connect(&address, &options, LONG).unwrap();
+        session_keys.extend(
+            client
+                .session_keys()
+                .iter()
+                .map(|key| key.as_bytes().to_vec()),
+        );
+    }
+    let options = sharing(2).password(VARIABLE);
+    drop(Client::connect(&tls::address(tls_port), &options, LONG).unwrap());
     // A login that succeeds, by hand: its response would let anybody try passwords at home.
     let mut stream = knock(&session);
     stream.write_all(&hello(&sharing(1))).unwrap();
@@ -359,14 +401,29 @@ fn no_secret_is_shown_anywhere() {
         let file = std::fs::read(session.session_dir().join("x11/xauthority")).unwrap();
         file[file.len() - 16..].to_vec()
     };
-    let hex: String = cookie.iter().map(|byte| format!("{byte:02x}")).collect();
-    let secrets = [
-        ("the password", PASSWORD.as_bytes()),
-        ("the password on the command line", TYPED.as_bytes()),
-        ("the cookie", &cookie),
-        ("the cookie in hex", hex.as_bytes()),
-        ("the response", &response),
+    let mut secrets = vec![
+        ("the password", PASSWORD.as_bytes().to_vec()),
+        ("the password on the command line", TYPED.into()),
+        ("the password in the environment", VARIABLE.into()),
+        ("the pass phrase", PASS_PHRASE.into()),
+        ("the key data", KEY.into()),
+        ("the cookie", cookie.clone()),
+        ("the response", response),
     ];
+    for key in &session_keys {
+        secrets.push(("a session key", key.clone()));
+    }
+    // As a program shows bytes.
+    let shown: Vec<_> = secrets
+        .iter()
+        .flat_map(|(name, bytes)| {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let list = format!("{bytes:?}");
+            let list = list.trim_matches(['[', ']']).to_owned();
+            [(*name, hex.into_bytes()), (*name, list.into_bytes())]
+        })
+        .collect();
+    secrets.extend(shown);
 
     let log = session.process().lines().join("\n").into_bytes();
     assert!(
@@ -391,10 +448,14 @@ fn no_secret_is_shown_anywhere() {
         places.extend(files(&top));
     }
     for (place, content) in &places {
-        for (name, secret) in secrets {
+        for (name, secret) in &secrets {
             // Where they belong.
-            let kept = name == "the cookie" && place.to_lowercase().ends_with("xauthority")
-                || name == "the password" && place.ends_with("/password.txt");
+            let kept = match *name {
+                "the cookie" => place.to_lowercase().ends_with("xauthority"),
+                "the password" => place.ends_with("/password.txt"),
+                "the key data" => place.ends_with("/key.txt"),
+                _ => false,
+            };
             let found = content.windows(secret.len()).any(|window| window == secret);
             assert!(kept || !found, "{name} is in {place}");
         }
