@@ -42,39 +42,48 @@ fn s_client(directory: &Path, port: u16, more: &[&str], input: &str) -> (bool, S
     openssl(directory, &[&words[..], more].concat(), input)
 }
 
-/// Kinds of keys, how openssl makes one, and how TLS 1.2 with it is called.
-const KEYS: [(&str, &[&str], &str, &str); 5] = [
-    (
-        "rsa",
-        &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
-        "ECDHE-RSA",
-        "RSA-PSS",
-    ),
-    (
-        "p256",
-        &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
-        "ECDHE-ECDSA",
-        "ECDSA",
-    ),
-    (
-        "p384",
-        &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
-        "ECDHE-ECDSA",
-        "ECDSA",
-    ),
-    (
-        "p521",
-        &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"],
-        "ECDHE-ECDSA",
-        "ECDSA",
-    ),
-    (
-        "ed25519",
-        &["-algorithm", "ED25519"],
-        "ECDHE-ECDSA",
-        "ed25519",
-    ),
+/// A kind of key: by which algorithm and option openssl makes one, and how TLS 1.2 with it is called.
+#[derive(Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    algorithm: &'static str,
+    option: Option<&'static str>,
+    suite: &'static str,
+    signed: &'static str,
+}
+
+const fn curve(name: &'static str, option: &'static str) -> Kind {
+    Kind {
+        name,
+        algorithm: "EC",
+        option: Some(option),
+        suite: "ECDHE-ECDSA",
+        signed: "ECDSA",
+    }
+}
+
+const KEYS: [Kind; 5] = [
+    Kind {
+        name: "rsa",
+        algorithm: "RSA",
+        option: Some("rsa_keygen_bits:2048"),
+        suite: "ECDHE-RSA",
+        signed: "RSA-PSS",
+    },
+    curve("p256", "ec_paramgen_curve:P-256"),
+    curve("p384", "ec_paramgen_curve:P-384"),
+    curve("p521", "ec_paramgen_curve:P-521"),
+    Kind {
+        name: "ed25519",
+        algorithm: "ED25519",
+        option: None,
+        suite: "ECDHE-ECDSA",
+        signed: "ed25519",
+    },
 ];
+
+/// One more, for sockets that have nothing newer than TLS 1.2.
+const ALONE: Kind = curve("alone", "ec_paramgen_curve:P-256");
 
 /// Certificates of all kinds, of the session's user: the directory.
 fn certificates() -> tempfile::TempDir {
@@ -82,11 +91,10 @@ fn certificates() -> tempfile::TempDir {
     let directory = temporary.path();
     commands::chmod(directory, 0o755);
     let user = commands::test_user();
-    // One more, for sockets that have nothing newer than TLS 1.2.
-    let keys = KEYS.map(|(name, make, ..)| (name, make));
-    for (name, make) in keys.into_iter().chain([("alone", keys[1].1)]) {
-        let (key, certificate) = (format!("{name}.key"), format!("{name}.crt"));
-        let make = [&["genpkey", "-out", &key], make].concat();
+    for kind in KEYS.into_iter().chain([ALONE]) {
+        let (key, certificate) = (format!("{}.key", kind.name), format!("{}.crt", kind.name));
+        let mut make = vec!["genpkey", "-out", &key, "-algorithm", kind.algorithm];
+        make.extend(kind.option.iter().flat_map(|option| ["-pkeyopt", option]));
         let request = ["req", "-new", "-x509", "-key", &key, "-out", &certificate];
         let subject = ["-subj", "/CN=127.0.0.1", "-days", "2"];
         for words in [make, [&request[..], &subject].concat()] {
@@ -123,9 +131,9 @@ fn openssl_has_tls_1_2_where_it_is_allowed_and_only_there() {
     let directory = temporary.path();
     let sockets: Vec<_> = KEYS
         .iter()
-        .map(|(name, ..)| {
-            let both = socket(directory, name, ",ssl-protocol=TLS");
-            (both, socket(directory, name, ""))
+        .map(|kind| {
+            let both = socket(directory, kind.name, ",ssl-protocol=TLS");
+            (both, socket(directory, kind.name, ""))
         })
         .collect();
     let (old, bind_old) = socket(directory, "alone", ",ssl-protocol=TLSv1_2");
@@ -156,7 +164,13 @@ fn openssl_has_tls_1_2_where_it_is_allowed_and_only_there() {
     );
 
     let new = "New, TLSv1.3, Cipher is TLS_AES_256_GCM_SHA384";
-    for ((name, _, suite, signed), ((both, _), (alone, _))) in KEYS.into_iter().zip(&sockets) {
+    for (kind, ((both, _), (alone, _))) in KEYS.into_iter().zip(&sockets) {
+        let Kind {
+            name,
+            suite,
+            signed,
+            ..
+        } = kind;
         let trusted = format!("{name}.crt");
         let trusted = ["-CAfile", &trusted];
         let connect =
