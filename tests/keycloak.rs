@@ -21,21 +21,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// A session with one more TCP socket for each of these, which nothing encrypts.
 fn session<const N: usize>(modules: [&str; N]) -> (Session, [u16; N]) {
-    let ports = modules.map(|_| free_port());
-    let binds: Vec<_> = ports
-        .iter()
-        .zip(modules)
-        .map(|(port, module)| format!("--bind-tcp=127.0.0.1:{port},auth={module}"))
-        .collect();
-    let mut words = vec!["--debug=all", "--sharing=yes"];
-    words.extend(binds.iter().map(String::as_str));
-    (Session::start(&words), ports)
-}
-
-fn logged(session: &Session, parts: &[&str]) {
-    session
-        .process()
-        .wait_for_line(LONG, |line| parts.iter().all(|part| line.contains(part)));
+    Session::with_sockets(modules, &["--debug=all", "--sharing=yes"])
 }
 
 fn is_let_in(port: u16, options: &Options) -> bool {
@@ -96,10 +82,7 @@ fn who_logs_in_at_the_provider_is_let_in() {
     for port in ports {
         assert!(is_let_in(port, &options), "{port}");
     }
-    logged(
-        &session,
-        &["auth-keycloak", "the provider says that it is", "ann"],
-    );
+    session.logged(&["auth-keycloak", "the provider says that it is", "ann"]);
     // What it says of itself is asked once for each module, and its keys too.
     assert_eq!(provider.asked("openid-configuration"), 5);
     for port in ports {
@@ -139,7 +122,7 @@ fn a_provider_proves_who_it_is() {
     let (session, [port]) = session([&provider.module("bulkhead", "")]);
     let nobody = Options::gtk().visit(|address| panic!("sent to {address}"));
     assert!(!is_let_in(port, &nobody));
-    logged(&session, &["auth-keycloak", "signed by nobody in cacert"]);
+    session.logged(&["auth-keycloak", "signed by nobody in cacert"]);
 }
 
 /// It is the same server, by another name than its certificate has.
@@ -163,10 +146,7 @@ fn a_provider_has_the_name_that_it_is_asked_by() {
     let (session, [port]) = session([&module.replace("//127.0.0.1:", "//127.0.0.2:")]);
     let nobody = Options::gtk().visit(|address| panic!("sent to {address}"));
     assert!(!is_let_in(port, &nobody));
-    logged(
-        &session,
-        &["auth-keycloak", "certificate is not for 127.0.0.2"],
-    );
+    session.logged(&["auth-keycloak", "certificate is not for 127.0.0.2"]);
     assert_eq!(provider.asked("openid-configuration"), 0);
 }
 
@@ -193,8 +173,8 @@ fn only_these_groups_and_after_a_password() {
     ] {
         assert_eq!(is_let_in(port, user), yes, "{port}");
     }
-    logged(&session, &["not in the groups of auth_groups"]);
-    logged(&session, &["the claim of claim_field is not there"]);
+    session.logged(&["not in the groups of auth_groups"]);
+    session.logged(&["the claim of claim_field is not there"]);
     drop(session);
     let (_session, [port]) = self::session([&format!(
         "password(value={PASSWORD}),auth={}",
@@ -293,7 +273,7 @@ fn a_code_is_good_for_one_login() {
             let options = log_in(*change);
             assert!(is_let_in(port, &options), "{why}");
             assert!(!is_let_in(port, &options), "{why}");
-            logged(&session, &[why]);
+            session.logged(&[why]);
         }
     }
 }
@@ -313,11 +293,11 @@ fn a_code_belongs_to_what_was_asked() {
         })
     };
     assert!(!is_let_in(port, &changed("nonce")));
-    logged(&session, &["auth-keycloak", "its nonce is not ours"]);
+    session.logged(&["auth-keycloak", "its nonce is not ours"]);
     assert!(!is_let_in(port, &changed("code_challenge")));
-    logged(&session, &["does not take the code: invalid_grant"]);
+    session.logged(&["does not take the code: invalid_grant"]);
     assert!(!is_let_in(port, &changed("state")));
-    logged(&session, &["has not the state of this login"]);
+    session.logged(&["has not the state of this login"]);
 }
 
 /// Two connections at a time: what one was given, unused, is brought by the other.
@@ -343,10 +323,7 @@ fn a_code_of_another_connection_is_no() {
             .into_bytes()
     });
     assert!(!is_let_in(port, &options));
-    logged(
-        &session,
-        &["auth-keycloak", "does not take the code: invalid_grant"],
-    );
+    session.logged(&["auth-keycloak", "does not take the code: invalid_grant"]);
 }
 
 #[test]
@@ -363,7 +340,7 @@ fn a_provider_that_is_away_is_no() {
     let begin = Instant::now();
     assert!(!is_let_in(port, &nobody));
     assert!(begin.elapsed() < Duration::from_secs(10));
-    logged(&session, &["auth-keycloak", "has not answered in time"]);
+    session.logged(&["auth-keycloak", "has not answered in time"]);
     stop(&provider, Signal::SIGCONT);
     assert!(is_let_in(port, &ann));
     // It goes while somebody is there.
@@ -379,10 +356,7 @@ fn a_provider_that_is_away_is_no() {
         said
     });
     assert!(!is_let_in(port, &gone));
-    logged(
-        &session,
-        &["auth-keycloak", "the server refuses connections"],
-    );
+    session.logged(&["auth-keycloak", "the server refuses connections"]);
     provider.replace();
     assert!(is_let_in(port, &ann));
 }
@@ -573,7 +547,7 @@ fn what_a_provider_cannot_say_is_no() {
             assert_eq!(is_let_in(port, &options), why.is_empty(), "{name}");
             assert!(begin.elapsed() < Duration::from_secs(12), "{name}");
             if !why.is_empty() {
-                logged(&session, &["auth-keycloak", why]);
+                session.logged(&["auth-keycloak", why]);
             }
         }
         is_clean(&session, &["an-access-token", SECRET]);
@@ -626,7 +600,7 @@ fn what_a_provider_cannot_say_of_itself_is_no() {
     let nobody = Options::gtk().visit(|address| panic!("sent to {address}"));
     for (port, (_, why)) in ports.into_iter().zip(cases) {
         assert!(!is_let_in(port, &nobody));
-        logged(&session, &["auth-keycloak", why]);
+        session.logged(&["auth-keycloak", why]);
     }
 }
 

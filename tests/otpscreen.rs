@@ -2,7 +2,7 @@
 
 use bulkhead_tests::door::Door;
 use bulkhead_tests::otpscreen::{self as shown, Shown, TITLE};
-use bulkhead_tests::session::{PASSWORD, Session, free_port};
+use bulkhead_tests::session::{PASSWORD, Session};
 use bulkhead_tests::{eventually, processes, stock, twins};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
@@ -21,22 +21,8 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// A session with one more TCP socket for each of these.
 fn session<const N: usize>(modules: [&str; N], more: &[&str]) -> (Session, [u16; N]) {
-    let ports = modules.map(|_| free_port());
-    let binds: Vec<_> = ports
-        .iter()
-        .zip(modules)
-        .map(|(port, module)| format!("--bind-tcp=127.0.0.1:{port},auth={module}"))
-        .collect();
-    let mut words = vec!["--debug=all", "--sharing=yes"];
-    words.extend(more);
-    words.extend(binds.iter().map(String::as_str));
-    (Session::start(&words), ports)
-}
-
-fn logged(session: &Session, parts: &[&str]) {
-    session
-        .process()
-        .wait_for_line(LONG, |line| parts.iter().all(|part| line.contains(part)));
+    let words = [&["--debug=all", "--sharing=yes"], more].concat();
+    Session::with_sockets(modules, &words)
 }
 
 /// No process and no window of a login is left, and no code is in a log.
@@ -199,16 +185,13 @@ fn the_stock_client_is_let_in_with_what_the_screen_shows() {
         shown::none_is_left(&session);
         codes.push(code);
     }
-    logged(&session, &["is let in as", "by otpscreen"]);
+    session.logged(&["is let in as", "by otpscreen"]);
     // The one before is good no more, and a wrong one never was.
     let last = codes[0].clone();
     let (yes, code) = stock_says(&session, ports[0], 6, |_| last.clone());
     assert!(!yes);
     codes.push(code);
-    logged(
-        &session,
-        &["is refused by otpscreen: authentication failed"],
-    );
+    session.logged(&["is refused by otpscreen: authentication failed"]);
     let (yes, code) = stock_says(&session, ports[0], 6, |code| {
         code.chars().rev().collect::<String>() + "0"
     });
@@ -266,10 +249,7 @@ fn what_nobody_types_goes_away() {
     let code = shown::one(&session).code(6);
     waiting.expect_refusal();
     assert!(begin.elapsed() >= Duration::from_secs(10));
-    logged(
-        &session,
-        &["auth-otpscreen", "nobody has typed the code in time"],
-    );
+    session.logged(&["auth-otpscreen", "nobody has typed the code in time"]);
     is_clean(&session, &[&code]);
     // Somebody closes the window.
     let waiting = Silent::new(slow, 2);
@@ -289,10 +269,7 @@ fn what_nobody_types_goes_away() {
     }
     x.flush().unwrap();
     waiting.expect_refusal();
-    logged(
-        &session,
-        &["auth-otpscreen", "somebody has closed the window"],
-    );
+    session.logged(&["auth-otpscreen", "somebody has closed the window"]);
     // An application destroys it.
     let waiting = Silent::new(slow, 3);
     let window = shown::one(&session).window;
@@ -305,12 +282,12 @@ fn what_nobody_types_goes_away() {
     x.kill_client(window).unwrap();
     x.flush().unwrap();
     waiting.expect_refusal();
-    logged(&session, &["auth-otpscreen", "the code cannot be shown"]);
+    session.logged(&["auth-otpscreen", "the code cannot be shown"]);
     // The client leaves: that is as much as a wrong answer.
     let gone = Client::on(from(5, slow), &Options::gtk());
     let hello = leave_when_shown(&session, gone);
     drop(hello);
-    logged(&session, &["127.0.1.5", "has left before the answer"]);
+    session.logged(&["127.0.1.5", "has left before the answer"]);
     is_clean(&session, &[]);
     // The process ends, `auth` ends.
     let waiting = Silent::new(slow, 6);
@@ -376,7 +353,7 @@ fn strangers_do_not_cover_the_screen() {
         refused(one.outcome.join().unwrap());
     }
     is_clean(&session, &[]);
-    logged(&session, &["127.0.1.6", "is refused by otpscreen"]);
+    session.logged(&["127.0.1.6", "is refused by otpscreen"]);
 }
 
 /// Strangers who type nothing keep nobody out, whoever has been there before least of all.
@@ -392,7 +369,7 @@ fn silent_strangers_make_room() {
     let theirs: BTreeSet<String> = theirs.iter().map(|it| it.code(6)).collect();
     let begin = Instant::now();
     let another = Waiting::new(port, 4, Options::gtk());
-    logged(&session, &["waits for a place on the screen"]);
+    session.logged(&["waits for a place on the screen"]);
     let known = Waiting::new(port, 7, Options::gtk());
     let all: BTreeSet<String> = several(&session, 4).iter().map(|it| it.code(6)).collect();
     assert!(begin.elapsed() < Duration::from_secs(20));
@@ -410,10 +387,7 @@ fn silent_strangers_make_room() {
     });
     assert!(begin.elapsed() > Duration::from_secs(25));
     another.types(&code).unwrap();
-    logged(
-        &session,
-        &["its place on the screen is for somebody who waits"],
-    );
+    session.logged(&["its place on the screen is for somebody who waits"]);
     eventually("the end of one", LONG, || {
         let ended = silent.iter().filter(|one| one.0.is_finished());
         (ended.count() == 1).then_some(())
@@ -522,6 +496,6 @@ fn an_x_server_that_ends_lets_nobody_in() {
     let mut all = processes::parents().into_iter();
     let x = all.find(|(pid, parent)| *parent == launcher && is_x(*pid));
     processes::end(x.unwrap().0, Signal::SIGKILL);
-    logged(&session, &["the X server has ended"]);
+    session.logged(&["the X server has ended"]);
     assert!(waiting.0.join().unwrap().is_err());
 }

@@ -13,15 +13,8 @@ const LONG: Duration = Duration::from_secs(30);
 
 /// A session with one more TCP socket, which nothing encrypts.
 fn session(modules: &str) -> (Session, u16) {
-    let port = free_port();
-    let bind = format!("--bind-tcp=127.0.0.1:{port},auth={modules}");
-    (Session::start(&["--sharing=yes", &bind]), port)
-}
-
-fn logged(session: &Session, parts: &[&str]) {
-    session
-        .process()
-        .wait_for_line(LONG, |line| parts.iter().all(|part| line.contains(part)));
+    let (session, [port]) = Session::with_sockets([modules], &["--sharing=yes"]);
+    (session, port)
 }
 
 /// The stock registration tool, our command, the stock client.
@@ -151,7 +144,7 @@ fn every_wrong_answer_is_refused_with_the_same_words() {
         assert!(log_in(port, recorded.clone()).is_ok());
         for (why, answer) in pair {
             refused(port, answer.clone());
-            logged(&session, &["auth-fido", why]);
+            session.logged(&["auth-fido", why]);
         }
         // The key itself is as good as before.
         assert!(log_in(port, key.clone()).is_ok());
@@ -162,15 +155,9 @@ fn every_wrong_answer_is_refused_with_the_same_words() {
 fn a_key_that_counts_back_is_taken_for_a_copy_on_every_socket() {
     let key = SecurityKey::new();
     let files = KeyFiles::new();
-    let ports = [free_port(), free_port()];
-    let bind = |port, name| {
-        format!(
-            "--bind-tcp=127.0.0.1:{port},auth={}",
-            files.module(name, &key)
-        )
-    };
-    let (first, second) = (bind(ports[0], "u2f"), bind(ports[1], "fido2"));
-    let session = Session::start(&["--sharing=yes", &first, &second]);
+    let modules = ["u2f", "fido2"].map(|name| files.module(name, &key));
+    let modules = modules.each_ref().map(String::as_str);
+    let (session, ports) = Session::with_sockets(modules, &["--sharing=yes"]);
     // Of a key that never counts nothing can be told.
     for _ in 0..2 {
         key.set_counter(u32::MAX);
@@ -181,10 +168,10 @@ fn a_key_that_counts_back_is_taken_for_a_copy_on_every_socket() {
     assert!(log_in(ports[1], key.clone()).is_ok());
     key.set_counter(7);
     refused(ports[0], key.clone());
-    logged(&session, &["is refused by u2f", "cloned?"]);
+    session.logged(&["is refused by u2f", "cloned?"]);
     key.set_counter(u32::MAX);
     refused(ports[1], key.clone());
-    logged(&session, &["is refused by fido2", "cloned?"]);
+    session.logged(&["is refused by fido2", "cloned?"]);
     key.set_counter(8);
     assert!(log_in(ports[1], key).is_ok());
 }
@@ -212,11 +199,11 @@ fn a_key_beside_a_password_and_with_its_own_rules() {
     assert!(log_in(key.clone(), "sesame"));
     assert!(!log_in(key.clone(), "wrong"));
     assert!(!log_in(key.clone().origin("there"), "sesame"));
-    logged(&session, &["auth-fido", "something else than origin= says"]);
+    session.logged(&["auth-fido", "something else than origin= says"]);
     let (session, port) = self::session(&module);
     assert!(self::log_in(port, key.clone()).is_ok());
     refused(port, key.flags(PRESENT));
-    logged(&session, &["auth-fido", "does not know who touched it"]);
+    session.logged(&["auth-fido", "does not know who touched it"]);
 }
 
 /// A client without a key is told what it lacks, as with every digest.

@@ -56,6 +56,20 @@ impl Session {
         Self::start_as(Start::User, options)
     }
 
+    /// Starts one with one more TCP socket for each of these, which is what is written after `auth=`,
+    /// and more options: their ports. Nothing encrypts there unless it says so.
+    pub fn with_sockets<const N: usize>(auth: [&str; N], options: &[&str]) -> (Self, [u16; N]) {
+        let ports = auth.map(|_| free_port());
+        let binds: Vec<_> = ports
+            .iter()
+            .zip(auth)
+            .map(|(port, auth)| format!("--bind-tcp=127.0.0.1:{port},auth={auth}"))
+            .collect();
+        let mut words = options.to_vec();
+        words.extend(binds.iter().map(String::as_str));
+        (Self::start(&words), ports)
+    }
+
     /// Starts one with more options, and waits until it is ready.
     pub fn start_as(start: Start, options: &[&str]) -> Self {
         Self::start_under(&[], start, options)
@@ -220,6 +234,16 @@ impl Session {
     /// The supervisor.
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Waits for a line in the log that has all these parts.
+    ///
+    /// # Panics
+    /// When there is none within a minute.
+    pub fn logged(&self, parts: &[&str]) {
+        self.process.wait_for_line(Duration::from_secs(60), |line| {
+            parts.iter().all(|part| line.contains(part))
+        });
     }
 
     /// The supervisor, to wait for.
