@@ -4,7 +4,6 @@ use crate::login::next_packet;
 use crate::peer::{LONG, Stream, end_of, hello, sharing};
 use bulkhead_tests::session::{PASSWORD, Session, free_port};
 use bulkhead_tests::tls::{self, certificate_socket, tls_socket};
-use nix::unistd::{Gid, Uid};
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::linux::net::SocketAddrExt;
@@ -14,7 +13,7 @@ use tempfile::TempDir;
 use test_client::{Address, Client, Error, Options};
 
 /// A directory of the session's user that everybody can enter.
-fn directory_of_the_user() -> TempDir {
+pub fn directory_of_the_user() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     bulkhead_tests::commands::chmod(directory.path(), 0o755);
     let user = bulkhead_tests::commands::test_user();
@@ -118,22 +117,32 @@ fn a_certificate_counts_at_the_listener_that_trusts_its_authority() {
     }
 }
 
-/// Connects as this user: the kernel notes who does.
-fn connect_as(path: &Path, uid: Uid, gid: Gid) -> UnixStream {
-    let path = path.to_owned();
-    let connected = std::thread::spawn(move || {
+/// Does this as another user, such as to connect: the kernel notes who does.
+pub fn as_user<T: Send + 'static>(
+    uid: u32,
+    gid: u32,
+    what: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let done = std::thread::spawn(move || {
         // By the plain system call: a thread has a user of its own, C's functions change all.
         // SAFETY: numbers, and no memory but an empty list; only this thread changes, and ends.
         unsafe {
-            let (uid, gid) = (uid.as_raw(), gid.as_raw());
             let nobody = std::ptr::null::<libc::gid_t>();
             assert_eq!(libc::syscall(libc::SYS_setgroups, 0, nobody), 0);
             assert_eq!(libc::syscall(libc::SYS_setresgid, gid, gid, gid), 0);
             assert_eq!(libc::syscall(libc::SYS_setresuid, uid, uid, uid), 0);
         }
-        UnixStream::connect(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        what()
     });
-    connected.join().unwrap()
+    done.join().unwrap()
+}
+
+/// Connects as this user.
+fn connect_as(path: &Path, uid: u32, gid: u32) -> UnixStream {
+    let path = path.to_owned();
+    as_user(uid, gid, move || {
+        UnixStream::connect(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    })
 }
 
 #[test]
@@ -190,7 +199,7 @@ fn the_kernel_says_who_connects() {
             if uid == 0 && n > 1 {
                 continue;
             }
-            let mut stream = connect_as(&path(n), Uid::from_raw(uid), Gid::from_raw(gid));
+            let mut stream = connect_as(&path(n), uid, gid);
             stream.write_all(&hello(&sharing(1))).unwrap();
             let first = next_packet(&mut stream).name;
             let expected = if allowed { "hello" } else { "disconnect" };

@@ -4,6 +4,7 @@
 mod a03_codings;
 mod a04_type_codes;
 mod a05_listeners;
+mod a05_matrix;
 mod a06_upgrades;
 mod a08_guesses;
 mod a09_secrets;

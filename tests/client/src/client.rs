@@ -11,6 +11,7 @@ use crate::transport::{Address, Socket};
 use std::io::Read;
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 use wire::caps::Caps;
 use wire::challenge::{self, Digest};
@@ -74,6 +75,25 @@ impl Client {
         Self::new(Socket::Tcp(socket), options)
     }
 
+    /// The same, on a unix socket.
+    #[must_use]
+    pub fn on_unix(socket: UnixStream, options: &Options) -> Self {
+        Self::new(Socket::Unix(socket), options)
+    }
+
+    /// The same, with TLS on it where the address says so.
+    ///
+    /// # Errors
+    /// What the other end makes of that.
+    pub fn through(
+        address: &Address,
+        socket: TcpStream,
+        options: &Options,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
+        Ok(Self::new(Socket::on(address, socket, timeout)?, options))
+    }
+
     fn new(socket: Socket, options: &Options) -> Self {
         Self {
             socket,
@@ -87,6 +107,12 @@ impl Client {
             state: State::default(),
             pointer_sequence: 0,
         }
+    }
+
+    /// What it says hello with.
+    #[must_use]
+    pub fn hello(&self) -> &ClientHello {
+        &self.options.hello
     }
 
     /// Says hello, answers challenges, and waits for the server's hello.
@@ -150,7 +176,11 @@ impl Client {
         Ok((visit.0)(address))
     }
 
-    fn answer(&mut self, challenge: &Challenge, password: Option<&[u8]>) -> Result<(), Error> {
+    /// Answers a challenge with this password.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn answer(&mut self, challenge: &Challenge, password: Option<&[u8]>) -> Result<(), Error> {
         let refuse = || Error::Challenge(challenge.digest.clone());
         let offered = |digest: &Digest| self.options.hello.auth.digests.contains(digest);
         let digest = Digest::of_challenge(&challenge.digest).filter(offered);
@@ -175,7 +205,10 @@ impl Client {
     }
 
     /// Sends a hello; what comes after it is encrypted as it says.
-    fn send_hello(&mut self, mut hello: ClientHello) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn send_hello(&mut self, mut hello: ClientHello) -> Result<(), Error> {
         let Some(encryption) = &self.options.encryption else {
             return self.send_packet(&hello.into_packet());
         };
@@ -188,8 +221,11 @@ impl Client {
         Ok(())
     }
 
-    /// The server has said how it wants to be written to.
-    fn renew(&mut self, caps: &Map) -> Result<(), Error> {
+    /// The server has said, in a challenge or its hello, how it wants to be written to.
+    ///
+    /// # Errors
+    /// That is of no use.
+    pub fn renew(&mut self, caps: &Map) -> Result<(), Error> {
         if let Some(encryption) = &self.options.encryption {
             let suite = encryption.wanted(&Caps::new(caps))?;
             self.session_keys.push(suite.key.clone());
@@ -263,8 +299,11 @@ impl Client {
         Ok(self.socket.write_all(bytes)?)
     }
 
-    /// The next packet, before anything is made of it.
-    fn next_packet(&mut self, timeout: Duration) -> Result<Option<ServerPacket>, Error> {
+    /// The next packet, before anything is made of it; `None` when none comes in time.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn next_packet(&mut self, timeout: Duration) -> Result<Option<ServerPacket>, Error> {
         let end = Instant::now() + timeout;
         loop {
             if let Some(message) = self.reader.next_message()? {

@@ -106,27 +106,8 @@ pub(crate) enum Socket {
 impl Socket {
     pub fn connect(address: &Address, timeout: Duration) -> io::Result<Self> {
         match address {
-            Address::Tcp(name) => Ok(Self::Tcp(tcp(name, timeout)?)),
-            Address::Tls(name, authority, identity, old) => {
-                let mut socket = tcp(name, timeout)?;
-                socket.set_read_timeout(Some(timeout))?;
-                let tls = tls(name, authority, identity.as_ref(), *old);
-                let mut tls = tls.map_err(io::Error::other)?;
-                while tls.is_handshaking() {
-                    tls.complete_io(&mut socket)?;
-                }
-                Ok(Self::Tls(Box::new(StreamOwned::new(tls, socket))))
-            }
-            Address::Changing(name, authority) => {
-                let mut socket = tcp(name, timeout)?;
-                socket.set_read_timeout(Some(timeout))?;
-                change(&mut socket)?;
-                let tls = tls(name, authority, None, false);
-                let mut tls = tls.map_err(io::Error::other)?;
-                while tls.is_handshaking() {
-                    tls.complete_io(&mut socket)?;
-                }
-                Ok(Self::Tls(Box::new(StreamOwned::new(tls, socket))))
+            Address::Tcp(name) | Address::Tls(name, ..) | Address::Changing(name, _) => {
+                Self::on(address, tcp(name, timeout)?, timeout)
             }
             Address::Unix(path) => Ok(Self::Unix(UnixStream::connect(path)?)),
             Address::Abstract(name) => {
@@ -134,6 +115,28 @@ impl Socket {
                 Ok(Self::Unix(UnixStream::connect_addr(&address)?))
             }
         }
+    }
+
+    /// On a connection to there that somebody has made.
+    pub fn on(address: &Address, mut socket: TcpStream, timeout: Duration) -> io::Result<Self> {
+        socket.set_read_timeout(Some(timeout))?;
+        let tls = match address {
+            Address::Tcp(_) | Address::Unix(_) | Address::Abstract(_) => {
+                return Ok(Self::Tcp(socket));
+            }
+            Address::Tls(name, authority, identity, old) => {
+                tls(name, authority, identity.as_ref(), *old)
+            }
+            Address::Changing(name, authority) => {
+                change(&mut socket)?;
+                tls(name, authority, None, false)
+            }
+        };
+        let mut tls = tls.map_err(io::Error::other)?;
+        while tls.is_handshaking() {
+            tls.complete_io(&mut socket)?;
+        }
+        Ok(Self::Tls(Box::new(StreamOwned::new(tls, socket))))
     }
 
     /// Bytes, `None` when none came in time, `Some(0)` at the end.
