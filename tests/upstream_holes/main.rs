@@ -11,6 +11,7 @@ mod a09_secrets;
 mod a13_lengths;
 mod a14_identifiers;
 mod a16_log_lines;
+mod a20_modes;
 mod a21_before_authentication;
 mod a25_hostile_application;
 mod a26_one_crash;
