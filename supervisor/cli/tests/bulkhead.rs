@@ -6,6 +6,7 @@ mod place;
 
 use files::display::{lock_file, socket as x_socket};
 use place::{NOBODY, Place, display, is_root, text, uid};
+use policy::Role;
 use std::fs;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
@@ -357,6 +358,58 @@ fn a_missing_x_server_or_part_of_ours_is_named() {
     place.script("path/Xvfb", "#!/bin/sh\n");
     fs::remove_file(place.path("bin/bulkhead-display")).unwrap();
     place.refused(&["start"], "bulkhead-display is missing");
+}
+
+/// What an option wants done is done by a process of its own: without that there is no session, and none
+/// that does without.
+#[test]
+fn a_part_that_an_option_needs_is_named() {
+    let place = Place::new();
+    let files = ["keytab", "key.txt", "password.txt"];
+    let [keytab, key, password] = files.map(|name| place.file(name, 0o600, name));
+    // Who is not root has services of their own.
+    let services = place.path("home/services").display().to_string();
+    fs::create_dir(&services).unwrap();
+    place.file(
+        "services/xpra",
+        0o600,
+        &format!(
+            "auth required pam_pwdfile.so pwdfile={password}\naccount required pam_permit.so\n"
+        ),
+    );
+    if is_root() {
+        chown(&services, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let on = |socket: String| format!("--bind-tcp=127.0.0.1:0,{socket}");
+    for role in policy::Role::ALL {
+        // A role that is new has its row here.
+        let bind = match role {
+            Role::Supervisor | Role::Launcher | Role::Network | Role::Auth | Role::Display | Role::Encoder => {
+                on(format!("auth=file,filename={password}"))
+            }
+            Role::Keys => on(format!("auth=file,filename={password},encryption=AES-GCM,keyfile={key}")),
+            Role::AuthLdap => "--auth=ldap(host=127.0.0.1)".to_owned(),
+            Role::AuthPam => format!("--auth=pam(service=xpra,service-dir={services})"),
+            Role::AuthSqlite => format!("--auth=sqlite(filename={password})"),
+            Role::AuthSql => "--auth=sql(uri=postgresql://xpra@127.0.0.1/users)".to_owned(),
+            Role::AuthFido => "--auth=u2f".to_owned(),
+            Role::AuthKerberos => format!("--auth=gss(realm=EXAMPLE.ORG,keytab={keytab})"),
+            Role::AuthCertificate => "--bind-ssl=127.0.0.1:0,auth=certificate(subject=CN=ann),ssl-ca-certs=ca.pem,ssl-cert=cert.pem".to_owned(),
+            Role::AuthKeycloak => "--auth=keycloak(server_url=https://127.0.0.1/,client_id=us,redirect_uri=https://xpra.example.org/)".to_owned(),
+            Role::AuthOtpscreen => "--auth=otpscreen".to_owned(),
+            // Nothing of a session: it asks one.
+            Role::Ctl => continue,
+        };
+        let name = role.executable();
+        let away = place.path("away");
+        let there = place.path("bin").join(name);
+        fs::rename(&there, &away).unwrap();
+        place.refused(
+            &["start", "--min-port=0", &bind],
+            &format!("{name} is missing"),
+        );
+        fs::rename(&away, &there).unwrap();
+    }
 }
 
 #[test]
