@@ -58,7 +58,14 @@ impl Client {
     }
 
     /// Sends a hello with an offer of its own; from then on it opens what it gets as it offered.
-    fn hello(&mut self, bench: &mut Bench, mut hello: ClientHello) {
+    fn hello(&mut self, bench: &mut Bench, hello: ClientHello) {
+        let (record, opener) = self.sealed_hello(hello);
+        bench.bytes(&record);
+        bench.reader.set_opener(opener);
+    }
+
+    /// The record of a hello, and what opens the answer.
+    fn sealed_hello(&mut self, mut hello: ClientHello) -> (Vec<u8>, Opener) {
         self.hellos += 1;
         let mut offer = CipherOffer {
             mode: self.mode,
@@ -68,15 +75,20 @@ impl Client {
         };
         offer.key.salt = Salt::new(vec![self.hellos; 64]).unwrap();
         hello.network.encryption = Ok(Some(offer.clone()));
-        self.send(bench, hello.into_packet());
+        let record = self.sealed(hello.into_packet());
         let suite = self.suite(&offer, Direction::ServerToClient);
-        bench.reader.set_opener(Opener::new(suite).unwrap());
+        (record, Opener::new(suite).unwrap())
     }
 
     fn send(&mut self, bench: &mut Bench, packet: Packet) {
+        bench.bytes(&self.sealed(packet));
+    }
+
+    /// The record that would be sent next.
+    fn sealed(&mut self, packet: Packet) -> Vec<u8> {
         let plain = RecordWriter::new(true).record(&packet, true).unwrap();
         let Some(sealer) = &mut self.sealer else {
-            return bench.bytes(&plain);
+            return plain;
         };
         let (header, payload) = plain.split_first_chunk::<HEADER_SIZE>().unwrap();
         let mut sealed = Vec::new();
@@ -87,7 +99,7 @@ impl Client {
             &mut sealed,
         )
         .unwrap();
-        bench.bytes(&sealed);
+        sealed
     }
 
     /// The server has told how it wants the next records.
@@ -101,7 +113,7 @@ impl Client {
     }
 }
 
-/// What `keys` answers; the salt and vector are of this number.
+/// What `keys` is asked, and answers; the salt and vector are of this number.
 fn keys(bench: &mut Bench, number: u8) {
     let told = bench.told();
     let [NetworkToKeys::Derive { theirs }] = &told.keys[..] else {
@@ -112,6 +124,11 @@ fn keys(bench: &mut Bench, number: u8) {
         "nobody is asked before there are keys"
     );
     assert_eq!((theirs.hash, theirs.size), (Hash::Sha1, 32));
+    bench.keys(derived(theirs, number));
+}
+
+/// The answer for a client that says this of what it receives.
+fn derived(theirs: &Derivation, number: u8) -> KeysToNetwork {
     let salt = vec![100 + number; 64];
     let parameters = |salt: &[u8], hash| KeyParameters {
         salt: Salt::new(salt.to_vec()).unwrap(),
@@ -123,7 +140,7 @@ fn keys(bench: &mut Bench, number: u8) {
         let key = derive(b"key data", &parameters(salt, hash));
         DerivedKey(key.as_bytes().to_vec())
     };
-    bench.keys(KeysToNetwork::Derived {
+    KeysToNetwork::Derived {
         send: key(&theirs.salt, KeyHash::Sha1),
         receive: key(&salt, KeyHash::Sha512),
         ours: Derivation {
@@ -134,7 +151,7 @@ fn keys(bench: &mut Bench, number: u8) {
         },
         iv: [b'A' + number; 16],
         seed: [number; 32],
-    });
+    }
 }
 
 /// `auth` asks the client for a password.
@@ -495,5 +512,156 @@ fn small_packets_that_wait_to_be_sealed_are_counted() {
         bench.display(DisplayToNetwork::Raise(common::window(1)));
         count += 1;
         assert!(count < 40_000, "they wait without end");
+    }
+}
+
+/// What becomes of records on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Damage {
+    /// One bit of this byte, from the start of the header.
+    Header(usize),
+    /// Of the first and the last block behind it, and of the last byte: in CBC that is what padding is read from.
+    FirstBlock,
+    LastBlock,
+    LastByte,
+    Truncated,
+    Repeated,
+    Swapped,
+}
+
+const DAMAGES: [Damage; 14] = [
+    Damage::Header(0),
+    Damage::Header(1),
+    Damage::Header(2),
+    Damage::Header(3),
+    Damage::Header(4),
+    Damage::Header(5),
+    Damage::Header(6),
+    Damage::Header(7),
+    Damage::FirstBlock,
+    Damage::LastBlock,
+    Damage::LastByte,
+    Damage::Truncated,
+    Damage::Repeated,
+    Damage::Swapped,
+];
+
+impl Damage {
+    /// Three good records as they arrive.
+    fn does(self, [first, second, third]: &[Vec<u8>; 3]) -> Vec<u8> {
+        let mut one = first.clone();
+        match self {
+            Self::Header(at) => one[at] ^= 1,
+            Self::FirstBlock => one[HEADER_SIZE] ^= 1,
+            Self::LastBlock => *one.iter_mut().nth_back(15).unwrap() ^= 1,
+            Self::LastByte => *one.last_mut().unwrap() ^= 1,
+            Self::Truncated => drop(one.pop()),
+            // Not the first one: in GCM it is longer, and nobody would take it for another.
+            Self::Repeated => return [&first[..], second, second, third].concat(),
+            Self::Swapped => return [&first[..], third, second].concat(),
+        }
+        [&one[..], second, third].concat()
+    }
+}
+
+/// More than any header here announces, and no record.
+const FILLER: &[u8] = &[0; 70_000];
+
+fn framings(mode: Mode) -> &'static [Framing] {
+    match mode {
+        Mode::Gcm => &[Framing::Stream],
+        Mode::Cbc | Mode::Ctr | Mode::Cfb => &[Framing::Stream, Framing::PerRecord],
+    }
+}
+
+/// How many of three records count in the session when this was done to them.
+fn counts(mode: Mode, framing: Framing, damage: Damage) -> usize {
+    match (damage, framing, mode) {
+        // The first one is good, or two are. What comes again or early is out of its place in a
+        // stream of vectors, of key stream or of nonces; where each record brings its own vector, no
+        // record has a place.
+        (Damage::Repeated, Framing::Stream, _) => 2,
+        (Damage::Swapped, Framing::Stream, _) => 1,
+        (Damage::Repeated, Framing::PerRecord, _) => 4,
+        (Damage::Swapped, Framing::PerRecord, _) => 3,
+        // A bit of the text and nothing else: the name of a packet that there is not, which is
+        // passed over. In CBC the same bit is in the padding, in a stream of CFB the next record is
+        // opened with it, and in GCM nothing is opened.
+        (Damage::LastByte, _, Mode::Ctr) | (Damage::LastByte, Framing::PerRecord, Mode::Cfb) => 2,
+        // A header that is none, a length that does not fit what follows, a text that is no packet,
+        // or padding that is none.
+        _ => 0,
+    }
+}
+
+/// GCM looks at nothing that was changed on the way. The other modes notice what cannot be read then, and
+/// are what the stock client has: docs/encryption.md says what that is worth. In none is there a panic, and
+/// all that cannot be read ends the connection.
+#[test]
+fn what_is_changed_on_the_way_in_a_session() {
+    for (mode, wire_mode) in MODES {
+        for framing in framings(wire_mode) {
+            for damage in DAMAGES {
+                let mut client = Client::new(wire_mode, *framing);
+                let mut bench = attached(mode, &mut client);
+                let mut next = || client.sealed(ClientPacket::ShutdownServer.into_packet());
+                let records = [next(), next(), next()];
+                bench.bytes(&damage.does(&records));
+                bench.bytes(FILLER);
+                let told = bench.told();
+                let name = format!("{mode:?} {framing:?} {damage:?}: {told:?}");
+                let stop = NetworkToSupervisor::Request(Request::Stop);
+                let stops = told.supervisor.iter().filter(|it| **it == stop);
+                let expected = counts(wire_mode, *framing, damage);
+                assert_eq!(stops.count(), expected, "{name}");
+                assert_eq!(told.supervisor.len(), expected, "{name}");
+                assert!(told.display.is_empty() && told.encoder.is_empty(), "{name}");
+                assert!(told.closed.contains(&Effect::CloseDisplay), "{name}");
+            }
+        }
+    }
+}
+
+/// Before anybody is let in there is one thing that a record can do: ask `auth`, once, whether this is the
+/// answer. GCM does not even that with one that was changed.
+#[test]
+fn what_is_changed_on_the_way_before_authentication() {
+    for (mode, wire_mode) in MODES {
+        for framing in framings(wire_mode) {
+            for damage in DAMAGES {
+                let mut bench = Bench::on(None, Some(mode));
+                let mut client = Client::new(wire_mode, *framing);
+                client.hello(&mut bench, gui());
+                keys(&mut bench, 1);
+                bench.told();
+                let challenge = challenged(&mut bench);
+                client.told(&Caps::new(&challenge.auth_caps));
+                let mut answer = gui();
+                answer.auth.response = Some(vec![1; 64]);
+                answer.auth.client_salt = Some(vec![2; 64]);
+                let mut next = || client.sealed_hello(answer.clone()).0;
+                let records = [next(), next(), next()];
+                bench.bytes(&damage.does(&records));
+                bench.bytes(FILLER);
+                let mut told = bench.told();
+                let name = format!("{mode:?} {framing:?} {damage:?}");
+                assert!(told.keys.len() <= 1, "{name}: {told:?}");
+                if let Some(NetworkToKeys::Derive { theirs }) = told.keys.pop() {
+                    bench.keys(derived(&theirs, 2));
+                    told.auth.extend(bench.told().auth);
+                }
+                // The first record was good.
+                let good = matches!(damage, Damage::Repeated | Damage::Swapped);
+                match &told.auth[..] {
+                    [] => {}
+                    [NetworkToAuth::Response { .. }] => {
+                        assert!(mode != AesMode::Gcm || good, "{name}");
+                    }
+                    other => panic!("{name}: {other:?}"),
+                }
+                assert!(told.display.is_empty() && told.encoder.is_empty(), "{name}");
+                assert!(told.supervisor.is_empty(), "{name}: {told:?}");
+            }
+        }
     }
 }
