@@ -3,6 +3,7 @@
 use bulkhead_tests::commands::{OTP_KEY, chmod, oathtool, test_user};
 use bulkhead_tests::screen::Screen;
 use bulkhead_tests::session::{KEY, PASSWORD, Session, free_port};
+use bulkhead_tests::verdicts::{self, Verdict};
 use bulkhead_tests::{eventually, otpscreen, processes, tls};
 use nix::sys::signal::Signal;
 use nix::unistd::chown;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 use test_client::wire::cipher::Mode;
-use test_client::{Address, Client, Identity, Options, SecurityKey};
+use test_client::{Address, Client, Error, Identity, Options, SecurityKey};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -157,6 +158,40 @@ struct Started<'a> {
 }
 
 impl Started<'_> {
+    /// The records of logins in the session's log.
+    fn verdicts(&self) -> Vec<Verdict> {
+        let log = std::fs::read_to_string(self.directory().join("server.log")).unwrap_or_default();
+        verdicts::of(log.lines())
+    }
+
+    /// Who is let in, and who is refused because of what they answer, leaves one record more; who
+    /// goes away by themselves leaves none.
+    fn is_recorded(&self, before: usize, let_in: bool, refused: bool) {
+        let wanted = usize::from(let_in || refused);
+        eventually("the record of a login", LONG, || {
+            (self.verdicts().len() >= before + wanted).then_some(())
+        });
+        let more = self.verdicts().split_off(before);
+        let as_it_was = more.iter().all(|verdict| verdict.let_in == let_in);
+        assert!(
+            more.len() == wanted && as_it_was,
+            "{}: {more:?}",
+            self.row.line
+        );
+    }
+
+    /// Attaches.
+    fn attaches(&self, address: &Address, options: &Options) -> bool {
+        let before = self.verdicts().len();
+        let error = Client::connect(address, options, LONG).err();
+        let refused = match &error {
+            Some(Error::Disconnected(why)) => why.iter().any(|why| why == "authentication failed"),
+            _ => false,
+        };
+        self.is_recorded(before, error.is_none(), refused);
+        error.is_none()
+    }
+
     fn ask(&self, command: &str, password: Option<&str>) -> Output {
         let mut args: Vec<String> = command.split(' ').map(str::to_owned).collect();
         args.push(self.target.clone());
@@ -165,8 +200,14 @@ impl Started<'_> {
     }
 
     fn lets_in(&self, password: Option<&str>) -> bool {
+        let before = self.verdicts().len();
         let output = self.ask("info", password);
         let let_in = output.status.success();
+        self.is_recorded(
+            before,
+            let_in,
+            said(&output).contains("authentication failed"),
+        );
         assert!(
             let_in || said(&output).lines().count() == 1,
             "{}",
@@ -186,7 +227,7 @@ impl Started<'_> {
             options = options.encrypted(mode, key);
         }
         let address = Address::parse(&self.target).unwrap();
-        Client::connect(&address, &options, LONG).is_ok()
+        self.attaches(&address, &options)
     }
 
     fn directory(&self) -> PathBuf {
@@ -246,7 +287,7 @@ impl Started<'_> {
                 let address = Address::parse(&self.target).unwrap();
                 let lets_in = |user: &str, password: &str| {
                     let options = Options::gtk().username(user).password(password);
-                    Client::connect(&address, &options, LONG).is_ok()
+                    self.attaches(&address, &options)
                 };
                 lets_in("ann", "sesame")
                     && lets_in("bob", "another one")
@@ -258,7 +299,7 @@ impl Started<'_> {
                 let lets_in = |user: &str, password: &str, key: &str| {
                     let options = Options::gtk().username(user).password(password);
                     let options = options.encrypted(Mode::Gcm, key.as_bytes()).xor();
-                    Client::connect(&address, &options, LONG).is_ok()
+                    self.attaches(&address, &options)
                 };
                 lets_in("ann", "sesame", KEY)
                     && lets_in("bob", "another one", KEY)
@@ -270,7 +311,7 @@ impl Started<'_> {
                 let lets_in = |client_type: &str, password: &str| {
                     let mut options = Options::gtk().password(password);
                     options.hello.identity.client_type = client_type.into();
-                    Client::connect(&address, &options, LONG).is_ok()
+                    self.attaches(&address, &options)
                 };
                 lets_in("Python/GTK3", PASSWORD)
                     && !lets_in("HTML5", PASSWORD)
@@ -280,7 +321,7 @@ impl Started<'_> {
                 let address = Address::parse(&self.target).unwrap();
                 let lets_in = |key: SecurityKey| {
                     let options = Options::gtk().security_key(key);
-                    Client::connect(&address, &options, LONG).is_ok()
+                    self.attaches(&address, &options)
                 };
                 lets_in(self.owner.1.clone()) && !lets_in(SecurityKey::new())
             }
@@ -288,7 +329,7 @@ impl Started<'_> {
                 let address = Address::parse(&self.target).unwrap();
                 let lets_in = |key: SecurityKey, password: &str| {
                     let options = Options::gtk().security_key(key).password(password);
-                    Client::connect(&address, &options, LONG).is_ok()
+                    self.attaches(&address, &options)
                 };
                 lets_in(self.owner.1.clone(), PASSWORD)
                     && !lets_in(SecurityKey::new(), PASSWORD)
@@ -297,7 +338,7 @@ impl Started<'_> {
             "who has the certificate gets in" => {
                 let (_, port) = self.target.rsplit_once(':').unwrap();
                 let address = || tls::address(port.parse().unwrap());
-                let lets_in = |address| Client::connect(&address, &Options::gtk(), LONG).is_ok();
+                let lets_in = |address| self.attaches(&address, &Options::gtk());
                 let own = &tls::client().identity;
                 // The certificate alone is not enough: it is shown to many.
                 let another = Identity {
@@ -323,7 +364,7 @@ impl Started<'_> {
                         let screen = Screen::connect(display, Some(&xauthority)).unwrap();
                         types(otpscreen::one_on(&screen).code(count)).into_bytes()
                     });
-                    Client::connect(&address, &options, LONG).is_ok()
+                    self.attaches(&address, &options)
                 };
                 lets_in(|code| code) && !lets_in(|code| code + "x")
             }
@@ -333,7 +374,7 @@ impl Started<'_> {
                 let lets_in = |password: &str, code: &str| {
                     let options = Options::gtk().password(password).next_password(code);
                     let options = options.encrypted(Mode::Gcm, KEY.as_bytes());
-                    Client::connect(&address, &options, LONG).is_ok()
+                    self.attaches(&address, &options)
                 };
                 lets_in(PASSWORD, &code)
                     && !lets_in("wrong", &code)

@@ -23,6 +23,7 @@ pub mod sql_servers;
 pub mod stock;
 pub mod tls;
 pub mod twins;
+pub mod verdicts;
 
 use std::time::{Duration, Instant};
 

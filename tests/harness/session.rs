@@ -5,6 +5,7 @@ use crate::eventually;
 use crate::process::Process;
 use crate::processes;
 use crate::screen::Screen;
+use crate::verdicts;
 use nix::sys::signal::Signal;
 use nix::unistd::{Uid, chown};
 use std::net::{Ipv4Addr, TcpListener};
@@ -308,6 +309,14 @@ impl Drop for Session {
             if nix::sys::signal::kill(launcher, Signal::SIGTERM).is_ok() {
                 wait(&mut || nix::sys::signal::kill(launcher, None).is_err());
             }
+        }
+        // Whatever module decides in whatever test: once of each connection.
+        let lines = self.process.lines();
+        let verdicts = verdicts::of(lines.iter().map(String::as_str));
+        if let Some(both) = verdicts::twice(&verdicts)
+            && !std::thread::panicking()
+        {
+            panic!("two records of one login: {both:?}");
         }
     }
 }
