@@ -556,6 +556,7 @@ fn what_a_client_says_of_itself_is_compared_whole() {
         (&[Some("two"), Some("one\n")], false),
         (&[Some("x"), Some("two ")], false),
         (&[Some("x"), Some("tw")], false),
+        (&[Some("x"), Some("two\0")], false),
         (&[Some("x"), Some("")], false),
         (&[Some("two"), None], false),
         (&[Some("two")], false),
