@@ -18,6 +18,7 @@ use runtime::secret::Buffer;
 use std::hash::{DefaultHasher, Hash as _, Hasher};
 use std::io::Write;
 use std::ops::Range;
+use std::sync::LazyLock;
 use wire::challenge::{self as maths, Hash};
 
 const PASSWORD: &[u8] = b"correct horse";
@@ -32,6 +33,10 @@ fn steps(work: impl FnOnce() -> bool) -> (Steps, bool) {
     let mut one = CpuSet::new();
     one.set(sched_getcpu().unwrap()).unwrap();
     sched_setaffinity(Pid::from_raw(0), &one).unwrap();
+    // Read once, before the first copy: a list that other threads make longer meanwhile would leave this
+    // one's heap in another state for the next copy.
+    static CLOCK: LazyLock<Range<u64>> = LazyLock::new(clock);
+    let clock = LazyLock::force(&CLOCK);
     // SAFETY: the child runs `work` and ends; fork(2) of glibc leaves its allocator usable.
     match unsafe { fork() }.unwrap() {
         ForkResult::Child => {
@@ -43,7 +48,7 @@ fn steps(work: impl FnOnce() -> bool) -> (Steps, bool) {
             unsafe { nix::libc::_exit(i32::from(answer)) }
         }
         ForkResult::Parent { child } => {
-            let steps = follow(child);
+            let steps = follow(child, clock);
             ptrace::cont(child, None).unwrap();
             match waitpid(child, None).unwrap() {
                 WaitStatus::Exited(_, code) => (steps, code == 1),
@@ -65,8 +70,7 @@ fn clock() -> Range<u64> {
 }
 
 /// Lets the child do one step after the other, from its first stop to its second.
-fn follow(child: Pid) -> Steps {
-    let clock = clock();
+fn follow(child: Pid, clock: &Range<u64>) -> Steps {
     let stopped = |wanted| match waitpid(child, Some(WaitPidFlag::__WALL)).unwrap() {
         WaitStatus::Stopped(_, signal) if signal == wanted => true,
         WaitStatus::Stopped(_, Signal::SIGTRAP) => false,
