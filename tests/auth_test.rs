@@ -130,6 +130,7 @@ fn modules_can_be_tried(start: Start) {
     );
     person.is_an_error(&["hosts"], "tcpdmatch");
     person.is_an_error(&["otpscreen"], "nobody sees that of this try");
+    person.is_an_error(&["http-header"], "this command opens none");
     person.is_an_error(&["nonsense"], "there is no such module");
     // The session that there is has not noticed.
     let log = person.session.process().lines();

@@ -215,3 +215,31 @@ fn who_the_kernel_says_it_is() {
     assert!(!at("owner").is_shown());
     door.recorded(&["local user 0 ", "is refused by peercred"]);
 }
+
+/// There are no WebSockets, so no request says anything of anybody: also who comes from an address that is
+/// believed, and knows the password, is told what everybody is told.
+#[test]
+fn nobody_has_a_header_yet() {
+    const WARNING: &str =
+        "auth=http-header lets nobody in: it looks at the request that opens a WebSocket";
+    let files = Files::new(&[("pw.txt", "a long secret")]);
+    let file = format!("file(filename={})", files.path("pw.txt").display());
+    for (modules, why) in [
+        ("http-header".to_owned(), "authentication failed"),
+        (format!("http-header,auth={file}"), "authentication failed"),
+        (format!("{file},auth=http-header"), "authentication failed"),
+        (
+            format!("http-header(proxies=192.0.2.1),auth={file}"),
+            "not from there",
+        ),
+    ] {
+        let door = Door::under(&[], Start::User, &modules, &["--insecure"]);
+        assert!(!door.shows("", "a long secret"), "{modules}");
+        door.recorded(&["127.0.0.1", &format!("is refused by http-header: {why}")]);
+        assert!(!door.lets_in("", "a long secret"), "{modules}");
+        let lines = door.session.process().lines();
+        let warned = lines.iter().filter(|line| line.contains(WARNING)).count();
+        assert_eq!(warned, 1, "{modules}: {lines:?}");
+        door.is_silent_about(&["a long secret"]);
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::channel::Message;
 use crate::check::CheckId;
+use crate::http::{Header, MAX_HEADER_BYTES};
 use crate::ids::{ConnectionId, ListenerId};
 use crate::sessions::{MAX_SESSIONS, Sessions};
 use crate::tls::{MAX_CHAIN, Shown};
@@ -70,6 +71,12 @@ pub enum NetworkToAuth {
     Capabilities(Vec<Option<String>>),
     /// The client has shown a certificate. Said once, before the first hello.
     Certificate(Box<Shown>),
+    /// The request that opened the client's WebSocket, where a module of the listener looks at that: once,
+    /// before the hello. Of its headers those, and no others, that the listener's
+    /// [`AuthModule::HttpHeader`](crate::spec::AuthModule) name, each as often as it came, in order; as many as
+    /// [`Header::are_bounded`] allows. Nobody says this yet: who brings WebSockets tells `network` the names, as
+    /// those of [`NetworkToAuth::Capabilities`].
+    Headers(Vec<Header>),
 }
 
 impl Message for NetworkToAuth {
@@ -79,6 +86,7 @@ impl Message for NetworkToAuth {
         match self {
             Self::Response { .. } => MAX_TOKEN + 2048,
             Self::Certificate(_) => MAX_CHAIN + 4096,
+            Self::Headers(_) => MAX_HEADER_BYTES + 1024,
             Self::Hello { .. } | Self::Capabilities(_) => 4096,
         }
     }

@@ -4,6 +4,7 @@
 //! * [`shared`]: sealed memory for pixels and encoded frames, passed once as a descriptor.
 //! * One module per edge of the process graph, named after its two ends; one enum per
 //!   direction. A channel exists only if `policy/` declares the edge.
+//! * [`http`]: the request that opened a WebSocket.
 //! * [`sessions`]: what a module knows of a user's sessions.
 //! * [`spec`]: what the command line hands to the processes it starts.
 //!
@@ -19,6 +20,7 @@ pub mod display;
 pub mod encoder;
 pub mod frames;
 pub mod geometry;
+pub mod http;
 pub mod ids;
 pub mod input;
 pub mod keys;

@@ -2,6 +2,7 @@
 //! own part, and nobody gets another's.
 
 use crate::check::CheckId;
+use crate::http::Cidr;
 use crate::keys::Encryption;
 use crate::launcher::CommandId;
 use crate::tls::{KeyKind, Version};
@@ -591,6 +592,15 @@ pub enum AuthModule {
         place: u8,
         /// What it has to be.
         secret: SecretAt,
+    },
+    /// What a proxy says in the request that opened the client's WebSocket (`http-header`).
+    HttpHeader {
+        /// The name of the header.
+        header: String,
+        /// What it has to be.
+        secret: SecretAt,
+        /// Who is believed: the peer's address is one of these.
+        proxies: Vec<Cidr>,
     },
     /// The certificate that the client has shown is good (`ssl-client-verify-mode=`), and tells who it
     /// is (`certificate`). At most one in a chain.

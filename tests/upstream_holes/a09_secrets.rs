@@ -347,13 +347,15 @@ fn files(top: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn no_secret_is_shown_anywhere() {
     const TYPED: &str = "typed on the command line";
+    const HEADER: &str = "what a proxy would say";
     const VARIABLE: &str = "a secret of the environment";
     const PASS_PHRASE: &str = "the pass phrase of a key";
-    let ports = [(); 3].map(|()| free_port());
+    let ports = [(); 4].map(|()| free_port());
     let binds = [
         format!("auth=password(value={TYPED})"),
         "auth=env,encryption=AES-CTR,keyfile=key.txt".to_owned(),
         "auth=env,encryption=AES-GCM,keyfile=key.txt".to_owned(),
+        format!("auth=http-header(value={HEADER}),auth=env"),
     ];
     let mut options = vec!["--debug=all".to_owned(), "--sharing=yes".to_owned()];
     options.extend(
@@ -391,6 +393,9 @@ fn no_secret_is_shown_anywhere() {
     }
     let options = sharing(2).password(VARIABLE);
     drop(Client::connect(&tls::address(tls_port), &options, LONG).unwrap());
+    let refused = Address::parse(&format!("tcp://127.0.0.1:{}", ports[3])).unwrap();
+    let options = sharing(3).password(VARIABLE);
+    assert!(Client::connect(&refused, &options, LONG).is_err());
     // A login that succeeds, by hand: its response would let anybody try passwords at home.
     let mut stream = knock(&session);
     stream.write_all(&hello(&sharing(1))).unwrap();
@@ -405,6 +410,7 @@ fn no_secret_is_shown_anywhere() {
         ("the password", PASSWORD.as_bytes().to_vec()),
         ("the password on the command line", TYPED.into()),
         ("the password in the environment", VARIABLE.into()),
+        ("the value of a header", HEADER.into()),
         ("the pass phrase", PASS_PHRASE.into()),
         ("the key data", KEY.into()),
         ("the cookie", cookie.clone()),

@@ -5,7 +5,7 @@
 //! by the confined client of the one-shot commands. What its log says about that is printed, to who
 //! started it; the client is told what every client is told.
 
-use crate::auth::{self, Asks, Sockets};
+use crate::auth::{self, Asks, Sockets, What};
 use crate::error::{Error, Result, one_line, reason};
 use crate::exposure::Typed;
 use crate::oneshot::{self, Ask};
@@ -67,6 +67,12 @@ pub fn run(args: &AuthTestArgs) -> Result<ExitCode> {
         if module.kind.asks == Asks::Shown {
             return Err(Error::usage(format!(
                 "auth={}: a person answers it, who reads the code on the session's screen, and nobody sees that of this try: start a session with it",
+                module.name()
+            )));
+        }
+        if matches!(module.what, What::HttpHeader(_)) {
+            return Err(Error::usage(format!(
+                "auth={}: looks at the request that opens a WebSocket, and this command opens none",
                 module.name()
             )));
         }

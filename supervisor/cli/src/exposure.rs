@@ -393,6 +393,12 @@ mod tests {
             (",auth=password,value=x", Some(true)),
             (",auth=file,filename=x", Some(true)),
             (",auth=none,auth=env", Some(true)),
+            (",auth=hosts", Some(false)),
+            (",auth=capability,value=x", Some(false)),
+            (",auth=http-header", Some(false)),
+            (",auth=http-header,proxies=192.0.2.1", Some(false)),
+            (",auth=capability(value=x),auth=http-header", Some(false)),
+            (",auth=http-header,auth=env", Some(true)),
         ];
         for (text, authenticates) in auth {
             for (address, local) in [

@@ -174,10 +174,11 @@ pub struct StartArgs {
     /// (repeat for a chain) [default: peercred: the owner]
     #[arg(long, value_name = "MODULE", help_heading = AUTH)]
     pub auth: Vec<String>,
-    /// Authentication of TCP sockets without their own auth= (repeat for a chain)
+    /// Authentication of TCP sockets without their own auth= (repeat for a chain); http-header
+    /// believes proxies at 127.0.0.0/8 and ::1 only, unless proxies= says others
     #[arg(long, value_name = "MODULE", help_heading = AUTH)]
     pub tcp_auth: Vec<String>,
-    /// Authentication of --bind-ssl without its own auth= (repeat for a chain)
+    /// Authentication of --bind-ssl without its own auth=, likewise (repeat for a chain)
     #[arg(long, value_name = "MODULE", help_heading = AUTH)]
     pub ssl_auth: Vec<String>,
     /// TLS on TCP sockets without their own ssl=, beside clients in clear: on, auto: if there is

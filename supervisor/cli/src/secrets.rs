@@ -274,6 +274,16 @@ pub fn of_module(module: &Module, user: Option<Ids>) -> Result<Secret> {
             warnings: Vec::new(),
             in_place: false,
         }),
+        What::HttpHeader(header) => Ok(Secret {
+            fd: literal("auth=http-header", &header.value)?,
+            warnings: match header.is_usual() {
+                true => Vec::new(),
+                false => vec![
+                    "auth=http-header: a value on a command line can be seen by every user of this machine until the session runs, and stays in the shell's history; what keeps clients out is the proxy's address".into(),
+                ],
+            },
+            in_place: false,
+        }),
         What::MultiFile { filename } => open(filename, user, Kind::Users),
         What::Otp {
             key: OtpKey::File(filename),

@@ -2,15 +2,19 @@
 
 use crate::challenge::Question;
 use crate::hosts::{self, Hosts, Rules};
-use crate::{multifile, otp};
+use crate::told::Told;
+use crate::{headers, multifile, otp};
 use ipc::ListenerId;
 use ipc::auth::{PeerFacts, Refusal};
 use ipc::check::CheckId;
+use ipc::http::Cidr;
 use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, Code, SecretAt};
 use runtime::secret::{Buffer, Secret, SecretError, SecretFile};
 use std::fs::File;
+use std::net::SocketAddr;
 use subtle::ConstantTimeEq;
 use wire::challenge::{self as maths, Hash};
+use zeroize::Zeroizing;
 
 /// Most modules in one chain.
 const MAX_CHAIN: usize = 8;
@@ -155,9 +159,9 @@ impl Modules {
     /// Can it be put in force?
     fn check(&self, module: &AuthModule, buffer: &mut Buffer) -> Result<(), Unusable> {
         match module {
-            AuthModule::Secret { secret, .. } | AuthModule::Capability { secret, .. } => {
-                self.read(*secret, buffer).map(drop)
-            }
+            AuthModule::Secret { secret, .. }
+            | AuthModule::Capability { secret, .. }
+            | AuthModule::HttpHeader { secret, .. } => self.read(*secret, buffer).map(drop),
             AuthModule::Users { secret } => {
                 Ok(multifile::check(self.read(*secret, buffer)?.bytes())?)
             }
@@ -226,13 +230,12 @@ impl Modules {
         }
     }
 
-    /// What a module says before the client is asked anything. `told`: what the client says of
-    /// itself.
+    /// What a module says before the client is asked anything.
     pub fn open(
         &self,
         module: &AuthModule,
         peer: &PeerFacts,
-        told: &[Option<String>],
+        told: &Told,
         buffer: &mut Buffer,
     ) -> Opening {
         if let Some(question) = question(module) {
@@ -254,16 +257,26 @@ impl Modules {
             (AuthModule::Check { check, .. }, _) => return Opening::Check(*check),
             (AuthModule::None, _) => Ok(true),
             (AuthModule::Capability { place, secret }, _) => {
-                let told = told.get(usize::from(*place)).and_then(Option::as_deref);
-                let wanted = self.read(*secret, buffer);
-                match wanted
-                    .map(|wanted| is_same(wanted.bytes(), told.unwrap_or_default().as_bytes()))
-                {
-                    Ok(same) if same && told.is_some() => return Opening::Pass,
+                let told = told.capability(*place);
+                let said = told.unwrap_or_default().as_bytes();
+                match self.read(*secret, buffer) {
+                    Ok(wanted) if is_same(wanted.bytes(), said) && told.is_some() => Ok(true),
                     Ok(_) => return Opening::Refuse(Refusal::Failed),
                     Err(error) => Err(error),
                 }
             }
+            (
+                AuthModule::HttpHeader {
+                    header,
+                    secret,
+                    proxies,
+                },
+                PeerFacts::Tcp { address },
+            ) if is_one_of(proxies, address) => match self.read(*secret, buffer) {
+                Ok(wanted) if headers::say(told.headers(), header, wanted.bytes()) => Ok(true),
+                Ok(_) => return Opening::Refuse(Refusal::Failed),
+                Err(error) => Err(error),
+            },
             (AuthModule::Fail, _) => return Opening::Refuse(Refusal::Failed),
             (AuthModule::PeerCred { uids, gids }, PeerFacts::Unix { uid, gid, .. }) => {
                 Ok(uids.contains(uid) || gids.contains(gid))
@@ -291,11 +304,18 @@ impl Modules {
     }
 }
 
+/// Does the kernel say that one of these is at the other end? IPv4 is IPv4 also where it came in on a socket
+/// of IPv6.
+fn is_one_of(proxies: &[Cidr], address: &SocketAddr) -> bool {
+    let ip = address.ip().to_canonical();
+    proxies.iter().any(|proxy| proxy.holds(ip))
+}
+
 /// In a time that does not tell where they differ. To HMAC alone a key is the same with zero bytes behind it.
-fn is_same(wanted: &[u8], told: &[u8]) -> bool {
+pub(crate) fn is_same(wanted: &[u8], told: &[u8]) -> bool {
     let len = wanted.len().ct_eq(&told.len());
-    let [wanted, told] =
-        [wanted, told].map(|value| maths::hmac_response(Hash::Sha512, value, "compared"));
+    let [wanted, told] = [wanted, told]
+        .map(|value| Zeroizing::new(maths::hmac_response(Hash::Sha512, value, "compared")));
     (len & wanted.ct_eq(&told)).into()
 }
 
@@ -313,6 +333,7 @@ pub fn name(module: &AuthModule) -> &str {
         AuthModule::Hosts { .. } => "hosts",
         AuthModule::Otp { .. } => "otp",
         AuthModule::Capability { .. } => "capability",
+        AuthModule::HttpHeader { .. } => "http-header",
         AuthModule::Check { name, .. } => name,
         AuthModule::Certificate { .. } => "certificate",
     }
@@ -340,6 +361,7 @@ pub fn question(module: &AuthModule) -> Option<Question> {
         | AuthModule::Fail
         | AuthModule::PeerCred { .. }
         | AuthModule::Capability { .. }
+        | AuthModule::HttpHeader { .. }
         | AuthModule::Hosts { .. }
         | AuthModule::Certificate { .. } => None,
     }
@@ -471,7 +493,7 @@ mod tests {
         let mut buffer = Buffer::new().unwrap();
         let files = [file("xpra: 10.0.0.0/8\n"), file("ALL: ALL\n")].into();
         let modules = Modules::new(spec(vec![vec![module.clone()]]), files, &mut buffer).unwrap();
-        modules.open(module, peer, &[], &mut buffer)
+        modules.open(module, peer, &Told::default(), &mut buffer)
     }
 
     /// Who writes a file anew may have it empty for a moment: that is no rule at all.
@@ -485,7 +507,7 @@ mod tests {
         let files = vec![file("xpra: 10.0.0.66: deny\n"), deny.try_clone().unwrap()];
         let mut buffer = Buffer::new().unwrap();
         let modules = Modules::new(spec(vec![vec![hosts.clone()]]), files, &mut buffer).unwrap();
-        let mut open = || modules.open(&hosts, &tcp("10.1.2.3:4"), &[], &mut buffer);
+        let mut open = || modules.open(&hosts, &tcp("10.1.2.3:4"), &Told::default(), &mut buffer);
         assert_eq!(open(), NO);
         deny.set_len(0).unwrap();
         assert_eq!(open(), Opening::Refuse(Refusal::Unusable));

@@ -8,6 +8,7 @@ use bulkhead_auth::conversation::{Conversation, Step, Verifier};
 use bulkhead_auth::modules::Modules;
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts};
+use ipc::http::{Cidr, Header};
 use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, SecretAt};
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::sys::ptrace;
@@ -240,6 +241,72 @@ fn a_users_name_changes_nothing() {
     for outcome in all {
         assert!(outcome.1, "every name is asked");
         assert_eq!(outcome, all[0]);
+    }
+}
+
+/// What a proxy says may be known to it and us alone.
+#[test]
+fn a_wrong_header_takes_the_same_steps_wherever_it_is_wrong() {
+    const WANTED: &[u8] = b"what the proxy knows";
+    let proxy = "192.0.2.1".parse().unwrap();
+    let module = AuthModule::HttpHeader {
+        header: "X-Door".into(),
+        secret: SECRET,
+        proxies: vec![Cidr::one(proxy)],
+    };
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(WANTED).unwrap();
+    let spec = AuthSpec {
+        listeners: vec![AuthListener {
+            chain: vec![module.into()],
+            confidential: false,
+        }],
+        owner: "owner".into(),
+    };
+    let mut buffer = Buffer::new().unwrap();
+    let modules = Modules::new(spec, vec![file], &mut buffer).unwrap();
+    let mut verifier = Verifier::new(buffer);
+    let peer = PeerFacts::Tcp {
+        address: (proxy, 443).into(),
+    };
+    let mut conversation = Conversation::new(ListenerId(0), peer);
+    let mut told = NetworkToAuth::Headers(vec![Header {
+        name: b"x-door".to_vec(),
+        value: WANTED.to_vec(),
+    }]);
+    let mut message = hello("");
+    let values = [
+        WANTED,
+        b"xhat the proxy knows",
+        b"what the proxy knowx",
+        b"xxxxxxxxxxxxxxxxxxxx",
+    ];
+    // In the same place each time, as above.
+    let outcomes = values.map(|value| {
+        if let NetworkToAuth::Headers(headers) = &mut told {
+            headers[0].value.copy_from_slice(value);
+        }
+        steps(|| {
+            for said in [&mut told, &mut message] {
+                let said = std::mem::replace(said, NetworkToAuth::Capabilities(Vec::new()));
+                let step = conversation.receive(said, &modules, &mut verifier);
+                let accepted = matches!(step, Step::Accept { .. });
+                std::mem::forget(step);
+                if accepted {
+                    return true;
+                }
+            }
+            false
+        })
+    });
+    assert!(outcomes[0].1, "the right one is accepted");
+    let ((first, _), _) = outcomes[1];
+    assert!(first > 10_000, "it is followed: {first}");
+    // Not all at the same addresses: a digit of the HMAC is written in another way than a letter. But the one is
+    // of what the client has said itself, and the other always the same.
+    for ((count, _), accepted) in &outcomes[1..] {
+        assert!(!accepted);
+        assert_eq!(*count, first);
     }
 }
 

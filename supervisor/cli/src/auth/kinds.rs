@@ -2,6 +2,7 @@
 
 use super::databases::{self, Sqlite};
 use super::fido::{self, Fido};
+use super::http_header::{self, HttpHeader};
 use super::kerberos::{self, Kerberos};
 use super::keycloak::{self, Keycloak};
 use super::ldap::{self, Ldap};
@@ -79,7 +80,7 @@ pub struct Kind {
     /// Whose name it is about: the client's, unless `client-username=no` says that it is the
     /// session's owner's; or the other way round.
     pub(super) client_username: bool,
-    /// Its `value=` is no secret.
+    /// Its `value=` is kept for the lines that a refusal shows, masked there; else something else stands in its place.
     pub(super) is_open: bool,
     pub(super) read: fn(&mut Options<'_>) -> Result<What>,
 }
@@ -129,7 +130,7 @@ pub(super) static EXEC_WITH_PASSWORD: Kind = Kind {
 };
 
 /// Every module that there is, those that a person looks for first.
-pub(super) static KINDS: [Kind; 28] = [
+pub(super) static KINDS: [Kind; 29] = [
     Kind {
         name: "file",
         options: passwords::FILE,
@@ -243,6 +244,16 @@ pub(super) static KINDS: [Kind; 28] = [
         ..PLAIN
     },
     Kind {
+        name: "http-header",
+        options: http_header::OPTIONS,
+        // Everybody can say it who comes from there.
+        authenticates: false,
+        sockets: Sockets::Network,
+        is_open: true,
+        read: |options| Ok(What::HttpHeader(HttpHeader::read(options)?)),
+        ..PLAIN
+    },
+    Kind {
         name: "kerberos-password",
         options: kerberos::PASSWORD,
         asks: Asks::Password,
@@ -318,13 +329,7 @@ pub(super) static KINDS: [Kind; 28] = [
 pub(super) const NOT_BUILT: [&str; 3] = ["scram", "oauth", "option"];
 
 /// Modules of Xpra's that would find nothing to look at here, and what is said of each.
-const NOT_HERE: [(&str, &str); 2] = [
-    (
-        "http_header",
-        "auth=http-header looks at the request that opens a WebSocket, and there are none here yet: no socket could have it",
-    ),
-    ("win32", "auth=win32 needs MS Windows; use sys or pam"),
-];
+const NOT_HERE: [(&str, &str); 1] = [("win32", "auth=win32 needs MS Windows; use sys or pam")];
 
 /// Every module that there is.
 #[must_use]

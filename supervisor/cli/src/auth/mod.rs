@@ -5,6 +5,7 @@ mod certificate;
 pub mod databases;
 pub mod exec;
 pub mod fido;
+pub mod http_header;
 pub mod kerberos;
 pub mod keycloak;
 mod kinds;
@@ -189,7 +190,6 @@ mod tests {
             ("env(verify-username=perhaps)", "perhaps"),
             ("hosts(verify-username=yes)", "no option `verify-username`"),
             ("gss", "auth=gss needs realm="),
-            ("http-header", "WebSocket"),
             ("capability", "needs value="),
             ("capability(value=)", "`value=` is empty"),
             (
@@ -248,6 +248,7 @@ mod tests {
             "multifile:filename=x",
             "hosts",
             "capability:value=x",
+            "http-header",
             "otp:filename=x",
             "u2f",
             "fido2",

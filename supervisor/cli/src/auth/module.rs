@@ -4,6 +4,7 @@ use super::certificate::Whose;
 use super::databases::{Server, Sqlite};
 use super::exec::Command;
 use super::fido::{Fido, Keys};
+use super::http_header::HttpHeader;
 use super::kerberos::Kerberos;
 use super::keycloak::Keycloak;
 use super::kinds::{Kind, PEERCRED};
@@ -72,6 +73,8 @@ pub enum What {
         /// What has to stand there.
         value: Zeroizing<String>,
     },
+    /// A proxy says something of the client.
+    HttpHeader(HttpHeader),
     /// The kernel says who connects.
     PeerCred {
         /// User names or numbers.

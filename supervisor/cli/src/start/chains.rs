@@ -2,7 +2,7 @@
 
 use super::outside::Checks;
 use super::wanted::{Protection, Wanted};
-use crate::auth::{self, Module, What, Whose};
+use crate::auth::{self, Module, What, Whose, http_header};
 use crate::error::{Error, Result};
 use crate::secrets::{self, Secret};
 use crate::session::Owner;
@@ -56,6 +56,8 @@ pub fn open_secrets(wanted: &[Wanted], owner: &Owner) -> Result<Secrets> {
                 verify_username: module.verify_username,
             });
         }
+        let warning = http_header::warning(&socket.said, &socket.chain);
+        open.secrets.warnings.extend(warning);
         open.secrets.listeners.push(AuthListener {
             chain,
             confidential: socket.is_confidential(),
@@ -141,6 +143,11 @@ impl<'a> Open<'a> {
                     secret: self.secret(module)?,
                 }
             }
+            What::HttpHeader(header) => AuthModule::HttpHeader {
+                header: header.property.clone(),
+                secret: self.secret(module)?,
+                proxies: header.proxies.clone(),
+            },
             What::Hosts { allow, deny } => AuthModule::Hosts {
                 allow: self.rules(allow.as_deref(), secrets::HOSTS_ALLOW)?,
                 deny: self.rules(deny.as_deref(), secrets::HOSTS_DENY)?,

@@ -563,6 +563,8 @@ mod tests {
             "password(value=hunter2),auth=otp(secret=hunter2)",
             "file,filename=mine",
             "hosts,hosts-allow=a,stop=no",
+            "http-header(property=X-Door,proxies=(192.0.2.1,::1))",
+            "http-header,auth=capability(value=x)",
         ];
         alone.chain(more.map(str::to_owned)).collect()
     }

@@ -20,6 +20,7 @@ pub use step::Step;
 pub use verifier::Verifier;
 
 use crate::modules::{self, Modules};
+use crate::told::Told;
 use ipc::ListenerId;
 use ipc::auth::{NetworkToAuth, PeerFacts, Refusal};
 use ipc::sessions::Sessions;
@@ -31,8 +32,6 @@ use step::{module_name, refuse};
 /// Bounds of the fields of messages (see [`NetworkToAuth`]).
 const MAX_USERNAME: usize = 256;
 const MAX_DIGESTS: usize = 16;
-const MAX_CAPABILITIES: usize = 8;
-const MAX_CAPABILITY: usize = 256;
 
 /// One connection's way through its chain of modules. Without a right answer to every question
 /// there is no [`Step::Accept`]; there is at most one, and nothing after it.
@@ -40,8 +39,7 @@ const MAX_CAPABILITY: usize = 256;
 pub struct Conversation {
     listener: ListenerId,
     peer: PeerFacts,
-    /// What the client says of itself, once that was told.
-    capabilities: Option<Vec<Option<String>>>,
+    told: Told,
     stage: Stage,
     /// The user as whom a stranger has given its last right answer.
     right: Option<String>,
@@ -62,7 +60,7 @@ impl Conversation {
         Self {
             listener,
             peer,
-            capabilities: None,
+            told: Told::default(),
             stage: Stage::Fresh,
             right: None,
             certificate: None,
@@ -80,20 +78,16 @@ impl Conversation {
         verifier: &mut Verifier,
     ) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Ended), message) {
-            (Stage::Fresh, NetworkToAuth::Capabilities(told)) if self.capabilities.is_none() => {
-                let long = |value: &Option<String>| {
-                    value
-                        .as_ref()
-                        .is_some_and(|value| value.len() > MAX_CAPABILITY)
-                };
-                if told.len() > MAX_CAPABILITIES || told.iter().any(long) {
-                    return Step::Violation("capabilities with too long fields");
-                }
-                self.capabilities = Some(told);
-                self.stage = Stage::Fresh;
-                Step::Listen
+            (Stage::Fresh, NetworkToAuth::Capabilities(values)) => {
+                let kept = self.told.keep_capabilities(values);
+                self.goes_on(kept)
+            }
+            (Stage::Fresh, NetworkToAuth::Headers(headers)) => {
+                let kept = self.told.keep_headers(headers, self.chain(modules));
+                self.goes_on(kept)
             }
             (_, NetworkToAuth::Capabilities(_)) => Step::Violation("capabilities out of order"),
+            (_, NetworkToAuth::Headers(_)) => Step::Violation("headers out of order"),
             (_, NetworkToAuth::Certificate(_)) => Step::Violation("a certificate out of order"),
             (
                 Stage::Fresh,
@@ -137,6 +131,17 @@ impl Conversation {
                 Step::Violation("a response to nothing")
             }
             (Stage::Ended, _) => Step::Violation("a message after the verdict"),
+        }
+    }
+
+    /// More is to come before anybody is asked, if what came was as it should be.
+    fn goes_on(&mut self, kept: Result<(), &'static str>) -> Step {
+        match kept {
+            Ok(()) => {
+                self.stage = Stage::Fresh;
+                Step::Listen
+            }
+            Err(what) => Step::Violation(what),
         }
     }
 

@@ -37,8 +37,7 @@ impl Conversation {
                     }
                 }
             }
-            let told = self.capabilities.as_deref().unwrap_or_default();
-            match modules.open(&step.module, &self.peer, told, &mut verifier.buffer) {
+            match modules.open(&step.module, &self.peer, &self.told, &mut verifier.buffer) {
                 Opening::Pass => match check_name(step, &offer.username, modules) {
                     Ok(()) => {}
                     Err(why) => return refuse(Some(step), self.name(offer), why),
