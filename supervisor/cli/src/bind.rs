@@ -4,7 +4,7 @@ use crate::auth::{self, Module};
 use crate::encryption::{Encryption, Written};
 use crate::error::{Error, Result};
 use crate::options::boolean;
-use crate::syntax::{OPEN_OPTIONS, Pair, RawBind, RawModule, SECRET_OPTIONS, URI_OPTION};
+use crate::syntax::{MASK, OPEN_OPTIONS, Pair, RawBind, RawModule, SECRET_OPTIONS, URI_OPTION};
 use crate::tls;
 use crate::uri;
 use std::fmt;
@@ -349,7 +349,7 @@ pub fn masked(text: &str) -> String {
         let secret = len.map_or(rest.len(), |len| end + len);
         shown.push_str(&rest[..end]);
         if !rest[..end].ends_with(URI_OPTION) {
-            shown.push_str("***");
+            shown.push_str(MASK);
             rest = &rest[secret..];
             continue;
         }
@@ -360,11 +360,11 @@ pub fn masked(text: &str) -> String {
         let goes_on = rest[secret..secret + next].contains('@');
         // One that cannot be read may have its password anywhere, and be no end of it.
         let (false, Some(hidden)) = (goes_on, uri::password(value)) else {
-            return shown + "***";
+            return shown + MASK;
         };
         shown.push_str(&value[..hidden.start]);
         if !hidden.is_empty() {
-            shown.push_str("***");
+            shown.push_str(MASK);
         }
         shown.push_str(&value[hidden.end..]);
         rest = &rest[secret..];

@@ -15,6 +15,8 @@ pub const SECRET_OPTIONS: [&str; 8] = [
     "ssl-ca-data=",
     URI_OPTION,
 ];
+/// What is shown in the place of a secret.
+pub const MASK: &str = "***";
 /// The one of which only the password is not shown.
 pub const URI_OPTION: &str = "uri=";
 

@@ -79,6 +79,7 @@ pub fn chain(raw: &[RawModule], shared: &[Pair]) -> Result<Vec<Module>> {
 fn module(raw: &RawModule, shared: &[Pair], used: &mut BTreeSet<String>) -> Result<Module> {
     let kind = kind(&raw.name)?;
     let mut options = Options::new(kind, &raw.options, shared, used);
+    options.are_shown()?;
     let what = (kind.read)(&mut options)?;
     let module = Module {
         kind: options.kind(),
@@ -192,6 +193,16 @@ mod tests {
             ("gss", "auth=gss needs realm="),
             ("capability", "needs value="),
             ("capability(value=)", "`value=` is empty"),
+            (
+                "capability(value=***)",
+                "value=***: this stands for a value",
+            ),
+            ("password(value=***)", "value=***: this stands for a value"),
+            ("otp(secret=***)", "secret=***: this stands for a value"),
+            (
+                "keycloak(client_secret_key=***)",
+                "client_secret_key=***: this stands",
+            ),
             (
                 "capability(property=,value=x)",
                 "printable texts of 1 to 64",

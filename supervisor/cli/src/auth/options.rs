@@ -4,7 +4,7 @@ use super::Asks;
 use super::kinds::{KINDS, Kind};
 use crate::error::{Error, Result};
 use crate::options::boolean;
-use crate::syntax::Pair;
+use crate::syntax::{MASK, Pair};
 use std::collections::BTreeSet;
 
 /// Options that are secrets themselves.
@@ -83,6 +83,25 @@ impl<'a> Options<'a> {
                 .map(|(_, value)| value.clone())
         };
         last(self.own).or_else(|| last(self.shared))
+    }
+
+    /// What was pasted from a line of ours, which does not show secrets, would be a secret that everybody
+    /// knows.
+    ///
+    /// # Errors
+    /// One of them is that.
+    pub(super) fn are_shown(&self) -> Result<()> {
+        let mut all = self.own.iter().chain(self.shared);
+        let is_mask = |(key, value): &&Pair| {
+            SECRETS.contains(&key.as_str()) && self.knows(key) && value == MASK
+        };
+        match all.find(is_mask) {
+            Some((key, _)) => Err(Error::usage(format!(
+                "auth={}: {key}={MASK}: this stands for a value that was not shown: write that",
+                self.kind.name
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// All of them, but for secrets.
