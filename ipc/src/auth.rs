@@ -4,7 +4,7 @@ use crate::channel::Message;
 use crate::check::CheckId;
 use crate::http::{Header, MAX_HEADER_BYTES};
 use crate::ids::{ConnectionId, ListenerId};
-use crate::sessions::{MAX_SESSIONS, Sessions};
+use crate::sessions::Summary;
 use crate::tls::{MAX_CHAIN, Shown};
 use crate::verdict::Violation;
 use serde::{Deserialize, Serialize};
@@ -242,7 +242,7 @@ pub enum AuthToSupervisor {
         /// Name of the module that decided, for the log.
         module: String,
         /// What a module knows of this user's sessions.
-        sessions: Option<Box<Sessions>>,
+        sessions: Option<Summary>,
     },
     /// It did not. Said once of a connection.
     Refused {
@@ -275,12 +275,4 @@ pub enum AuthToSupervisor {
 
 impl Message for AuthToSupervisor {
     const NAME: &'static str = "auth>supervisor";
-    // Addresses of sessions may hold passwords.
-    const SECRET: bool = true;
-    fn limit(&self) -> usize {
-        match self {
-            Self::Accepted { .. } => 2 * MAX_SESSIONS,
-            _ => 4096,
-        }
-    }
 }

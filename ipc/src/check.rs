@@ -4,7 +4,7 @@
 
 use crate::auth::{Digest, MAX_TOKEN, PeerFacts};
 use crate::channel::Message;
-use crate::sessions::{MAX_SESSIONS, Sessions};
+use crate::sessions::Summary;
 use crate::tls::{MAX_CHAIN, Shown};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -167,18 +167,15 @@ pub enum CheckToAuth {
         memory: Vec<u8>,
     },
     /// It is, and that is known of this user's sessions.
-    Sessions(Box<Sessions>),
+    Sessions(Summary),
     /// The answer to [`AuthToCheck::Show`]: it can be seen now. It lets nobody in.
     Shown,
 }
 
 impl Message for CheckToAuth {
     const NAME: &'static str = "check>auth";
-    // Addresses of sessions may hold passwords.
-    const SECRET: bool = true;
     fn limit(&self) -> usize {
         match self {
-            Self::Sessions(_) => 2 * MAX_SESSIONS,
             Self::Address { .. } => MAX_MEMORY + 1024,
             _ => 4096,
         }

@@ -1,31 +1,34 @@
 //! What a module knows of a user beside that it is this user: as whom the user's sessions run, which they
 //! are, and what is set for them (`get_sessions()` in Xpra's manual). The texts are those of password files
 //! and tables (protocol "Password file formats" and "SQL schema").
+//!
+//! Passwords may stand in addresses, variables and options, and nobody uses those before there is a proxy
+//! server: they are checked and counted where they lie. Of the texts nothing is taken over but what can be
+//! the name or the number of a user and of a group.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Most bytes of all that is said of one user's sessions.
 pub const MAX_SESSIONS: usize = 16 * 1024;
+/// Longest name of a user or a group, in bytes (useradd(8)).
+const MAX_ID: usize = 32;
 
-/// A user's sessions. Addresses and values may hold passwords: neither is shown.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sessions {
-    /// As which user they run, a name or a number.
-    pub uid: Option<String>,
-    /// With which group, a name or a number.
-    pub gid: Option<String>,
-    /// Which: `:10`, or an address such as `tcp://host:port/`.
-    pub displays: Vec<String>,
-    /// Variables for them.
-    pub env: Vec<(String, String)>,
-    /// Options for them.
-    pub options: Vec<(String, String)>,
+/// What may be known of a user's sessions by who does not make them: as whom they run, and how much is
+/// said of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    uid: Option<Id>,
+    gid: Option<Id>,
+    displays: u16,
+    env: u16,
+    options: u16,
 }
 
-impl Sessions {
-    /// Reads user, group, displays (with commas), variables and options (`name=value`, with semicolons).
-    /// `None` when all of them are empty.
+impl Summary {
+    /// Of user, group, displays (`:10` or `tcp://host:port/`, with commas), variables and options
+    /// (`name=value`, with semicolons). `None` when all of them are empty. It copies nothing but the names
+    /// of user and group.
     ///
     /// # Errors
     /// What is wrong with them; nothing of the texts is in it.
@@ -39,92 +42,91 @@ impl Sessions {
         if all.iter().any(|text| text.contains(char::is_control)) {
             return Err("a control character");
         }
-        let id = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let displays = displays.split(',').map(str::trim);
-        let displays = displays.filter(|text| !text.is_empty());
-        let sessions = Self {
-            uid: id(uid),
-            gid: id(gid),
-            displays: displays.map(str::to_owned).collect(),
+        let summary = Self {
+            uid: Id::read(uid)?,
+            gid: Id::read(gid)?,
+            displays: number(displays.filter(|text| !text.is_empty())),
             env: pairs(env).ok_or("variables that are not name=value;name=value")?,
             options: pairs(options).ok_or("options that are not name=value;name=value")?,
         };
-        match [uid, gid].into_iter().all(is_id) {
-            true => Ok((sessions != Self::default()).then_some(sessions)),
-            false => Err("no user and group: a name or a number"),
-        }
-    }
-
-    /// Is it something that [`Self::read`] gives? Who has it from somebody else asks that first.
-    #[must_use]
-    pub fn is_sound(&self) -> bool {
-        let pairs = || self.env.iter().chain(&self.options);
-        let ids = || self.uid.iter().chain(&self.gid);
-        let texts = ids()
-            .chain(&self.displays)
-            .chain(pairs().flat_map(|(name, value)| [name, value]));
-        let mut len = 0_usize;
-        for text in texts {
-            len = len.saturating_add(text.len().saturating_add(1));
-            if text.contains(char::is_control) {
-                return false;
-            }
-        }
-        len <= MAX_SESSIONS + 5
-            && ids().all(|id| is_id(id) && !id.is_empty())
-            && self.displays.iter().all(|display| !display.is_empty())
-            && pairs().all(|(name, _)| !name.is_empty())
+        Ok((summary != Self::default()).then_some(summary))
     }
 }
 
-/// For the log: as whom, and how many.
-impl fmt::Display for Sessions {
+/// For the log.
+impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(uid) = &self.uid {
+        if let Some(Id(uid)) = &self.uid {
             write!(f, "user {uid}, ")?;
         }
-        if let Some(gid) = &self.gid {
+        if let Some(Id(gid)) = &self.gid {
             write!(f, "group {gid}, ")?;
         }
-        let count = |list: usize, one: &str| match list {
+        let count = |list: u16, one: &str| match list {
             1 => format!("1 {one}"),
             many => format!("{many} {one}s"),
         };
-        let displays = count(self.displays.len(), "display");
-        let env = count(self.env.len(), "variable");
-        let options = count(self.options.len(), "option");
+        let displays = count(self.displays, "display");
+        let env = count(self.env, "variable");
+        let options = count(self.options, "option");
         write!(f, "{displays}, {env}, {options}")
     }
 }
 
-impl fmt::Debug for Sessions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<{self}>")
+/// The name of a user or group, or the number of one. No other text can be made one, nor decoded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+struct Id(String);
+
+impl Id {
+    fn read(text: &str) -> Result<Option<Self>, &'static str> {
+        match text.is_empty() {
+            true => Ok(None),
+            false => Self::try_from(text.to_owned()).map(Some),
+        }
     }
 }
 
-/// Empty, the name of a user or group, or the number of one.
-fn is_id(text: &str) -> bool {
-    // The largest number stands for nobody (chown(2)).
-    if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
-        return text.parse().is_ok_and(|number: u32| number != u32::MAX);
+impl TryFrom<String> for Id {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let begins = |c: char| c.is_ascii_alphabetic() || c == '_';
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let is_id = match text.bytes().all(|byte| byte.is_ascii_digit()) {
+            // The largest number stands for nobody (chown(2)).
+            true => text.parse().is_ok_and(|number: u32| number != u32::MAX),
+            false => text.len() <= MAX_ID && text.starts_with(begins) && text.chars().all(plain),
+        };
+        match is_id {
+            true => Ok(Self(text)),
+            false => Err("no user and group: a name or a number"),
+        }
     }
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    text.chars().all(plain) && !text.starts_with('-')
 }
 
-fn pairs(text: &str) -> Option<Vec<(String, String)>> {
-    let parts = text.split(';').filter(|part| !part.is_empty());
-    let pair = |part: &str| {
-        let (name, value) = part.split_once('=')?;
-        (!name.is_empty()).then(|| (name.to_owned(), value.to_owned()))
+/// How many pairs there are, if there is nothing else.
+fn pairs(text: &str) -> Option<u16> {
+    let parts = || text.split(';').filter(|part| !part.is_empty());
+    let is_pair = |part: &str| {
+        part.split_once('=')
+            .is_some_and(|(name, _)| !name.is_empty())
     };
-    parts.map(pair).collect()
+    parts().all(is_pair).then(|| number(parts()))
+}
+
+/// There are no more than [`MAX_SESSIONS`] of anything.
+fn number<'t>(texts: impl Iterator<Item = &'t str>) -> u16 {
+    u16::try_from(texts.count()).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::AuthToSupervisor;
+    use crate::channel::{Message, decode, encode};
+    use crate::check::CheckToAuth;
 
     #[test]
     fn the_documented_format() {
@@ -135,71 +137,80 @@ mod tests {
             "A=b;C=d=e;",
             "speed=100;quality=",
         ];
-        let read = Sessions::read(all).unwrap().unwrap();
-        assert_eq!(read.displays, [":10", "tcp://me:hunter2@host:1/"]);
-        assert_eq!(read.env[1], ("C".to_owned(), "d=e".to_owned()));
-        assert_eq!(read.options[1], ("quality".to_owned(), String::new()));
+        let read = Summary::read(all).unwrap().unwrap();
         assert_eq!(
             read.to_string(),
             "user 1000, group staff, 2 displays, 2 variables, 2 options"
         );
-        assert_eq!(format!("{read:?}"), format!("<{read}>"));
-        assert!(read.is_sound());
-        let one = Sessions::read(["", "", ":10", "", ""]).unwrap().unwrap();
+        let one = Summary::read(["", "", ":10", "", ""]).unwrap().unwrap();
         assert_eq!(one.to_string(), "1 display, 0 variables, 0 options");
-        assert_eq!(Sessions::read(["", "", " ,", "", ";"]), Ok(None));
+        assert_eq!(Summary::read(["", "", " ,", "", ";"]), Ok(None));
     }
 
     #[test]
-    fn what_is_none_is_refused_and_known_when_it_comes_from_somebody_else() {
-        let long = "x".repeat(MAX_SESSIONS + 5);
+    fn what_is_none_is_refused() {
+        let long = "x".repeat(MAX_SESSIONS + 1);
         for fields in [
             ["a b", "", "", "", ""],
             ["-a", "", "", "", ""],
+            ["1a", "", "", "", ""],
+            ["\u{e9}", "", "", "", ""],
+            [&long[..=MAX_ID], "", "", "", ""],
             ["", "4294967295", "", "", ""],
+            ["", "99999999999", "", "", ""],
             ["", "", ":1\n", "", ""],
             ["", "", &long, "", ""],
             ["", "", "", "A", ""],
             ["", "", "", "=b", ""],
             ["", "", "", "", "x;y=1"],
         ] {
-            assert!(Sessions::read(fields).is_err(), "{fields:?}");
+            assert!(Summary::read(fields).is_err(), "{fields:?}");
         }
-        let pair = |name: &str| vec![(name.to_owned(), String::new())];
-        for unsound in [
-            Sessions {
-                uid: Some(String::new()),
-                ..Sessions::default()
-            },
-            Sessions {
-                gid: Some("a b".into()),
-                ..Sessions::default()
-            },
-            Sessions {
-                displays: vec!["\u{1b}".into()],
-                ..Sessions::default()
-            },
-            Sessions {
-                displays: vec![long],
-                ..Sessions::default()
-            },
-            Sessions {
-                displays: vec![String::new(); MAX_SESSIONS * 2],
-                ..Sessions::default()
-            },
-            Sessions {
-                env: pair(""),
-                ..Sessions::default()
-            },
-            Sessions {
-                options: pair(""),
-                ..Sessions::default()
-            },
-        ] {
-            assert!(!unsound.is_sound());
+        let most = ",x".repeat(MAX_SESSIONS / 2);
+        let most = Summary::read(["", "", &most, "", ""]).unwrap().unwrap();
+        assert_eq!(most.displays, 8192);
+    }
+
+    /// Who has it from somebody else has what [`Summary::read`] gives.
+    #[test]
+    fn what_is_no_summary_is_not_decoded() {
+        let of = |uid: &str| Summary {
+            uid: Some(Id(uid.to_owned())),
+            ..Summary::default()
+        };
+        let said = |uid: &str| encode(&CheckToAuth::Sessions(of(uid))).unwrap();
+        let (name, number) = ("x".repeat(MAX_ID), u32::MAX - 1);
+        for good in ["ann", "0", &name, &number.to_string()] {
+            let decoded = decode::<CheckToAuth>(&said(good), 0).unwrap();
+            assert_eq!(decoded, CheckToAuth::Sessions(of(good)));
         }
-        let longest = "x".repeat(MAX_SESSIONS);
-        let longest = Sessions::read(["", "", &longest, "", ""]).unwrap().unwrap();
-        assert!(longest.is_sound());
+        let long = "x".repeat(MAX_ID + 1);
+        for bad in ["", "a b", "tcp://me:hunter2@host:1/", "4294967295", &long] {
+            let error = decode::<CheckToAuth>(&said(bad), 0).unwrap_err();
+            assert!(error.is_violation(), "{bad}: {error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+
+    /// The longest one goes into a message, beside the longest name.
+    #[test]
+    fn it_goes_into_every_message() {
+        let id = Some(Id("x".repeat(MAX_ID)));
+        let longest = Summary {
+            uid: id.clone(),
+            gid: id,
+            displays: u16::MAX,
+            env: u16::MAX,
+            options: u16::MAX,
+        };
+        let check = CheckToAuth::Sessions(longest.clone());
+        let verdict = AuthToSupervisor::Accepted {
+            connection: crate::ConnectionId(u64::MAX),
+            username: "x".repeat(256),
+            module: "kerberos-password".into(),
+            sessions: Some(longest),
+        };
+        assert!(encode(&check).unwrap().len() <= check.limit());
+        assert!(encode(&verdict).unwrap().len() <= verdict.limit());
     }
 }

@@ -12,11 +12,13 @@ use bulkhead_tests::security_keys::KeyFiles;
 use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket, free_port};
 use bulkhead_tests::slapd::Slapd;
 use bulkhead_tests::{eventually, processes, tls};
+use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
-use nix::unistd::chown;
+use nix::sys::stat;
+use nix::unistd::{chown, mkfifo};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use test_client::wire::cipher::{Mode, SessionKey};
 use test_client::{Address, Client, Options};
@@ -133,6 +135,82 @@ fn no_process_keeps_what_the_files_of_modules_hold() {
         }
     }
     drop(client);
+}
+
+/// What is said of a user's sessions has passwords in it: in an address, in a variable, in an option. Nobody
+/// has use for them, so nobody keeps them who has read them, and nobody else gets them.
+#[test]
+fn no_process_keeps_the_passwords_of_a_user_s_sessions() {
+    if !needs::root("read the memory of our processes") {
+        return;
+    }
+    const SECRETS: [&str; 3] = [
+        "in-a-display-to-look-for",
+        "in-a-variable-to-look-for",
+        "in-an-option-to-look-for",
+    ];
+    let [display, variable, option] = SECRETS;
+    let display = format!(":10,tcp://me:{display}@host:1/");
+    let variable = format!("A={variable}");
+    let option = format!("speed=100;password={option}");
+    let fields = ["1000", "staff", &display, &variable, &option];
+    let files = Files::new();
+    let owned = |name: &str, text: &str, mode| {
+        let path = files.path(name);
+        std::fs::write(&path, text).unwrap();
+        chmod(&path, mode);
+        chown(&path, Some(test_user().uid), None).unwrap();
+        path.display().to_string()
+    };
+    let line = format!("ann|{PASSWORD}|{}\n", fields.join("|"));
+    let users = owned("users", &line, 0o600);
+    files.stock_tool("stock", &["create"]);
+    files.stock_tool("stock", &[&["add", "ann", PASSWORD], &fields[..]].concat());
+    let stock = files.path("stock").display().to_string();
+    // A second module that takes its time: the login is under way, and the first one has agreed.
+    let fifo = files.path("fifo");
+    mkfifo(&fifo, stat::Mode::from_bits_truncate(0o644)).unwrap();
+    chown(&fifo, Some(test_user().uid), None).unwrap();
+    let waits = format!("#!/bin/sh\nread -r line < {}\n", fifo.display());
+    let waits = owned("waits", &waits, 0o755);
+    for (module, start) in [
+        (format!("multifile(filename={users})"), Start::User),
+        (format!("sqlite(filename={stock})"), Start::User),
+        (format!("sqlite(filename={stock})"), Start::Root),
+    ] {
+        let (port, bind) = encrypted_socket(&format!("{module},auth=exec(command={waits})"));
+        let session = Session::start_as(start, &["--sharing=yes", "--start=xterm", &bind]);
+        let nobody_has_them = |when: &str| {
+            for worker in processes_but(&session, &[]) {
+                for secret in SECRETS {
+                    let found = holds(worker.pid, secret.as_bytes());
+                    assert!(!found, "{when}, {module}: {secret:?} is at {worker:?}");
+                }
+            }
+        };
+        let options = Options::gtk().username("ann").password(PASSWORD);
+        let options = options.encrypted(Mode::Gcm, KEY.as_bytes());
+        let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
+        let login = std::thread::spawn(move || Client::connect(&address, &options, LONG));
+        let mut waiting = eventually("the second module", LONG, || {
+            let mut open = File::options();
+            let open = open.write(true).custom_flags(OFlag::O_NONBLOCK.bits());
+            open.open(&fifo).ok()
+        });
+        nobody_has_them("during the login");
+        writeln!(waiting, "yes").unwrap();
+        let client = login.join().unwrap().unwrap();
+        // It was read: this is what may be known of it.
+        logged(
+            &session,
+            "; sessions: user 1000, group staff, 2 displays, 1 variable, 2 options",
+            1,
+        );
+        nobody_has_them("after the login");
+        drop(client);
+    }
+    // The control: what is there is found.
+    assert!(holds(std::process::id(), variable.as_bytes()));
 }
 
 /// Nor one that somebody else decides about: whoever waits for the answer has it no more.

@@ -1,10 +1,11 @@
 //! One SELECT in a copy of the database, in memory. Nothing else can be done there, and what the
 //! file says, whose schema is SQL too, cannot make it do more, or take longer.
 
-use ipc::sessions::Sessions;
+use ipc::sessions::Summary;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Error, MAIN_DB};
+use std::borrow::Cow;
 use std::io::Read;
 use std::time::Instant;
 use zeroize::Zeroizing;
@@ -118,7 +119,8 @@ impl Database {
         }
     }
 
-    /// What the database says of the sessions of a user with this password, if anything.
+    /// What the database says of the sessions of a user with this password, if anything. Its texts stay
+    /// where SQLite has them.
     ///
     /// # Errors
     /// [`Failure`].
@@ -127,7 +129,7 @@ impl Database {
         query: &str,
         username: &str,
         password: &[u8],
-    ) -> Result<Option<Sessions>, Failure> {
+    ) -> Result<Option<Summary>, Failure> {
         let mut statement = self.0.prepare(query)?;
         if statement.column_count() != SESSIONS {
             return Err(Failure::NoSessions("the query does not give five columns"));
@@ -140,22 +142,25 @@ impl Database {
         let Some(row) = rows.next()? else {
             return Ok(None);
         };
-        let mut texts: [String; SESSIONS] = Default::default();
+        let mut texts: [Cow<'_, str>; SESSIONS] = Default::default();
         for (column, text) in texts.iter_mut().enumerate() {
             *text = match row.get_ref(column)? {
-                ValueRef::Null => String::new(),
-                ValueRef::Integer(number) => number.to_string(),
-                ValueRef::Text(bytes) => String::from_utf8(bytes.to_vec())
-                    .map_err(|_| Failure::NoSessions("a text that is not UTF-8"))?,
+                ValueRef::Null => "".into(),
+                ValueRef::Integer(number) => number.to_string().into(),
+                ValueRef::Text(bytes) => std::str::from_utf8(bytes)
+                    .map_err(|_| Failure::NoSessions("a text that is not UTF-8"))?
+                    .into(),
                 ValueRef::Real(_) | ValueRef::Blob(_) => {
                     return Err(Failure::NoSessions("something that is no text"));
                 }
             };
         }
-        if rows.next()?.is_some() {
-            return Err(Failure::TwoRows);
+        let summary = Summary::read(texts.each_ref().map(|text| &**text));
+        drop(texts);
+        match rows.next()? {
+            None => summary.map_err(Failure::NoSessions),
+            Some(_) => Err(Failure::TwoRows),
         }
-        Sessions::read(texts.each_ref().map(String::as_str)).map_err(Failure::NoSessions)
     }
 }
 

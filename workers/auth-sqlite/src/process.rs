@@ -5,7 +5,7 @@ use crate::file::Locked;
 use check::stored::{self, Stored};
 use check::{Check, No};
 use ipc::check::{AuthToCheck, CheckToAuth};
-use ipc::sessions::Sessions;
+use ipc::sessions::Summary;
 use ipc::spec::{self, SqliteSpec};
 use runtime::{Role, Seat, secret};
 use std::fs::File;
@@ -107,14 +107,9 @@ fn look_up(
 }
 
 /// What is known of the sessions of who is let in. That nothing is keeps nobody out.
-fn sessions(
-    database: &Database,
-    query: &str,
-    username: &str,
-    password: &[u8],
-) -> Option<Box<Sessions>> {
+fn sessions(database: &Database, query: &str, username: &str, password: &[u8]) -> Option<Summary> {
     match database.sessions(query, username, password) {
-        Ok(sessions) => sessions.map(Box::new),
+        Ok(sessions) => sessions,
         Err(why) => {
             tracing::warn!("nothing is known of this user's sessions: {why}");
             None

@@ -2,14 +2,14 @@
 //! (protocol "Password file formats").
 //!
 //! Fields may be left out from the right, but for the first two. Everything after the password is
-//! about the user's sessions ([`Sessions`]). A file with one mistake is no password file: nobody can
+//! about the user's sessions ([`Summary`]). A file with one mistake is no password file: nobody can
 //! know whom its author meant to keep out.
 //!
 //! The last line needs its end too: a file that is being written, or that found the disk full, may
 //! stop in the middle of a password, and what is there of it would be one. (The stock server takes
 //! such a file. Whether it is whole cannot be told by reading it twice: a writer may pause for long.)
 
-use ipc::sessions::Sessions;
+use ipc::sessions::Summary;
 use std::collections::BTreeSet;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
@@ -36,7 +36,7 @@ pub struct Entry<'f> {
     pub user: &'f str,
     /// The password: the bytes between the first two bars.
     pub password: &'f [u8],
-    /// User, group, displays, variables and options of the sessions, as [`Sessions::read`] takes them.
+    /// User, group, displays, variables and options of the sessions, as [`Summary::read`] takes them.
     pub sessions: [&'f str; 5],
 }
 
@@ -121,9 +121,9 @@ pub fn password<'f>(
 /// What the file says of the sessions of a user who is known to be this one: how long that takes tells who
 /// is in the file.
 #[must_use]
-pub fn sessions(file: &[u8], user: &str) -> Option<Sessions> {
+pub fn sessions(file: &[u8], user: &str) -> Option<Summary> {
     let entry = entries(file).flatten().find(|entry| entry.user == user)?;
-    Sessions::read(entry.sessions).ok()?
+    Summary::read(entry.sessions).ok()?
 }
 
 /// Is this the user? It takes as long as the name that was said is, whoever is in the file.
@@ -168,7 +168,7 @@ fn entry(line: &[u8]) -> Result<Option<Entry<'_>>, &'static str> {
     if entry.user.is_empty() || entry.user.len() > MAX_USER || entry.user.trim() != entry.user {
         return Err("no user's name before the first |");
     }
-    Sessions::read(entry.sessions)?;
+    Summary::read(entry.sessions)?;
     Ok(Some(entry))
 }
 
@@ -220,7 +220,10 @@ mod tests {
             ]
         );
         let sessions = sessions(file.as_bytes(), "ann").unwrap();
-        assert_eq!(sessions.displays, [":10", "tcp://host:10000/"]);
+        assert_eq!(
+            sessions.to_string(),
+            "user 1000, group staff, 2 displays, 2 variables, 2 options"
+        );
         for user in ["bob", "Ann", "nobody"] {
             assert_eq!(super::sessions(file.as_bytes(), user), None);
         }

@@ -8,7 +8,7 @@ use bulkhead_auth::otp;
 use common::{in_force, listener};
 use ipc::ListenerId;
 use ipc::auth::{AuthToNetwork, Digest, NetworkToAuth, PeerFacts, Refusal};
-use ipc::sessions::Sessions;
+use ipc::sessions::Summary;
 use ipc::spec::{AuthModule, AuthStep, SecretAt};
 use std::fs::File;
 use std::path::Path;
@@ -30,7 +30,7 @@ struct Door {
     modules: Modules,
     verifier: Verifier,
     /// Of who was let in last.
-    sessions: Option<Box<Sessions>>,
+    sessions: Option<Summary>,
 }
 
 /// What became of a client: the prompts, and who it is or why not.

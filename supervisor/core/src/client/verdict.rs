@@ -58,7 +58,6 @@ impl Session {
                     return self.farewell(id, &["server error", &text], now);
                 }
                 self.counters.authenticated += 1;
-                let sessions = sessions.filter(|sessions| sessions.is_sound());
                 let sessions = sessions.map_or_else(String::new, |it| format!("; sessions: {it}"));
                 let text = format!(
                     "{} is let in as {} by {module}{encryption}{sessions}",

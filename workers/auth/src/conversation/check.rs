@@ -159,7 +159,7 @@ impl Conversation {
             }
         }
         let finding = match finding {
-            Finding::Sessions(sessions) if sessions.is_sound() => {
+            Finding::Sessions(sessions) => {
                 self.sessions = Some(sessions);
                 Finding::Yes
             }

@@ -1,6 +1,6 @@
 //! What somebody else says of a claim.
 
-use ipc::sessions::Sessions;
+use ipc::sessions::Summary;
 
 /// What somebody else says of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Finding {
     /// It says yes, and who that is.
     User(String),
     /// It says yes, and what it knows of the user's sessions.
-    Sessions(Box<Sessions>),
+    Sessions(Summary),
     /// This security key has signed.
     Signed {
         /// Which.

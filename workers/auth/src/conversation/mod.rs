@@ -23,7 +23,7 @@ use crate::modules::{self, Modules};
 use crate::told::Told;
 use ipc::ListenerId;
 use ipc::auth::{NetworkToAuth, PeerFacts, Refusal};
-use ipc::sessions::Sessions;
+use ipc::sessions::Summary;
 use ipc::spec::AuthStep;
 use ipc::tls::Shown;
 use stage::{Asked, Offer, Stage};
@@ -50,7 +50,7 @@ pub struct Conversation {
     /// Who the client is, by its certificate.
     user: Option<String>,
     /// What a check knows of the user's sessions.
-    sessions: Option<Box<Sessions>>,
+    sessions: Option<Summary>,
 }
 
 impl Conversation {

@@ -3,7 +3,7 @@
 use crate::modules;
 use ipc::auth::{AuthToNetwork, Refusal};
 use ipc::check::CheckId;
-use ipc::sessions::Sessions;
+use ipc::sessions::Summary;
 use ipc::spec::AuthStep;
 
 /// What every client that is turned away is told, whatever the reason.
@@ -21,7 +21,7 @@ pub enum Step {
         /// Who the client is.
         username: String,
         /// What a module knows of this user's sessions.
-        sessions: Option<Box<Sessions>>,
+        sessions: Option<Summary>,
     },
     /// The client is turned away.
     Refuse {

@@ -13,7 +13,7 @@ use crate::otp::{self, UsedCodes};
 use crate::provider::Providers;
 use ipc::auth::Refusal;
 use ipc::check::{CheckId, Password};
-use ipc::sessions::Sessions;
+use ipc::sessions::Summary;
 use ipc::spec::{AuthModule, AuthStep, CheckAsks};
 use runtime::secret::{self, Buffer};
 use std::time::Instant;
@@ -121,13 +121,13 @@ impl Verifier {
         chain: &[AuthStep],
         username: &str,
         modules: &Modules,
-    ) -> Option<Box<Sessions>> {
+    ) -> Option<Summary> {
         chain.iter().find_map(|step| {
             let AuthModule::Users { secret } = step.module else {
                 return None;
             };
             let file = modules.read(secret, &mut self.buffer).ok()?;
-            multifile::sessions(file.bytes(), user(step, username, modules)).map(Box::new)
+            multifile::sessions(file.bytes(), user(step, username, modules))
         })
     }
 
