@@ -83,15 +83,108 @@ fn postgresql_lets_the_stock_client_in_or_not() {
     a_server_lets_the_stock_client_in_or_not(SqlServer::postgresql);
 }
 
+/// Starts a server with these users and their passwords, and what these statements do to the table.
+type StartWith = fn(&[(&str, &str)], &[&str]) -> SqlServer;
+
+/// What a table says of a user's sessions goes with the yes; whatever is wrong with it keeps nobody out.
+fn a_server_tells_of_sessions(start: StartWith, sleep: &str) {
+    let users = ["ann", "bob", "carl", "dora"].map(|name| (name, PASSWORD));
+    let server = start(
+        &users,
+        &[
+            "UPDATE users SET uid='1000', gid='staff', displays=':10,tcp://me:hunter2@host:1/', \
+             env_options='A=hunter2', session_options='password=hunter2' WHERE username='ann'",
+            "UPDATE users SET env_options='hunter2' WHERE username='bob'",
+            "UPDATE users SET displays=repeat('x', 8191), env_options=concat('A=', repeat('x', 8189)), \
+             session_options='a=b' WHERE username='carl'",
+        ],
+    );
+    let door = Door::new(&server.module(""), false);
+    for (name, part) in [
+        (
+            "ann",
+            "; sessions: user 1000, group staff, 2 displays, 1 variable, 1 option",
+        ),
+        ("bob", "sessions: variables that are not name=value"),
+        ("carl", "sessions: more than 16 KiB about sessions"),
+        ("dora", "is let in as `dora` by "),
+    ] {
+        assert!(door.lets_in(name, PASSWORD), "{name}");
+        door.logged(part);
+    }
+    assert!(!door.lets_in("ann", "another"));
+    door.is_clean("auth-sql", &[&SECRETS[..], &["hunter2"]].concat());
+    let lines = door.session.process().lines();
+    let of_dora = lines.iter().find(|line| line.contains("`dora`")).unwrap();
+    assert!(!of_dora.contains("sessions"), "{of_dora}");
+    drop(door);
+    let of_users = "FROM users WHERE username=%s AND password=%s";
+    let two = "FROM users u, users v WHERE u.username=%s";
+    for (query, part) in [
+        (
+            &*format!("(SELECT 1000, -1 + 51, displays, NULL, '' {of_users})"),
+            "; sessions: user 1000, group 50, 2 displays, 0 variables, 0 options",
+        ),
+        (
+            &format!("(SELECT uid, gid {of_users})"),
+            "does not give five columns",
+        ),
+        (
+            &format!("(SELECT uid, gid, displays, env_options, 1.5 {of_users})"),
+            "something that is no text",
+        ),
+        (
+            &format!("(SELECT u.uid, u.gid, u.displays, '', '' {two})"),
+            "finds more than one user of this name",
+        ),
+        (
+            &format!("(SELECT uid, gid, displays, env_options, absent {of_users})"),
+            "the server refuses (error ",
+        ),
+    ] {
+        let door = Door::new(&server.module(&format!(",sessions_query={query}")), false);
+        assert!(door.lets_in("ann", PASSWORD), "{query}");
+        door.logged(part);
+        door.is_clean("auth-sql", &[&SECRETS[..], &["hunter2"]].concat());
+    }
+    // The client does not wait for what it has no need of, and who is not let in not at all.
+    let late = format!("(SELECT uid, gid, displays, env_options, {sleep} {of_users})");
+    let module = server.module(&format!(",timeout=50,sessions_query={late}"));
+    let door = Door::new(&module, false);
+    let begun = Instant::now();
+    assert!(!door.lets_in("ann", "another"));
+    let nothing = "nothing is known of this user's sessions: ";
+    let lines = door.session.process().lines();
+    assert!(!lines.iter().any(|line| line.contains(nothing)));
+    assert!(door.lets_in("ann", PASSWORD));
+    door.logged(&format!("{nothing}the server has not answered in time"));
+    assert!(begun.elapsed() < LONG);
+}
+
+#[test]
+fn mariadb_tells_of_sessions() {
+    a_server_tells_of_sessions(SqlServer::mariadb_with, "sleep(60)");
+}
+
+#[test]
+fn postgresql_tells_of_sessions() {
+    a_server_tells_of_sessions(SqlServer::postgresql_with, "CAST(pg_sleep(60) AS text)");
+}
+
 /// With TLS, hashes, and the password of the server's user in the URI, which is shown nowhere.
-fn a_server_proves_who_it_is(start: fn(&[(&str, &str)]) -> SqlServer) {
-    let server = start(&[("ann", &hash(PASSWORD))]);
+fn a_server_proves_who_it_is(start: StartWith) {
+    let server = start(
+        &[("ann", &hash(PASSWORD))],
+        &["UPDATE users SET displays=':10'"],
+    );
     let name = server.module("").split('(').next().unwrap().to_owned();
     let uri = server.uri(&format!(":{READER_IN_URI}"));
     let ca = server.file("ca.pem").display().to_string();
     let module = format!("{name}(uri={uri},hashed=yes,tls=yes,cacert={ca})");
     let door = Door::new(&module, true);
     assert!(door.shows("ann", PASSWORD));
+    // They are asked for with the hash.
+    door.logged("; sessions: 1 display, 0 variables, 0 options");
     assert!(!door.shows("ann", "another"));
     assert!(!door.lets_in("eve", PASSWORD));
     door.is_clean("auth-sql", &SECRETS);
@@ -117,12 +210,12 @@ fn a_server_proves_who_it_is(start: fn(&[(&str, &str)]) -> SqlServer) {
 
 #[test]
 fn mariadb_proves_who_it_is() {
-    a_server_proves_who_it_is(SqlServer::mariadb);
+    a_server_proves_who_it_is(SqlServer::mariadb_with);
 }
 
 #[test]
 fn postgresql_proves_who_it_is() {
-    a_server_proves_who_it_is(SqlServer::postgresql);
+    a_server_proves_who_it_is(SqlServer::postgresql_with);
 }
 
 #[test]

@@ -334,11 +334,19 @@ pub enum LdapUser {
 pub struct SqliteSpec {
     /// One SELECT with one parameter, the user's name, whose first column is the password.
     pub query: String,
-    /// One SELECT with two parameters, the user's name and password, whose five columns are about the user's
-    /// sessions.
-    pub sessions: Option<String>,
+    /// What is asked about the sessions of who is let in, if anything.
+    pub sessions: Option<SessionsQuery>,
     /// Seconds for all of it.
     pub timeout: u16,
+}
+
+/// One SELECT whose five columns are about a user's sessions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsQuery {
+    /// Its first parameter is the user's name.
+    pub query: String,
+    /// It has a second one: the password, as it is stored.
+    pub password: bool,
 }
 
 /// For `auth-sql`: how its server is asked. The password of the server's own user follows, if it has
@@ -355,6 +363,8 @@ pub struct SqlSpec {
     pub database: String,
     /// One SELECT with one parameter, the name of who logs in, that gives one password.
     pub query: String,
+    /// What is asked about the sessions of who is let in, if anything.
+    pub sessions: Option<SessionsQuery>,
     /// The passwords there are hashed, and not in clear.
     pub hashed: bool,
     /// The connection is encrypted, if it is.

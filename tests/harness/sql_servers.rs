@@ -84,11 +84,16 @@ fn of_postgresql(name: &str) -> PathBuf {
     found.find(|path| path.exists()).expect("postgresql")
 }
 
+/// Xpra's own table (protocol "SQL schema"), but for three `VARCHAR(8191)`: in utf8mb4 they are too large
+/// for a row of MariaDB's.
+const TABLE: &str = "CREATE TABLE users (username VARCHAR(255) NOT NULL, password VARCHAR(255), \
+    uid VARCHAR(63), gid VARCHAR(63), displays TEXT, env_options TEXT, session_options TEXT);\n";
+
 /// A statement that adds this user.
 fn add(user: &str, password: &str) -> String {
     let quoted = |text: &str| text.replace('\'', "''");
     format!(
-        "INSERT INTO users VALUES ('{}', '{}');\n",
+        "INSERT INTO users (username, password) VALUES ('{}', '{}');\n",
         quoted(user),
         quoted(password)
     )
@@ -100,6 +105,14 @@ impl SqlServer {
     /// # Panics
     /// When it does not start, or is not installed.
     pub fn mariadb(users: &[(&str, &str)]) -> Self {
+        Self::mariadb_with(users, &[])
+    }
+
+    /// The same, and what these statements do to the table.
+    ///
+    /// # Panics
+    /// When it does not start, or is not installed.
+    pub fn mariadb_with(users: &[(&str, &str)], more: &[&str]) -> Self {
         let directory = place("bulkhead-mariadb-");
         let t = directory.path();
         let at = |name: &str| t.join(name).display().to_string();
@@ -115,11 +128,12 @@ impl SqlServer {
             t,
             "",
         );
-        let mut sql = "CREATE DATABASE d CHARACTER SET utf8mb4;\nUSE d;\n\
-            CREATE TABLE users (username VARCHAR(255) NOT NULL, password VARCHAR(255));\n"
-            .to_owned();
+        let mut sql = format!("CREATE DATABASE d CHARACTER SET utf8mb4;\nUSE d;\n{TABLE}");
         for (user, password) in users {
             sql += &add(user, password);
+        }
+        for statement in more {
+            sql += &format!("{statement};\n");
         }
         let password = READER.replace('\'', "''");
         sql += &format!(
@@ -159,6 +173,14 @@ impl SqlServer {
     /// # Panics
     /// When it does not start, or is not installed.
     pub fn postgresql(users: &[(&str, &str)]) -> Self {
+        Self::postgresql_with(users, &[])
+    }
+
+    /// The same, and what these statements do to the table.
+    ///
+    /// # Panics
+    /// When it does not start, or is not installed.
+    pub fn postgresql_with(users: &[(&str, &str)], more: &[&str]) -> Self {
         let directory = place("bulkhead-postgresql-");
         let t = directory.path();
         run(
@@ -193,11 +215,12 @@ impl SqlServer {
         let process = Process::start(&mut command);
         process.wait_for_line(LONG, |line| line.contains("ready to accept connections"));
         let password = READER.replace('\'', "''");
-        let mut sql =
-            "CREATE TABLE users (username VARCHAR(255) NOT NULL, password VARCHAR(255));\n"
-                .to_owned();
+        let mut sql = TABLE.to_owned();
         for (user, password) in users {
             sql += &add(user, password);
+        }
+        for statement in more {
+            sql += &format!("{statement};\n");
         }
         sql += &format!("CREATE USER xpra PASSWORD '{password}'; GRANT SELECT ON users TO xpra;\n");
         let server = Self {

@@ -11,6 +11,7 @@ use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::security_keys::KeyFiles;
 use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket, free_port};
 use bulkhead_tests::slapd::Slapd;
+use bulkhead_tests::sql_servers::SqlServer;
 use bulkhead_tests::{eventually, processes, tls};
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
@@ -167,6 +168,13 @@ fn no_process_keeps_the_passwords_of_a_user_s_sessions() {
     files.stock_tool("stock", &["create"]);
     files.stock_tool("stock", &[&["add", "ann", PASSWORD], &fields[..]].concat());
     let stock = files.path("stock").display().to_string();
+    let server = SqlServer::postgresql_with(
+        &[("ann", PASSWORD)],
+        &[&format!(
+            "UPDATE users SET uid='1000', gid='staff', displays='{display}', \
+             env_options='{variable}', session_options='{option}'"
+        )],
+    );
     // A second module that takes its time: the login is under way, and the first one has agreed.
     let fifo = files.path("fifo");
     mkfifo(&fifo, stat::Mode::from_bits_truncate(0o644)).unwrap();
@@ -177,6 +185,7 @@ fn no_process_keeps_the_passwords_of_a_user_s_sessions() {
         (format!("multifile(filename={users})"), Start::User),
         (format!("sqlite(filename={stock})"), Start::User),
         (format!("sqlite(filename={stock})"), Start::Root),
+        (server.module(""), Start::User),
     ] {
         let (port, bind) = encrypted_socket(&format!("{module},auth=exec(command={waits})"));
         let session = Session::start_as(start, &["--sharing=yes", "--start=xterm", &bind]);

@@ -1,9 +1,11 @@
-//! One question to a database server: does this user know this password?
+//! One question to a database server: does this user know this password? And if so, what is said of the
+//! user's sessions.
 //!
 //! The process lives for one login, on a socket that somebody else has connected. Of each protocol
-//! it speaks what that takes: to log in, and one prepared statement with the user's name as its
-//! parameter, whose one row has one column.
+//! it speaks what that takes: to log in, and prepared statements, with the user's name as a parameter, that
+//! give one row.
 //!
+//! * [`users`]: what is asked.
 //! * [`postgres`]: PostgreSQL's protocol, version 3.
 //! * [`scram`]: how one proves to PostgreSQL, and PostgreSQL to us, that both know the password of
 //!   the database's user.
@@ -19,13 +21,14 @@ pub mod postgres;
 pub mod process;
 pub mod scram;
 pub mod stream;
+pub mod users;
 
 use backend::Broken;
 use zeroize::Zeroizing;
 
 /// Longest message of a server's, in bytes: those to us are short.
 const MAX_MESSAGE: usize = 64 * 1024;
-/// Most messages until there is an answer.
+/// Most messages until there is an answer to one question.
 const MAX_MESSAGES: usize = 128;
 
 /// As whom the database is asked.
@@ -37,17 +40,6 @@ pub struct Login {
     /// The user's password, if it has one: not empty.
     pub password: Option<Zeroizing<Vec<u8>>>,
 }
-
-/// What is asked.
-pub struct Question<'q> {
-    /// One SELECT with one parameter.
-    pub query: &'q str,
-    /// The parameter: the user who logs in.
-    pub username: &'q str,
-}
-
-/// A password, if there is one for that user.
-pub type Found = Option<Zeroizing<Vec<u8>>>;
 
 /// Why the server cannot be believed.
 #[derive(Debug, thiserror::Error)]
@@ -79,4 +71,7 @@ pub enum Failure {
     /// A user without a password.
     #[error("the query finds no text where the password should be")]
     NoText,
+    /// What there is about sessions is not what it should be.
+    #[error("{0}")]
+    NoSessions(&'static str),
 }

@@ -2,10 +2,12 @@
 
 use crate::bytes::{Bytes, shown};
 use crate::stream::Wire;
-use crate::{Failure, Found, Login, MAX_MESSAGE, MAX_MESSAGES, Question};
+use crate::users::{Database, Value};
+use crate::{Failure, Login, MAX_MESSAGE, MAX_MESSAGES};
 use backend::Tls;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use std::time::Instant;
 use zeroize::Zeroizing;
 
 /// The version of the handshake.
@@ -38,39 +40,35 @@ const EXECUTE: u8 = 0x17;
 
 /// Types of columns whose values are bytes with their length before them.
 const TEXTS: [u8; 7] = [0x0f, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe];
-/// The type of our parameter.
+/// The type of our parameters.
 const VAR_STRING: u8 = 0xfd;
+/// Types of columns whose values are integers, and how many bytes they are.
+const INTEGERS: [(u8, usize); 5] = [(0x01, 1), (0x02, 2), (0x03, 4), (0x08, 8), (0x09, 4)];
+/// Such a column has no negative ones.
+const UNSIGNED: u16 = 0x20;
 
-/// Asks for one user's password.
-///
-/// # Errors
-/// [`Failure`].
-pub fn ask(
-    stream: &mut impl Wire,
-    tls: Option<&Tls>,
-    login: &Login,
-    question: &Question<'_>,
-) -> Result<Found, Failure> {
-    let mut packets = Packets { stream, number: 0 };
-    packets.log_in(tls, login)?;
-    // Nothing that the query calls can write.
-    packets.command(&[&[QUERY], &b"SET SESSION TRANSACTION READ ONLY"[..]].concat())?;
-    if packets.next()?.first() != Some(&OK) {
-        return Err(Failure::Malformed);
-    }
-    let statement = packets.prepare(question.query)?;
-    let found = packets.execute(statement, question.username)?;
-    packets.stream.leave(&[1, 0, 0, 0, QUIT]);
-    Ok(found)
-}
-
-/// Packets, which both sides count from the start of each command.
-struct Packets<'s, W> {
-    stream: &'s mut W,
+/// A server that has let us in. Both sides count packets, from the start of each command.
+pub struct Connection<W> {
+    stream: W,
     number: u8,
 }
 
-impl<W: Wire> Packets<'_, W> {
+impl<W: Wire> Connection<W> {
+    /// Convinces the server.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn log_in(stream: W, tls: Option<&Tls>, login: &Login) -> Result<Self, Failure> {
+        let mut it = Self { stream, number: 0 };
+        it.prove(tls, login)?;
+        // Nothing that the query calls can write.
+        it.command(&[&[QUERY], &b"SET SESSION TRANSACTION READ ONLY"[..]].concat())?;
+        match it.next()?.first() == Some(&OK) {
+            true => Ok(it),
+            false => Err(Failure::Malformed),
+        }
+    }
+
     /// What the server says next: at least a byte, and no refusal.
     fn next(&mut self) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let head = self.stream.take(4)?;
@@ -109,7 +107,7 @@ impl<W: Wire> Packets<'_, W> {
         self.send(body)
     }
 
-    fn log_in(&mut self, tls: Option<&Tls>, login: &Login) -> Result<(), Failure> {
+    fn prove(&mut self, tls: Option<&Tls>, login: &Login) -> Result<(), Failure> {
         let greeting = self.next()?;
         let greeting = Greeting::read(&greeting)?;
         // Character set, and what was there before there were names of methods.
@@ -186,8 +184,8 @@ impl<W: Wire> Packets<'_, W> {
         Err(Failure::Malformed)
     }
 
-    /// The number of a statement.
-    fn prepare(&mut self, query: &str) -> Result<u32, Failure> {
+    /// The number of a statement with so many parameters, that gives so many columns.
+    fn prepare(&mut self, query: &str, parameters: usize, columns: usize) -> Result<u32, Failure> {
         self.command(&[&[PREPARE], query.as_bytes()].concat())?;
         let answer = self.next()?;
         let mut body = Bytes(&answer);
@@ -195,14 +193,15 @@ impl<W: Wire> Packets<'_, W> {
             return Err(Failure::Malformed);
         }
         let statement = u32::from_le_bytes(body.array()?);
-        let columns = u16::from_le_bytes(body.array()?);
-        let parameters = u16::from_le_bytes(body.array()?);
-        if columns != 1 || parameters != 1 {
+        let given = [body.array()?, body.array()?].map(|it| usize::from(u16::from_le_bytes(it)));
+        if given != [columns, parameters] {
             return Err(Failure::Columns);
         }
-        // What the parameter is, what the column is, each with its end.
-        for _ in 0..2 {
-            self.next()?;
+        // What each parameter is, what each column is, both with their end.
+        for count in [parameters, columns] {
+            for _ in 0..count {
+                self.next()?;
+            }
             self.end()?;
         }
         Ok(statement)
@@ -214,21 +213,24 @@ impl<W: Wire> Packets<'_, W> {
             false => Err(Failure::Malformed),
         }
     }
+}
 
-    fn execute(&mut self, statement: u32, username: &str) -> Result<Found, Failure> {
-        let mut ask = vec![EXECUTE];
-        ask.extend_from_slice(&statement.to_le_bytes());
-        // No cursor, once; the parameter is not NULL, and its type follows.
-        ask.extend_from_slice(&[0, 1, 0, 0, 0, 0, 1, VAR_STRING, 0]);
-        let len = u16::try_from(username.len()).map_err(|_| Failure::Malformed)?;
-        ask.push(0xfc);
-        ask.extend_from_slice(&len.to_le_bytes());
-        ask.extend_from_slice(username.as_bytes());
-        self.command(&ask)?;
-        if self.next()?[..] != [1] {
+impl<W: Wire> Database for Connection<W> {
+    fn row(
+        &mut self,
+        query: &str,
+        parameters: &[&[u8]],
+        columns: usize,
+    ) -> Result<Option<Vec<Value>>, Failure> {
+        let statement = self.prepare(query, parameters.len(), columns)?;
+        self.command(&execution(statement, parameters)?)?;
+        if !matches!(self.next()?[..], [count] if usize::from(count) == columns) {
             return Err(Failure::Columns);
         }
-        let text = TEXTS.contains(&column_type(&self.next()?)?);
+        let mut kinds = Vec::with_capacity(columns);
+        for _ in 0..columns {
+            kinds.push(Kind::read(&self.next()?)?);
+        }
         self.end()?;
         let mut found = None;
         for _ in 0..MAX_MESSAGES {
@@ -236,22 +238,105 @@ impl<W: Wire> Packets<'_, W> {
             if is_end(&answer) {
                 return Ok(found);
             }
-            let mut body = Bytes(&answer);
-            // A row's mark, and which of its values are NULL, from the third bit on.
-            if body.byte()? != OK {
-                return Err(Failure::Malformed);
-            }
-            if body.byte()? != 0 || !text {
-                return Err(Failure::NoText);
-            }
-            if found.is_some() {
+            let row = values(&answer, &kinds)?;
+            if found.replace(row).is_some() {
                 return Err(Failure::TwoRows);
             }
-            let value = counted(&mut body)?;
-            found = Some(Zeroizing::new(value.to_vec()));
         }
         Err(Failure::Malformed)
     }
+
+    fn end_by(&mut self, until: Instant) {
+        self.stream.end_by(until);
+    }
+
+    fn leave(&mut self) {
+        self.stream.leave(&[1, 0, 0, 0, QUIT]);
+    }
+}
+
+/// What executes a statement: at least one parameter, all of them texts.
+fn execution(statement: u32, parameters: &[&[u8]]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let len = parameters.iter().map(|text| text.len() + 6).sum::<usize>();
+    let mut ask = Zeroizing::new(Vec::with_capacity(len + 16));
+    ask.push(EXECUTE);
+    ask.extend_from_slice(&statement.to_le_bytes());
+    // No cursor, once.
+    ask.extend_from_slice(&[0, 1, 0, 0, 0]);
+    // None of them is NULL: a bit for each; and their types follow.
+    ask.extend(std::iter::repeat_n(0, parameters.len().div_ceil(8)));
+    ask.push(1);
+    for _ in parameters {
+        ask.extend_from_slice(&[VAR_STRING, 0]);
+    }
+    for text in parameters {
+        let len = u16::try_from(text.len()).map_err(|_| Failure::Malformed)?;
+        ask.push(0xfc);
+        ask.extend_from_slice(&len.to_le_bytes());
+        ask.extend_from_slice(text);
+    }
+    Ok(ask)
+}
+
+/// What the values of a column are.
+enum Kind {
+    Text,
+    Integer { len: usize, signed: bool },
+    Other,
+}
+
+impl Kind {
+    /// From the description of a column: after six names come a length, the character set, the size, the
+    /// type, and what else is so of it.
+    fn read(packet: &[u8]) -> Result<Self, Failure> {
+        let mut body = Bytes(packet);
+        for _ in 0..6 {
+            counted(&mut body)?;
+        }
+        body.take(1 + 2 + 4)?;
+        let of_type = body.byte()?;
+        let signed = u16::from_le_bytes(body.array()?) & UNSIGNED == 0;
+        let integer = INTEGERS.iter().find(|(it, _)| *it == of_type);
+        Ok(match integer {
+            Some((_, len)) => Self::Integer { len: *len, signed },
+            None if TEXTS.contains(&of_type) => Self::Text,
+            None => Self::Other,
+        })
+    }
+
+    fn value(&self, body: &mut Bytes<'_>) -> Result<Value, Failure> {
+        match self {
+            Self::Text => Ok(Value::Text(Zeroizing::new(counted(body)?.to_vec()))),
+            Self::Integer { len, signed } => {
+                let bytes = body.take(*len)?;
+                let negative = *signed && bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+                let mut all = [if negative { 0xff } else { 0 }; 16];
+                all.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+                Ok(Value::Number(i128::from_le_bytes(all).to_string()))
+            }
+            Self::Other => Err(Failure::NoText),
+        }
+    }
+}
+
+/// A row, whose columns are these: its mark, which of its values are NULL, from the third bit on, the
+/// others.
+fn values(row: &[u8], kinds: &[Kind]) -> Result<Vec<Value>, Failure> {
+    let mut body = Bytes(row);
+    if body.byte()? != OK {
+        return Err(Failure::Malformed);
+    }
+    let nulls = body.take((kinds.len() + 2).div_ceil(8))?;
+    let is_null = |at: usize| {
+        nulls
+            .get(at / 8)
+            .is_some_and(|byte| byte >> (at % 8) & 1 != 0)
+    };
+    let value = |(at, kind): (usize, &Kind)| match is_null(at) {
+        true => Ok(Value::Null),
+        false => kind.value(&mut body),
+    };
+    (2..).zip(kinds).map(value).collect()
 }
 
 fn is_end(answer: &[u8]) -> bool {
@@ -323,17 +408,6 @@ fn method(name: &str) -> Failure {
     Failure::Method(name.to_owned(), "mysql_native_password")
 }
 
-/// The type in the description of a column: after six names come a length, the character set, the
-/// size.
-fn column_type(packet: &[u8]) -> Result<u8, Failure> {
-    let mut body = Bytes(packet);
-    for _ in 0..6 {
-        counted(&mut body)?;
-    }
-    body.take(1 + 2 + 4)?;
-    body.byte()
-}
-
 /// Bytes with their number before them.
 fn counted<'m>(body: &mut Bytes<'m>) -> Result<&'m [u8], Failure> {
     let len = match body.byte()? {
@@ -343,4 +417,43 @@ fn counted<'m>(body: &mut Bytes<'m>) -> Result<&'m [u8], Failure> {
         _ => return Err(Failure::Malformed),
     };
     body.take(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The description of a column of this type.
+    fn column(of_type: u8, flags: u16) -> Kind {
+        let [low, high] = flags.to_le_bytes();
+        let rest = [0x0c, 45, 0, 0, 0, 0, 0, of_type, low, high, 0, 0, 0];
+        Kind::read(&[&[0; 6][..], &rest].concat()).unwrap()
+    }
+
+    #[test]
+    fn integers_of_every_size_have_their_sign() {
+        for (of_type, flags, bytes, wanted) in [
+            (0x01, 0, &b"\xff"[..], "-1"),
+            (0x01, UNSIGNED, b"\xff", "255"),
+            (0x02, 0, b"\x00\x80", "-32768"),
+            (0x02, UNSIGNED, b"\xe8\x03", "1000"),
+            (0x09, 0, b"\xff\xff\xff\xff", "-1"),
+            (0x03, UNSIGNED, b"\xff\xff\xff\xff", "4294967295"),
+            (0x08, 0, b"\0\0\0\0\0\0\0\x80", "-9223372036854775808"),
+            (0x08, UNSIGNED, &[0xff; 8], "18446744073709551615"),
+        ] {
+            let kind = column(of_type, flags);
+            let mut body = Bytes(bytes);
+            let Ok(Value::Number(number)) = kind.value(&mut body) else {
+                panic!("{wanted}");
+            };
+            assert_eq!((&*number, body.0), (wanted, &b""[..]));
+            let short = kind.value(&mut Bytes(&bytes[1..]));
+            assert!(matches!(short, Err(Failure::Malformed)), "{wanted}");
+        }
+        for of_type in [0x04, 0x05, 0xf6, 0x0c] {
+            let value = column(of_type, 0).value(&mut Bytes(b"12345678"));
+            assert!(matches!(value, Err(Failure::NoText)), "{of_type}");
+        }
+    }
 }

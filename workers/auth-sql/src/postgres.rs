@@ -3,8 +3,10 @@
 use crate::bytes::{Bytes, shown};
 use crate::scram::{self, First};
 use crate::stream::Wire;
-use crate::{Failure, Found, Login, MAX_MESSAGE, MAX_MESSAGES, Question};
+use crate::users::{Database, Value};
+use crate::{Failure, Login, MAX_MESSAGE, MAX_MESSAGES};
 use backend::Tls;
+use std::time::Instant;
 use zeroize::Zeroizing;
 
 /// The version of the protocol.
@@ -13,79 +15,130 @@ const VERSION: u32 = 3 << 16;
 const TLS: u32 = 80_877_103;
 /// Types of columns whose values are text as it is: `name`, `text`, `varchar` (pg_type).
 const TEXTS: [u32; 3] = [19, 25, 1043];
+/// Types of columns whose values are integers: `int8`, `int2`, `int4`.
+const INTEGERS: [u32; 3] = [20, 21, 23];
+/// Most rows that are sent: two, to see that there is one.
+const ROWS: u32 = 2;
 
-/// Asks for one user's password.
-///
-/// # Errors
-/// [`Failure`].
-pub fn ask(
-    stream: &mut impl Wire,
-    tls: Option<&Tls>,
-    login: &Login,
-    random: &[u8; scram::NONCE],
-    question: &Question<'_>,
-) -> Result<Found, Failure> {
-    if let Some(tls) = tls {
-        let [a, b, c, d] = TLS.to_be_bytes();
-        stream.send(&[0, 0, 0, 8, a, b, c, d])?;
-        if stream.take(1)?[..] != *b"S" {
-            return Err(Failure::NoTls);
-        }
-        // Nobody can have put anything into what comes encrypted.
-        if stream.is_ahead() {
-            return Err(Failure::Malformed);
-        }
-        stream.encrypt(tls)?;
-    }
-    log_in(stream, login, random)?;
-    stream.send(&asked(question)?)?;
-    let (mut found, mut text) = (None, None);
-    for _ in 0..MAX_MESSAGES {
-        let (kind, body) = next(stream)?;
-        let mut body = Bytes(&body);
-        match kind {
-            // Parsed, bound.
-            b'1' | b'2' => {}
-            b'T' => text = Some(is_text(&mut body)?),
-            // It gives nothing at all.
-            b'n' => return Err(Failure::Columns),
-            b'D' => {
-                if found.is_some() {
-                    return Err(Failure::TwoRows);
-                }
-                if u16::from_be_bytes(body.array()?) != 1 {
-                    return Err(Failure::Columns);
-                }
-                let len = i32::from_be_bytes(body.array()?);
-                let len = usize::try_from(len).map_err(|_| Failure::NoText)?;
-                found = Some(Zeroizing::new(body.take(len)?.to_vec()));
+/// A server that has let us in.
+pub struct Connection<W>(W);
+
+impl<W: Wire> Connection<W> {
+    /// Convinces the server, and is convinced by it.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn log_in(
+        mut stream: W,
+        tls: Option<&Tls>,
+        login: &Login,
+        random: &[u8; scram::NONCE],
+    ) -> Result<Self, Failure> {
+        if let Some(tls) = tls {
+            let [a, b, c, d] = TLS.to_be_bytes();
+            stream.send(&[0, 0, 0, 8, a, b, c, d])?;
+            if stream.take(1)?[..] != *b"S" {
+                return Err(Failure::NoTls);
             }
-            // All rows, or two of them.
-            b'C' | b's' => {}
-            b'Z' => {
-                // Good-bye; the answer is there.
-                stream.leave(b"X\0\0\0\x04");
-                return match text {
-                    Some(false) if found.is_some() => Err(Failure::NoText),
-                    Some(_) => Ok(found),
-                    None => Err(Failure::Malformed),
-                };
+            // Nobody can have put anything into what comes encrypted.
+            if stream.is_ahead() {
+                return Err(Failure::Malformed);
             }
-            _ => return Err(Failure::Malformed),
+            stream.encrypt(tls)?;
         }
+        log_in(&mut stream, login, random)?;
+        Ok(Self(stream))
     }
-    Err(Failure::Malformed)
 }
 
-/// Is the one column, which a description describes, text?
-fn is_text(body: &mut Bytes<'_>) -> Result<bool, Failure> {
-    if u16::from_be_bytes(body.array()?) != 1 {
-        return Err(Failure::Columns);
+impl<W: Wire> Database for Connection<W> {
+    fn row(
+        &mut self,
+        query: &str,
+        parameters: &[&[u8]],
+        columns: usize,
+    ) -> Result<Option<Vec<Value>>, Failure> {
+        self.0.send(&asked(query, parameters)?)?;
+        let (mut found, mut types) = (None, None);
+        for _ in 0..MAX_MESSAGES {
+            let (kind, body) = next(&mut self.0)?;
+            let mut body = Bytes(&body);
+            match kind {
+                // Parsed, bound.
+                b'1' | b'2' => {}
+                b'T' => types = Some(described(&mut body, columns)?),
+                // It gives nothing at all.
+                b'n' => return Err(Failure::Columns),
+                b'D' => {
+                    if found.is_some() {
+                        return Err(Failure::TwoRows);
+                    }
+                    let types: &Vec<u32> = types.as_ref().ok_or(Failure::Malformed)?;
+                    found = Some(values(&mut body, types)?);
+                }
+                // All rows, or two of them.
+                b'C' | b's' => {}
+                b'Z' if types.is_some() => return Ok(found),
+                _ => return Err(Failure::Malformed),
+            }
+        }
+        Err(Failure::Malformed)
     }
-    // Its name, its table, its place there.
-    body.text()?;
-    body.take(4 + 2)?;
-    Ok(TEXTS.contains(&u32::from_be_bytes(body.array()?)))
+
+    fn end_by(&mut self, until: Instant) {
+        self.0.end_by(until);
+    }
+
+    fn leave(&mut self) {
+        self.0.leave(b"X\0\0\0\x04");
+    }
+}
+
+/// The types of the columns that a description describes: of so many.
+fn described(body: &mut Bytes<'_>, columns: usize) -> Result<Vec<u32>, Failure> {
+    counted(body, columns)?;
+    let column = |_| {
+        // Its name, its table, its place there.
+        body.text()?;
+        body.take(4 + 2)?;
+        let of_type = u32::from_be_bytes(body.array()?);
+        // Its length, twice, and that it comes as text.
+        body.take(2 + 4 + 2)?;
+        Ok(of_type)
+    };
+    (0..columns).map(column).collect()
+}
+
+/// A row, whose columns have these types.
+fn values(body: &mut Bytes<'_>, types: &[u32]) -> Result<Vec<Value>, Failure> {
+    counted(body, types.len())?;
+    let value = |of_type| {
+        let len = match i32::from_be_bytes(body.array()?) {
+            -1 => return Ok(Value::Null),
+            len => usize::try_from(len).map_err(|_| Failure::Malformed)?,
+        };
+        let value = body.take(len)?;
+        if TEXTS.contains(of_type) {
+            Ok(Value::Text(Zeroizing::new(value.to_vec())))
+        } else if INTEGERS.contains(of_type) {
+            let number = std::str::from_utf8(value).ok();
+            let number = number.and_then(|text| text.parse::<i64>().ok());
+            number
+                .map(|number| Value::Number(number.to_string()))
+                .ok_or(Failure::Malformed)
+        } else {
+            Err(Failure::NoText)
+        }
+    };
+    types.iter().map(value).collect()
+}
+
+/// So many columns follow.
+fn counted(body: &mut Bytes<'_>, columns: usize) -> Result<(), Failure> {
+    match usize::from(u16::from_be_bytes(body.array()?)) == columns {
+        true => Ok(()),
+        false => Err(Failure::Columns),
+    }
 }
 
 /// The next message that is not about something else: its kind, and what it says.
@@ -233,25 +286,38 @@ fn method(name: &str) -> Failure {
 }
 
 /// Parse, bind, describe, execute, synchronise.
-fn asked(question: &Question<'_>) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let query = question.query.as_bytes();
-    let name = question.username.as_bytes();
+fn asked(query: &str, parameters: &[&[u8]]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let query = query.as_bytes();
     // No text of PostgreSQL's has one.
-    if query.contains(&0) || name.contains(&0) {
+    if query.contains(&0) || parameters.iter().any(|text| text.contains(&0)) {
         return Err(Failure::Malformed);
     }
-    let len = u32::try_from(name.len()).map_err(|_| Failure::Malformed)?;
-    // No name, the query, and the server finds out what type the parameter has.
-    let parse = message(b'P', &[&[0], query, &[0, 0, 0]].concat())?;
-    // One parameter, as text; all columns as text.
-    let bind = message(
-        b'B',
-        &[&[0, 0, 0, 0, 0, 1][..], &len.to_be_bytes(), name, &[0, 0]].concat(),
-    )?;
-    let describe = message(b'D', b"P\0")?;
-    // Two rows, to see that there is one.
-    let execute = message(b'E', &[0, 0, 0, 0, 2])?;
-    let sync = message(b'S', &[])?;
-    let all = [parse, bind, describe, execute, sync];
-    Ok(Zeroizing::new(all.map(|one| one.to_vec()).concat()))
+    let count = u16::try_from(parameters.len()).map_err(|_| Failure::Malformed)?;
+    // No name for the result and the statement; all parameters as text.
+    let len = parameters.iter().map(|text| text.len() + 4).sum::<usize>();
+    let mut bound = Zeroizing::new(Vec::with_capacity(len + 8));
+    bound.extend_from_slice(&[0, 0, 0, 0]);
+    bound.extend_from_slice(&count.to_be_bytes());
+    for text in parameters {
+        let len = u32::try_from(text.len()).map_err(|_| Failure::Malformed)?;
+        bound.extend_from_slice(&len.to_be_bytes());
+        bound.extend_from_slice(text);
+    }
+    // All columns as text.
+    bound.extend_from_slice(&[0, 0]);
+    let parts = [
+        // No name, the query, and the server finds out what types the parameters have.
+        message(b'P', &[&[0], query, &[0, 0, 0]].concat())?,
+        message(b'B', &bound)?,
+        message(b'D', b"P\0")?,
+        message(b'E', &[&[0], &ROWS.to_be_bytes()[..]].concat())?,
+        message(b'S', &[])?,
+    ];
+    let mut all = Zeroizing::new(Vec::with_capacity(
+        parts.iter().map(|part| part.len()).sum(),
+    ));
+    for part in &parts {
+        all.extend_from_slice(part);
+    }
+    Ok(all)
 }

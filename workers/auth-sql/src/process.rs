@@ -1,12 +1,14 @@
 //! The process: a question from `auth`, a socket that the launcher has begun to connect, an answer.
 
 use crate::stream::Stream;
-use crate::{Failure, Found, Login, MAX_MESSAGE, Question, mariadb, postgres, scram};
+use crate::users::{self, Database};
+use crate::{Failure, Login, MAX_MESSAGE, mariadb, postgres, scram};
 use accounts::file::Passwords;
 use backend::{Tls, Transport};
-use check::{Check, No, stored};
+use check::stored::{self, Whose};
+use check::{Check, No};
 use ipc::check::{AuthToCheck, CheckToAuth};
-use ipc::spec::{self, SqlServer, SqlSpec};
+use ipc::spec::{self, SessionsQuery, SqlServer, SqlSpec};
 use runtime::{Role, Seat, secret};
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::fs::File;
@@ -27,6 +29,7 @@ struct Server {
     tls: Option<Tls>,
     login: Login,
     query: String,
+    sessions: Option<SessionsQuery>,
     kept: Passwords,
     random: [u8; scram::NONCE],
 }
@@ -69,6 +72,7 @@ impl Check for Sql {
                     password,
                 },
                 query: spec.query,
+                sessions: spec.sessions,
                 kept: match spec.hashed {
                     true => Passwords::Hashed,
                     false => Passwords::Plain,
@@ -80,40 +84,49 @@ impl Check for Sql {
     }
 
     fn decide(mut self, claim: AuthToCheck, until: Instant) -> Result<CheckToAuth, No> {
+        let server = &self.server;
+        let (mut database, mut whose) = (None, None);
         let answer = stored::decide(&claim, |username| {
-            let found = self.server.ask(&mut self.sockets, username, until);
-            found.map(|found| (found, self.server.kept))
+            let database = database.insert(server.log_in(&mut self.sockets, until)?);
+            let password = users::password(&mut **database, &server.query, username)
+                .map_err(|error| error.to_string())?;
+            whose = Whose::new(username, password.as_ref(), server.sessions.as_ref());
+            Ok((password, server.kept))
         });
         drop(claim);
-        secret::wipe_stack();
-        match answer {
-            Ok(true) => Ok(CheckToAuth::Yes),
-            Ok(false) => Err(No::Refused("it is not the password of this user".into())),
-            Err(why) => Err(No::Failed(why)),
+        let sessions = database.as_mut().zip(server.sessions.as_ref()).zip(whose);
+        let sessions = sessions.map(|((database, query), whose)| {
+            move |until| {
+                database.end_by(until);
+                let password = whose.password.as_ref().map(|password| &password[..]);
+                users::sessions(&mut **database, &query.query, &whose.username, password)
+            }
+        });
+        let answer = stored::answer(answer, until, sessions);
+        if let Some(mut database) = database {
+            database.leave();
         }
+        secret::wipe_stack();
+        answer
     }
 }
 
 impl Server {
-    fn ask(
+    fn log_in(
         &self,
         sockets: &mut Vec<OwnedFd>,
-        username: &str,
         until: Instant,
-    ) -> Result<Found, String> {
+    ) -> Result<Box<dyn Database>, String> {
         let socket = backend::connected(sockets, until)?;
-        let mut stream = Stream::new(Transport::new(socket, until), MAX_MESSAGE);
-        let question = Question {
-            query: &self.query,
-            username,
-        };
+        let stream = Stream::new(Transport::new(socket, until), MAX_MESSAGE);
         let (login, tls) = (&self.login, self.tls.as_ref());
-        let found: Result<Found, Failure> = match self.kind {
-            SqlServer::PostgreSql => {
-                postgres::ask(&mut stream, tls, login, &self.random, &question)
+        let database: Result<Box<dyn Database>, Failure> = match self.kind {
+            SqlServer::PostgreSql => postgres::Connection::log_in(stream, tls, login, &self.random)
+                .map(|it| Box::new(it) as _),
+            SqlServer::MariaDb => {
+                mariadb::Connection::log_in(stream, tls, login).map(|it| Box::new(it) as _)
             }
-            SqlServer::MariaDb => mariadb::ask(&mut stream, tls, login, &question),
         };
-        found.map_err(|error| error.to_string())
+        database.map_err(|error| error.to_string())
     }
 }

@@ -1,6 +1,7 @@
 //! What a server says, in pieces of a known length.
 
 use backend::{Broken, Transport};
+use std::time::Instant;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes that come at once, at most.
@@ -25,6 +26,9 @@ pub trait Wire {
     /// # Errors
     /// [`Broken`].
     fn encrypt(&mut self, with: &backend::Tls) -> Result<(), Broken>;
+
+    /// From now on nobody waits for longer than until then.
+    fn end_by(&mut self, until: Instant);
 
     /// Has the server said more than was taken?
     fn is_ahead(&self) -> bool;
@@ -73,6 +77,10 @@ impl Wire for Stream {
 
     fn encrypt(&mut self, with: &backend::Tls) -> Result<(), Broken> {
         self.transport.encrypt(with)
+    }
+
+    fn end_by(&mut self, until: Instant) {
+        self.transport.end_by(until);
     }
 
     fn is_ahead(&self) -> bool {

@@ -1,10 +1,11 @@
 //! One SELECT in a copy of the database, in memory. Nothing else can be done there, and what the
 //! file says, whose schema is SQL too, cannot make it do more, or take longer.
 
+use check::stored::Whose;
 use ipc::sessions::Summary;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, Error, MAIN_DB};
+use rusqlite::{Connection, Error, MAIN_DB, params_from_iter};
 use std::borrow::Cow;
 use std::io::Read;
 use std::time::Instant;
@@ -52,6 +53,9 @@ pub enum Failure {
     /// What there is about sessions is not what it should be.
     #[error("{0}")]
     NoSessions(&'static str),
+    /// SQLite gives up in the middle of them. Its messages may have values in them then: this is the code.
+    #[error("the database: error {0}")]
+    Code(i32),
 }
 
 /// SQLite, ready for a database.
@@ -119,27 +123,34 @@ impl Database {
         }
     }
 
-    /// What the database says of the sessions of a user with this password, if anything. Its texts stay
-    /// where SQLite has them.
+    /// What the database says of the sessions of a user, if anything, until then. Its texts stay where SQLite
+    /// has them.
     ///
     /// # Errors
     /// [`Failure`].
     pub fn sessions(
-        &self,
+        &mut self,
         query: &str,
-        username: &str,
-        password: &[u8],
+        whose: &Whose,
+        until: Instant,
     ) -> Result<Option<Summary>, Failure> {
+        let late = move || Instant::now() >= until;
+        self.0.progress_handler(STEPS, Some(late))?;
         let mut statement = self.0.prepare(query)?;
         if statement.column_count() != SESSIONS {
             return Err(Failure::NoSessions("the query does not give five columns"));
         }
-        let password = match std::str::from_utf8(password) {
-            Ok(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
-            Err(_) => ToSqlOutput::Borrowed(ValueRef::Blob(password)),
+        let parameter = |bytes| {
+            ToSqlOutput::Borrowed(match std::str::from_utf8(bytes) {
+                Ok(_) => ValueRef::Text(bytes),
+                Err(_) => ValueRef::Blob(bytes),
+            })
         };
-        let mut rows = statement.query((username, password))?;
-        let Some(row) = rows.next()? else {
+        let password = whose.password.as_ref().map(|password| &password[..]);
+        let parameters = [Some(whose.username.as_bytes()), password];
+        let parameters = parameters.into_iter().flatten().map(parameter);
+        let mut rows = statement.query(params_from_iter(parameters))?;
+        let Some(row) = rows.next().map_err(coded)? else {
             return Ok(None);
         };
         let mut texts: [Cow<'_, str>; SESSIONS] = Default::default();
@@ -157,11 +168,16 @@ impl Database {
         }
         let summary = Summary::read(texts.each_ref().map(|text| &**text));
         drop(texts);
-        match rows.next()? {
+        match rows.next().map_err(coded)? {
             None => summary.map_err(Failure::NoSessions),
             Some(_) => Err(Failure::TwoRows),
         }
     }
+}
+
+/// An error while a query runs.
+fn coded(error: Error) -> Failure {
+    Failure::Code(error.sqlite_error().map_or(0, |error| error.extended_code))
 }
 
 /// Only what a SELECT does.
@@ -266,13 +282,21 @@ mod tests {
             let mut database = Database::new().unwrap();
             let until = Instant::now() + Duration::from_secs(10);
             database.load((&file[..], file.len()), until).unwrap();
-            let found = database.sessions(query, name, password.as_bytes());
+            let whose = Whose {
+                username: name.to_owned(),
+                password: (!password.is_empty()).then(|| Zeroizing::new(password.into())),
+            };
+            let until = Instant::now() + Duration::from_millis(500);
+            let found = database.sessions(query, &whose, until);
             found
                 .map(|it| it.map(|it| it.to_string()))
                 .map_err(|error| error.to_string())
         };
         let ann = "user 1000, group staff, 2 displays, 1 variable, 1 option";
         assert_eq!(ask(QUERY, "ann", "secret"), Ok(Some(ann.into())));
+        let by_name = "SELECT uid, gid, displays, env_options, session_options FROM users \
+            WHERE username=(?1)";
+        assert_eq!(ask(by_name, "ann", ""), Ok(Some(ann.into())));
         for (name, password) in [("ann", "another"), ("bob", "secret"), ("nobody", "secret")] {
             assert_eq!(ask(QUERY, name, password), Ok(None), "{name}");
         }
@@ -280,16 +304,33 @@ mod tests {
             (QUERY, "carl", "secret", "name=value"),
             (QUERY, "dora", "secret", "no text"),
             (QUERY, "eve", "a", "more than one"),
-            ("SELECT ?1, ?2", "ann", "", "five columns"),
+            ("SELECT ?1, ?2", "ann", "x", "five columns"),
             (
                 "SELECT absent, ?1, ?2, '', '' FROM users",
                 "ann",
-                "",
+                "x",
                 "absent",
+            ),
+            // It has no place for it.
+            (by_name, "ann", "secret", "parameter"),
+            // SQLite quotes the path, which is the password here.
+            (
+                "SELECT json_extract('{}', ?2), ?1, '', '', ''",
+                "ann",
+                "secret",
+                "error 1",
+            ),
+            (
+                "SELECT count(*), ?1, '', '', '' FROM users a, users b, users c, users d, users e, \
+                 users f, users g, users h, users i, users j, users k, users l, users m, users n",
+                "ann",
+                "",
+                "error 9",
             ),
         ] {
             let why = ask(query, name, password).unwrap_err();
             assert!(why.contains(part), "{name}: {why}");
+            assert!(!why.contains("secret"), "{why}");
         }
     }
 

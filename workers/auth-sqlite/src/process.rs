@@ -2,15 +2,13 @@
 
 use crate::database::Database;
 use crate::file::Locked;
-use check::stored::{self, Stored};
+use check::stored::{self, Stored, Whose};
 use check::{Check, No};
 use ipc::check::{AuthToCheck, CheckToAuth};
-use ipc::sessions::Summary;
-use ipc::spec::{self, SqliteSpec};
+use ipc::spec::{self, SessionsQuery, SqliteSpec};
 use runtime::{Role, Seat, secret};
 use std::fs::File;
 use std::time::{Duration, Instant};
-use zeroize::Zeroizing;
 
 /// In the descriptor table: the spec, the database.
 const SPEC: i32 = 6;
@@ -21,7 +19,7 @@ pub struct Sqlite {
     file: File,
     database: Database,
     query: String,
-    sessions: Option<String>,
+    sessions: Option<SessionsQuery>,
 }
 
 impl Check for Sqlite {
@@ -44,48 +42,21 @@ impl Check for Sqlite {
     }
 
     fn decide(mut self, claim: AuthToCheck, until: Instant) -> Result<CheckToAuth, No> {
-        let mut stored = None;
-        let answer = ask(
-            self.file,
-            &mut self.database,
-            &self.query,
-            &claim,
-            until,
-            &mut stored,
-        );
-        let sessions = match (&answer, &self.sessions, stored) {
-            (Ok(true), Some(query), Some((username, password))) => {
-                sessions(&self.database, query, &username, &password)
-            }
-            _ => None,
-        };
+        let mut whose = None;
+        let answer = stored::decide(&claim, |username| {
+            let found = look_up(self.file, &mut self.database, &self.query, username, until)?;
+            whose = Whose::new(username, found.0.as_ref(), self.sessions.as_ref());
+            Ok(found)
+        });
         drop(claim);
+        let sessions = self.sessions.as_ref().zip(whose).map(|(query, whose)| {
+            let database = &mut self.database;
+            move |until| database.sessions(&query.query, &whose, until)
+        });
+        let answer = stored::answer(answer, until, sessions);
         secret::wipe_stack();
-        match answer {
-            Ok(true) => Ok(sessions.map_or(CheckToAuth::Yes, CheckToAuth::Sessions)),
-            Ok(false) => Err(No::Refused("it is not the password of this user".into())),
-            Err(why) => Err(No::Failed(why)),
-        }
+        answer
     }
-}
-
-/// Does the client know the password? `stored`: whose and which, if there is one.
-fn ask(
-    file: File,
-    database: &mut Database,
-    query: &str,
-    claim: &AuthToCheck,
-    until: Instant,
-    stored: &mut Option<(String, Zeroizing<Vec<u8>>)>,
-) -> Result<bool, String> {
-    stored::decide(claim, |username| {
-        let found = look_up(file, database, query, username, until)?;
-        *stored = found
-            .0
-            .clone()
-            .map(|password| (username.to_owned(), password));
-        Ok(found)
-    })
 }
 
 fn look_up(
@@ -104,17 +75,6 @@ fn look_up(
         .and_then(|()| database.password(query, username))
         .map(|stored| (stored, kept))
         .map_err(|error| error.to_string())
-}
-
-/// What is known of the sessions of who is let in. That nothing is keeps nobody out.
-fn sessions(database: &Database, query: &str, username: &str, password: &[u8]) -> Option<Summary> {
-    match database.sessions(query, username, password) {
-        Ok(sessions) => sessions,
-        Err(why) => {
-            tracing::warn!("nothing is known of this user's sessions: {why}");
-            None
-        }
-    }
 }
 
 #[cfg(test)]
@@ -154,7 +114,9 @@ mod tests {
         let until = Instant::now() + Duration::from_secs(10);
         let mut database = Database::new().unwrap();
         let file = file.reopen().unwrap();
-        ask(file, &mut database, query, &claim, until, &mut None)
+        stored::decide(&claim, |username| {
+            look_up(file, &mut database, query, username, until)
+        })
     }
 
     /// What this thread has computed so far: what else runs on the machine is not in it.

@@ -147,6 +147,11 @@ impl Transport {
         Ok(())
     }
 
+    /// From now on it ends then, if that is earlier.
+    pub fn end_by(&mut self, until: Instant) {
+        self.until = self.until.min(until);
+    }
+
     /// What is left of the time.
     ///
     /// # Errors

@@ -1,14 +1,23 @@
 //! What a client said, compared with what a database has for that user.
 
+use crate::No;
 use accounts::file::Passwords;
 use accounts::hash::{self, BadHash};
 use accounts::spelling;
 use ipc::auth::Digest;
-use ipc::check::AuthToCheck;
+use ipc::check::{AuthToCheck, CheckToAuth};
+use ipc::sessions::Summary;
+use ipc::spec::SessionsQuery;
+use std::fmt::Display;
+use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 use wire::challenge::{self as maths, Hash};
 use zeroize::Zeroizing;
 
+/// How long a database may take to tell of sessions.
+const SOON: Duration = Duration::from_secs(2);
+/// What has to be left of the time when it has: a yes that comes late is a no.
+const SPARE: Duration = Duration::from_secs(1);
 /// Compared with where there is no such user.
 const NOBODY: &[u8] = b"nobody's secret";
 
@@ -69,6 +78,67 @@ pub fn decide(
         tracing::info!("there is no such user");
     }
     fits.map_err(|error| error.to_string())
+}
+
+/// Whose sessions are asked for, if it is a yes.
+pub struct Whose {
+    /// The user.
+    pub username: String,
+    /// The password as it is stored, if the query has a place for it. It is kept only then.
+    pub password: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Whose {
+    /// Nobody, if nothing is asked about sessions, or nothing is stored for such a user.
+    #[must_use]
+    pub fn new(
+        username: &str,
+        stored: Option<&Zeroizing<Vec<u8>>>,
+        query: Option<&SessionsQuery>,
+    ) -> Option<Self> {
+        let (stored, query) = stored.zip(query)?;
+        Some(Self {
+            username: username.to_owned(),
+            password: query.password.then(|| stored.clone()),
+        })
+    }
+}
+
+/// What `auth` is told: a yes comes with what the database says of the sessions of who is let in, when it
+/// is asked until then. That it says nothing, or what it should not, or nothing in time, keeps nobody out.
+/// `until`: when all of the check has to be over.
+///
+/// # Errors
+/// Why not.
+pub fn answer<E: Display>(
+    decided: Result<bool, String>,
+    until: Instant,
+    sessions: Option<impl FnOnce(Instant) -> Result<Option<Summary>, E>>,
+) -> Result<CheckToAuth, No> {
+    match decided {
+        Ok(true) => {
+            let known = sessions.map_or(Ok(None), |ask| match soon(until) {
+                Some(soon) => ask(soon).map_err(|why| why.to_string()),
+                None => Err("there is no time left to ask".to_owned()),
+            });
+            Ok(match known {
+                Ok(known) => known.map_or(CheckToAuth::Yes, CheckToAuth::Sessions),
+                Err(why) => {
+                    tracing::warn!("nothing is known of this user's sessions: {why}");
+                    CheckToAuth::Yes
+                }
+            })
+        }
+        Ok(false) => Err(No::Refused("it is not the password of this user".into())),
+        Err(why) => Err(No::Failed(why)),
+    }
+}
+
+/// When it has to be known what there is of sessions, if there is time to ask.
+fn soon(until: Instant) -> Option<Instant> {
+    let now = Instant::now();
+    let latest = until.checked_sub(SPARE).filter(|latest| *latest > now)?;
+    Some(latest.min(now + SOON))
 }
 
 /// A database may take a name with such signs for another (SQLite, in UTF-16, has one sign for the
@@ -204,6 +274,51 @@ mod tests {
         assert_eq!(fits(b"hunter2", None), Ok(false));
         let plain = fits(b"hunter2", Some(b"hunter2"));
         assert_eq!(plain, Err(Mistake::Hash(BadHash::Malformed)));
+    }
+
+    #[test]
+    fn only_who_is_let_in_has_sessions_and_their_lack_keeps_nobody_out() {
+        let known = Summary::read(["1000", "", ":10", "", ""]).unwrap();
+        let until = Instant::now() + Duration::from_secs(60);
+        let told = |sessions: Result<_, &str>| answer(Ok(true), until, Some(|_| sessions));
+        let yes = Ok(CheckToAuth::Yes);
+        let with_sessions = CheckToAuth::Sessions(known.clone().unwrap());
+        assert_eq!(told(Ok(known)), Ok(with_sessions));
+        assert_eq!(told(Ok(None)), yes);
+        assert_eq!(told(Err("broken")), yes);
+        let asked = |_| -> Result<_, &str> { panic!("it is asked") };
+        assert_eq!(answer(Ok(true), until, Some(asked).filter(|_| false)), yes);
+        // The rest of the time is for the answer.
+        let late = Instant::now() + SPARE;
+        assert_eq!(answer(Ok(true), late, Some(asked)), yes);
+        for decided in [Ok(false), Err("broken".to_owned())] {
+            assert!(answer(decided, until, Some(asked)).is_err());
+        }
+    }
+
+    /// A database that says nothing of sessions makes no yes late.
+    #[test]
+    fn sessions_are_soon_known_or_never() {
+        for left in [60, 2] {
+            let until = Instant::now() + Duration::from_secs(left);
+            let soon = soon(until).unwrap();
+            assert!(soon + SPARE <= until && soon <= Instant::now() + SOON);
+        }
+        assert_eq!(soon(Instant::now() + SPARE), None);
+    }
+
+    #[test]
+    fn a_password_is_kept_for_a_query_that_wants_it() {
+        let stored = Zeroizing::new(b"hunter2".to_vec());
+        let query = |password| SessionsQuery {
+            query: String::new(),
+            password,
+        };
+        let kept = |password| Whose::new("ann", Some(&stored), Some(&query(password)));
+        assert_eq!(kept(true).unwrap().password, Some(stored.clone()));
+        assert_eq!(kept(false).unwrap().password, None);
+        assert!(Whose::new("ann", None, Some(&query(true))).is_none());
+        assert!(Whose::new("ann", Some(&stored), None).is_none());
     }
 
     #[test]

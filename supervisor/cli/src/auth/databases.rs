@@ -4,8 +4,8 @@ use crate::auth::ldap::LdapTls;
 use crate::auth::{Options, What};
 use crate::error::{Error, Result};
 use crate::uri::Uri;
-use accounts::query;
-use ipc::spec::SqlServer;
+use accounts::query::{self, Refused};
+use ipc::spec::{SessionsQuery, SqlServer};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -18,6 +18,11 @@ const MARIADB_QUERY: &str = "SELECT password FROM users WHERE username=(?) COLLA
 /// See [`MARIADB_QUERY`].
 const POSTGRESQL_QUERY: &str =
     "SELECT password FROM users WHERE CAST(username AS text)=(?) COLLATE \"C\"";
+/// Xpra's own query about sessions, in the same way, but for the password, which was right, and would stand in
+/// the server's logs.
+const MARIADB_SESSIONS: &str = "SELECT uid, gid, displays, env_options, session_options FROM users WHERE username=(?) COLLATE utf8mb4_bin";
+/// See [`MARIADB_SESSIONS`].
+const POSTGRESQL_SESSIONS: &str = "SELECT uid, gid, displays, env_options, session_options FROM users WHERE CAST(username AS text)=(?) COLLATE \"C\"";
 /// Xpra's own query, for a name that is the same byte by byte, whatever the table takes for the same:
 /// guesses are counted by name.
 const PASSWORD_QUERY: &str =
@@ -33,8 +38,8 @@ pub struct Sqlite {
     pub filename: PathBuf,
     /// One SELECT of a password, with one parameter.
     pub query: String,
-    /// One SELECT of what is known of the user's sessions, with two.
-    pub sessions: Option<String>,
+    /// One SELECT of what is known of the user's sessions.
+    pub sessions: Option<SessionsQuery>,
 }
 
 /// The options of `sqlite`.
@@ -56,17 +61,13 @@ impl Sqlite {
     }
 
     fn of(options: &mut Options<'_>, filename: PathBuf) -> Result<Self> {
-        let parameter = |number| format!("?{number}");
-        let own = options.take("password_query").is_some();
-        let (query, sessions) = queries(options, PASSWORD_QUERY, parameter)?;
+        let (query, sessions) = queries(options, PASSWORD_QUERY, SESSIONS_QUERY, |number| {
+            format!("?{number}")
+        })?;
         Ok(Self {
             filename,
             query,
-            sessions: match own {
-                // A table with other names has others for these, too.
-                true => sessions,
-                false => sessions.or_else(|| query::bound(SESSIONS_QUERY, 2, parameter).ok()),
-            },
+            sessions,
         })
     }
 }
@@ -88,6 +89,8 @@ pub struct Server {
     pub database: String,
     /// One SELECT of a password, with one parameter.
     pub query: String,
+    /// One SELECT of what is known of the user's sessions.
+    pub sessions: Option<SessionsQuery>,
     /// What it gives are hashes, and not passwords in clear.
     pub hashed: bool,
     /// With TLS.
@@ -178,9 +181,9 @@ fn file(options: &mut Options<'_>, uri: Uri) -> Result<What> {
 
 impl Server {
     fn read(options: &mut Options<'_>, kind: SqlServer, uri: Uri) -> Result<Self> {
-        let (port, default) = match kind {
-            SqlServer::MariaDb => (3306, MARIADB_QUERY),
-            SqlServer::PostgreSql => (5432, POSTGRESQL_QUERY),
+        let (port, password_query, sessions_query) = match kind {
+            SqlServer::MariaDb => (3306, MARIADB_QUERY, MARIADB_SESSIONS),
+            SqlServer::PostgreSql => (5432, POSTGRESQL_QUERY, POSTGRESQL_SESSIONS),
         };
         let parameter = |number| match kind {
             SqlServer::MariaDb => "?".to_owned(),
@@ -213,6 +216,7 @@ impl Server {
         if authorities.is_some() && !tls {
             return Err(options.vain("cacert", "tls=yes"));
         }
+        let (query, sessions) = queries(options, password_query, sessions_query, parameter)?;
         Ok(Self {
             kind,
             host: match uri.host.is_empty() {
@@ -223,8 +227,8 @@ impl Server {
             user: uri.user,
             password,
             database: uri.database,
-            // Its sessions are for the proxy server, and nobody asks for them yet.
-            query: queries(options, default, parameter)?.0,
+            query,
+            sessions,
             hashed: options.flag("hashed", false)?,
             tls: tls.then_some(LdapTls {
                 ask: true,
@@ -244,25 +248,40 @@ impl Server {
     }
 }
 
-/// The queries for passwords and, if it is given, for sessions, with the database's own kind of parameter.
+/// The queries for passwords and, if there is one, for sessions, with the database's own kind of parameter.
 fn queries(
     options: &mut Options<'_>,
-    default: &str,
+    password_query: &str,
+    sessions_query: &str,
     parameter: impl Fn(usize) -> String,
-) -> Result<(String, Option<String>)> {
+) -> Result<(String, Option<SessionsQuery>)> {
     let place = options.place();
     let bound = |key, query: &str, places| {
         query::bound(query, places, &parameter)
             .map_err(|why| Error::usage(format!("{place}: {key} {why}")))
     };
-    let sessions = options.take("sessions_query");
-    let sessions = sessions.as_deref().map(query::bare);
-    let sessions = sessions.map(|query| bound("sessions_query", query, 2));
-    let query = options.take("password_query");
-    let query = query.as_deref().map_or(default, query::bare);
+    let own = options.take("password_query");
+    let sessions = match (options.take("sessions_query"), &own) {
+        (Some(query), _) => Some(query),
+        // A table with other names has others for these, too.
+        (None, Some(_)) => None,
+        (None, None) => Some(sessions_query.to_owned()),
+    };
+    // For the name, and perhaps for the password.
+    let about_sessions = |query: String| -> Result<SessionsQuery> {
+        let query = query::bare(&query);
+        let password = matches!(
+            query::bound(query, 1, &parameter),
+            Err(Refused::Places { found: 2.., .. })
+        );
+        let query = bound("sessions_query", query, 1 + usize::from(password))?;
+        Ok(SessionsQuery { query, password })
+    };
+    let sessions = sessions.map(about_sessions).transpose()?;
+    let query = own.as_deref().map_or(password_query, query::bare);
     let query = bound("password_query", query, 1)?;
     match query::one_column(&query) {
-        Ok(()) => Ok((query, sessions.transpose()?)),
+        Ok(()) => Ok((query, sessions)),
         Err(why) => Err(Error::usage(format!("{place}: password_query {why}"))),
     }
 }
@@ -289,8 +308,10 @@ mod tests {
             it.query,
             "SELECT password FROM users WHERE username=(?1) COLLATE BINARY AND typeof(username)='text'"
         );
+        let sessions = it.sessions.unwrap();
+        assert!(sessions.password);
         assert_eq!(
-            it.sessions.unwrap(),
+            sessions.query,
             "SELECT uid, gid, displays, env_options, session_options FROM users \
              WHERE username=(?1) COLLATE BINARY AND typeof(username)='text' AND password=(?2)"
         );
@@ -304,8 +325,8 @@ mod tests {
         assert_eq!(it.filename, PathBuf::from("/a b"));
         assert_eq!(it.query, "SELECT coalesce(p, q) FROM u WHERE n=?1");
         assert_eq!(
-            it.sessions.as_deref(),
-            Some("SELECT uid FROM users WHERE username=(?1) AND password=(?2)")
+            it.sessions.unwrap().query,
+            "SELECT uid FROM users WHERE username=(?1) AND password=(?2)"
         );
     }
 
@@ -330,6 +351,9 @@ mod tests {
         assert!(it.password == Some(Password::Value(Zeroizing::new("p,w".into()))));
         assert!(!it.is_confidential() && !it.hashed);
         assert!(it.query.ends_with("username=(?) COLLATE utf8mb4_bin"));
+        let sessions = it.sessions.unwrap();
+        assert!(sessions.query.ends_with("username=(?) COLLATE utf8mb4_bin"));
+        assert!(!sessions.password);
         let it = server(
             "sql(uri=postgresql+psycopg2://xpra@127.0.0.1:5433/users,password-file=f,\
              hashed=yes,password_query=SELECT p FROM u WHERE n=%s,tls=yes,cacert=ca.pem)",
@@ -337,8 +361,23 @@ mod tests {
         let it = it.ok().unwrap();
         assert_eq!((it.kind, it.port), (SqlServer::PostgreSql, 5433));
         assert_eq!(it.query, "SELECT p FROM u WHERE n=$1");
+        // Its columns have other names.
+        assert_eq!(it.sessions, None);
         assert!(it.password == Some(Password::File("f".into())) && it.hashed);
         assert!(it.is_confidential() && it.tls.is_some());
+        let it = server("sql(uri=postgresql://xpra@127.0.0.1/users)").ok();
+        let sessions = it.unwrap().sessions.unwrap();
+        assert!(sessions.query.ends_with("text)=($1) COLLATE \"C\""));
+        let it = server(
+            "sql(uri=postgresql://xpra@127.0.0.1/users,password_query=SELECT p FROM u WHERE n=%s,\
+             sessions_query=(SELECT 1, 2, d, '', '' FROM u WHERE n=%s AND p=%s))",
+        );
+        let sessions = it.ok().unwrap().sessions.unwrap();
+        assert_eq!(
+            sessions.query,
+            "SELECT 1, 2, d, '', '' FROM u WHERE n=$1 AND p=$2"
+        );
+        assert!(sessions.password);
         let it = read("sql(uri=sqlite:////a/users.sdb)").ok().unwrap();
         assert_eq!(it.filename, PathBuf::from("/a/users.sdb"));
         assert!(it.query.contains("?1"));
@@ -395,7 +434,11 @@ mod tests {
                 "is not one SELECT",
             ),
             ("sqlite(password_query=SELECT 1)", "has not 1 of the places"),
-            ("sqlite(sessions_query=SELECT ?)", "has not 2 of the places"),
+            ("sqlite(sessions_query=SELECT 1)", "has not 1 of the places"),
+            (
+                "sqlite(sessions_query=(SELECT ?, ?, ?))",
+                "has not 2 of the places",
+            ),
             ("sqlite(password_query=SELECT ? -- x)", "has `--`"),
             (
                 "sqlite(password_query=(SELECT p, q FROM u WHERE n=?))",

@@ -336,6 +336,7 @@ impl Checks {
             password: password.is_some(),
             database: server.database.clone(),
             query: server.query.clone(),
+            sessions: server.sessions.clone(),
             hashed: server.hashed,
             tls: tls.transpose()?,
             timeout: server.timeout,
