@@ -542,7 +542,10 @@ impl Report {
     fn worker(&mut self, role: Role, mode: StartMode) {
         let (mut killed, mut refused) = (0, 0);
         for (attempt, number) in ATTEMPTS.iter().zip(FIRST..) {
-            match start(role, mode, number).end() {
+            let started = start(role, mode, number);
+            // Kept open: what writes to it must fail because it may not, not because nobody reads.
+            let _open = started.channel.try_clone().expect("a copy");
+            match started.end() {
                 (End::Signal(libc::SIGSYS), _) => killed += 1,
                 (End::Code(REFUSED), _) => refused += 1,
                 (End::Code(ESCAPED), _)
