@@ -8,6 +8,7 @@ pub mod counter;
 pub mod databases;
 pub mod door;
 pub mod kdc;
+pub mod manual;
 pub mod memory;
 pub mod neighbour;
 pub mod openid;

@@ -110,7 +110,9 @@ impl StockKey {
         std::fs::write(self.0.path().join("counter"), counter.to_string()).unwrap();
     }
 
-    fn variables(&self) -> [(&'static str, String); 6] {
+    /// What a stock client has in its environment where the key is plugged in.
+    #[must_use]
+    pub fn variables(&self) -> [(&'static str, String); 6] {
         let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/software_key");
         let directory = self.0.path().display().to_string();
         [

@@ -52,7 +52,7 @@ impl Via {
 }
 
 /// What would only be in a test's way.
-const WITHOUT: [&str; 8] = [
+pub const WITHOUT: [&str; 8] = [
     "--opengl=no",
     "--splash=no",
     "--tray=no",
@@ -221,18 +221,20 @@ pub fn run_cfb(session: &Session, words: &[&str]) -> Output {
 /// The same with more variables in its environment.
 pub fn run_cfb_with(session: &Session, variables: &[(&str, String)], words: &[&str]) -> Output {
     let home = tempfile::tempdir().unwrap();
-    let mut command = command(&cfb_xpra(), session, home.path(), words);
+    let runtime = session.runtime_dir();
+    let mut command = command(&cfb_xpra(), &runtime, home.path(), words);
     command.envs(variables.iter().map(|(name, value)| (name, value)));
     command.output().unwrap()
 }
 
 fn stock(session: &Session, home: &std::path::Path, words: &[&str]) -> Command {
-    command(&stock_xpra(), session, home, words)
+    command(&stock_xpra(), &session.runtime_dir(), home, words)
 }
 
-fn command(
+/// A stock client that lives in `home` and looks for sessions in `runtime`.
+pub fn command(
     program: &std::path::Path,
-    session: &Session,
+    runtime: &std::path::Path,
     home: &std::path::Path,
     words: &[&str],
 ) -> Command {
@@ -240,7 +242,7 @@ fn command(
     command
         .args(words)
         .env("HOME", home)
-        .env("XDG_RUNTIME_DIR", session.runtime_dir())
+        .env("XDG_RUNTIME_DIR", runtime)
         .env("NO_AT_BRIDGE", "1")
         .env_remove("DISPLAY");
     command
