@@ -2,6 +2,7 @@
 
 use bulkhead_tests::databases::Files;
 use bulkhead_tests::door::Door;
+use bulkhead_tests::session::{Session, free_port};
 
 const PASSWORD: &str = "a long p\u{e4}ssword";
 
@@ -57,6 +58,47 @@ fn a_database_of_xpra_s_lets_the_stock_client_in_or_not() {
     files.passwd("users", &["change", "eve"], "another of eve's");
     assert!(door.lets_in("eve", "another of eve's"));
     door.is_clean("auth-sqlite", &SECRETS);
+}
+
+/// As SQLAlchemy names it: the same module under the name of `sql`, with hashes and with passwords in clear.
+#[test]
+fn a_database_in_a_uri_lets_the_stock_client_in_or_not() {
+    let files = Files::new();
+    let uri = |name: &str| {
+        let path = files.path(name).display().to_string();
+        format!("sql(uri=sqlite:///{})", path.replace(' ', "%20"))
+    };
+    for (name, kind, encrypted) in [
+        ("of hashes", None, true),
+        ("in clear", Some("--plain"), false),
+    ] {
+        let words: Vec<_> = ["add", "ann"].into_iter().chain(kind).collect();
+        files.passwd(name, &words, PASSWORD);
+        let door = Door::new(&uri(name), encrypted);
+        assert!(door.lets_in("ann", PASSWORD), "{name}");
+        door.recorded(&["is let in as `ann` by sql"]);
+        assert!(door.shows("ann", PASSWORD), "{name}");
+        assert!(!door.lets_in("ann", "another"), "{name}");
+        door.recorded(&["is refused by sql: authentication failed"]);
+        assert!(!door.shows("ann", "another"), "{name}");
+        assert!(!door.lets_in("eve", PASSWORD), "{name}");
+        door.logged("there is no such user");
+        assert!(door.lets_in("ann", PASSWORD), "{name}");
+        door.is_clean("auth-sqlite", &SECRETS);
+    }
+    // Where others read along, no password is sent.
+    let session = Session::start(&[]);
+    let bind = format!(
+        "--bind-tcp=127.0.0.1:{},auth={}",
+        free_port(),
+        uri("of hashes")
+    );
+    let output = session.bulkhead(&["seamless", "--daemon=no", &bind]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("auth=sql is sent the password itself"),
+        "{output:?}"
+    );
 }
 
 #[test]
