@@ -10,6 +10,7 @@ use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// The realm of [`Kdc::start`].
@@ -239,7 +240,9 @@ impl Kdc {
     /// When it cannot be made.
     #[must_use]
     pub fn keytab_for(&self, start: Start) -> PathBuf {
-        let path = self.file("session.keytab");
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = self.file(&format!("session-{count}.keytab"));
         std::fs::copy(self.file("xpra.keytab"), &path).unwrap();
         give(&path, start);
         path
