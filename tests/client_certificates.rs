@@ -468,8 +468,8 @@ fn the_password_alone_is_not_enough_and_the_certificate_neither() {
     logged(&session, &["is refused by certificate"]);
 }
 
-/// Files are read for each login: what is revoked now is revoked. Another file in its place is not
-/// read, and then nobody is let in; nor when the lists are missing, or nothing is left.
+/// Files are read for each login: what is revoked now is revoked, and another file in the place of one
+/// counts. Nobody is let in when one is away, when the lists are missing, or nothing is left.
 #[test]
 fn what_the_files_say_counts_for_the_next_login() {
     let office = Office::new();
@@ -516,7 +516,18 @@ fn what_the_files_say_counts_for_the_next_login() {
     is_in(None);
     let other = office.file("other.pem", &[&root, &list]);
     fs::rename(other, &trust).unwrap();
-    is_in(Some("another file was put in its place"));
+    is_in(None);
+    let other = office.file("other.txt", &["bob|subject:CN=ann\n"]);
+    fs::rename(other, &users).unwrap();
+    is_in(None);
+    logged(&session, &["is let in as `bob`"]);
+    fs::remove_file(&users).unwrap();
+    let result = connect(port, Some(office.identity(&["ann"], "ann")), &options());
+    assert!(result.is_err());
+    logged(
+        &session,
+        &["auth=certificate: a file that it needs cannot be used"],
+    );
 }
 
 /// A check that dies, by whatever signal, is a no for its login and for nobody else.

@@ -1,14 +1,24 @@
 //! The one-shot requests of the stock Xpra 6.5.5, over TCP: with the password they are answered,
 //! without it only `version` is.
 
+use bulkhead_tests::commands::test_user;
+use bulkhead_tests::door::Door;
 use bulkhead_tests::eventually;
+use bulkhead_tests::processes;
 use bulkhead_tests::screen::ClientScreen;
-use bulkhead_tests::session::Session;
+use bulkhead_tests::session::{Session, Start};
 use bulkhead_tests::stock::{self, StockClient, Via};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, User};
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(30);
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+const OTHER_KEY: &str = "fedcba9876543210fedcba9876543210";
 const XTERM: &str = "--start=xterm -T wanted -geometry 60x20+40+30";
 
 fn ask(session: &Session, words: &[&str]) -> Output {
@@ -82,21 +92,141 @@ fn without_the_password_only_the_version_is_told() {
     assert!(text(&ask(&session, &["info"])).contains("server.mode=seamless"));
 }
 
-/// What is written into the password file counts at once; another file in its place does not.
+/// A password file, and the directory that it is in, of whoever starts the session.
+struct PasswordFile {
+    _directory: tempfile::TempDir,
+    path: PathBuf,
+    owner: User,
+}
+
+impl PasswordFile {
+    fn new(start: Start) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let owner = match start {
+            Start::User => test_user(),
+            Start::Root => User::from_uid(0.into()).unwrap().unwrap(),
+        };
+        let file = Self {
+            path: directory.path().join("password.txt"),
+            _directory: directory,
+            owner,
+        };
+        file.give(file._directory.path(), 0o755);
+        file.write("password.txt", "first", 0o600);
+        file
+    }
+
+    fn give(&self, path: &Path, mode: u32) {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        let (uid, gid) = (self.owner.uid.as_raw(), self.owner.gid.as_raw());
+        chown(path, Some(uid), Some(gid)).unwrap();
+    }
+
+    /// Another file beside it, or itself.
+    fn write(&self, name: &str, password: &str, mode: u32) -> PathBuf {
+        let path = self.path.with_file_name(name);
+        std::fs::write(&path, password).unwrap();
+        self.give(&path, mode);
+        path
+    }
+
+    fn door(&self, start: Start) -> Door {
+        let modules = format!("file(filename={})", self.path.display());
+        Door::start_as(start, &modules, false)
+    }
+}
+
+/// What is written into the password file counts at once, and so does another file in its place.
 #[test]
-fn a_password_file_is_written_and_not_replaced() {
-    let session = Session::start(&[XTERM]);
-    let file = session.password_file();
-    std::fs::write(&file, "another password").unwrap();
-    text(&ask(&session, &["info"]));
-    let next = session.home().join("next");
-    std::fs::copy(&file, &next).unwrap();
-    std::fs::rename(&next, &file).unwrap();
-    let refused = ask(&session, &["info"]);
-    assert!(!refused.status.success(), "{refused:?}");
-    session.process().wait_for_line(LONG, |line| {
-        line.contains("another file was put in its place")
-    });
+fn a_password_file_is_written_and_replaced() {
+    for start in [Start::User, Start::Root] {
+        if start == Start::Root && !needs::root("start a session as root") {
+            return;
+        }
+        let file = PasswordFile::new(start);
+        let door = file.door(start);
+        assert!(door.lets_in("", "first"));
+        file.write("password.txt", "second", 0o600);
+        assert!(door.lets_in("", "second"));
+        let next = file.write("next.txt", "third", 0o600);
+        std::fs::rename(&next, &file.path).unwrap();
+        assert!(door.lets_in("", "third"));
+        door.recorded(&["a file that decides who is let in is another one now"]);
+        assert!(!door.lets_in("", "second"));
+        // As an editor does that keeps the old file.
+        std::fs::rename(&file.path, &next).unwrap();
+        assert!(!door.lets_in("", "third"));
+        door.recorded(&[
+            "no such file or directory: until that is mended nobody is let in with it",
+        ]);
+        // An `auth` that is started again has other sockets to look after.
+        let auth = |door: &Door| processes::of_role(door.session.process().id(), "auth");
+        let [old] = auth(&door)[..] else {
+            panic!("one auth")
+        };
+        kill(Pid::from_raw(old.try_into().unwrap()), Signal::SIGKILL).unwrap();
+        eventually("another auth", LONG, || {
+            auth(&door)
+                .first()
+                .is_some_and(|pid| *pid != old)
+                .then_some(())
+        });
+        text(&ask(&door.session, &["info"]));
+        file.write("password.txt", "fourth", 0o666);
+        assert!(!door.lets_in("", "fourth"));
+        door.recorded(&["others may write it (mode 666): chmod 600"]);
+        file.write("password.txt", "fifth", 0o600);
+        assert!(door.lets_in("", "fifth"));
+        door.is_silent_about(&["second", "third", "fourth", "fifth"]);
+    }
+}
+
+/// The key of an encrypted socket is a file like others; where it is the password's, both change at once.
+#[test]
+fn a_key_file_is_replaced() {
+    let file = PasswordFile::new(Start::User);
+    let key = file.write("key.txt", KEY, 0o600);
+    let (path, shown) = (file.path.display(), key.display());
+    let own = format!("file(filename={path}),encryption=AES-CTR,keyfile={shown}");
+    let door = Door::under(&[], Start::User, &own, &[]);
+    // The client has keys of its own.
+    let asks = |door: &Door, key: &str, password: &str| {
+        let own = door.session.home().join("own-key.txt");
+        std::fs::write(&own, key).unwrap();
+        let own = format!("--encryption-keyfile={}", own.display());
+        let visitor = door.visitor("").with("--encryption=AES-CTR").with(&own);
+        visitor.knows(password).is_answered()
+    };
+    assert!(asks(&door, KEY, "first"));
+    let next = file.write("next.txt", OTHER_KEY, 0o600);
+    std::fs::rename(&next, &key).unwrap();
+    assert!(asks(&door, OTHER_KEY, "first"));
+    let both = format!("file(filename={path}),encryption=AES-CTR");
+    let door = Door::under(&[], Start::User, &both, &[]);
+    assert!(asks(&door, "first", "first"));
+    let next = file.write("next.txt", "second", 0o600);
+    std::fs::rename(&next, &file.path).unwrap();
+    assert!(asks(&door, "second", "second"));
+}
+
+/// In a session that root has started, what has the name of a user's file is opened as that user.
+#[test]
+fn a_user_s_file_does_not_become_root_s() {
+    if !needs::root("start a session as root") {
+        return;
+    }
+    let file = PasswordFile::new(Start::User);
+    let door = file.door(Start::Root);
+    assert!(door.lets_in("", "first"));
+    std::fs::remove_file(&file.path).unwrap();
+    let root_s = door.session.password_file();
+    symlink(&root_s, &file.path).unwrap();
+    let password = std::fs::read_to_string(&root_s).unwrap();
+    assert!(!door.lets_in("", &password));
+    door.recorded(&["permission denied (with the rights of the user"]);
+    std::fs::remove_file(&file.path).unwrap();
+    file.write("password.txt", "second", 0o600);
+    assert!(door.lets_in("", "second"));
 }
 
 #[test]

@@ -181,6 +181,16 @@ pub enum SupervisorToAuth {
     /// The command of the check that [`AuthToSupervisor::Check`] asked for runs, and waits for the password.
     /// Descriptor: a stream socket, the other end of which is its standard input.
     Tell(ConnectionId),
+    /// Another file has taken the place of a secret's. Descriptor: it.
+    Secret {
+        /// Which, as in [`SecretAt::index`](crate::spec::SecretAt).
+        index: u16,
+    },
+    /// The file of a secret has gone, or what has its name cannot be used: nobody is let in with it.
+    NoSecret {
+        /// Which.
+        index: u16,
+    },
 }
 
 impl Message for SupervisorToAuth {
@@ -188,7 +198,7 @@ impl Message for SupervisorToAuth {
     fn descriptors(&self) -> usize {
         usize::from(matches!(
             self,
-            Self::Connection { .. } | Self::Ask(_) | Self::Tell(_)
+            Self::Connection { .. } | Self::Ask(_) | Self::Tell(_) | Self::Secret { .. }
         ))
     }
 }

@@ -175,12 +175,25 @@ pub enum SupervisorToKeys {
     Gone(ConnectionId),
     /// Answer with [`KeysToSupervisor::Pong`], to show that you live.
     Ping,
+    /// Another file has taken the place of one with key data. Descriptor: it.
+    Secret {
+        /// Which, as in [`KeyData::secret`](crate::spec::KeyData).
+        index: u16,
+    },
+    /// That file has gone, or what has its name cannot be used: nobody is let in with it.
+    NoSecret {
+        /// Which.
+        index: u16,
+    },
 }
 
 impl Message for SupervisorToKeys {
     const NAME: &'static str = "supervisor>keys";
     fn descriptors(&self) -> usize {
-        usize::from(matches!(self, Self::Connection { .. }))
+        usize::from(matches!(
+            self,
+            Self::Connection { .. } | Self::Secret { .. }
+        ))
     }
 }
 

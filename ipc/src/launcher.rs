@@ -12,6 +12,11 @@ use std::net::IpAddr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CommandId(pub u16);
 
+/// Index into [`SupervisorSpec::files`](crate::spec::SupervisorSpec) and
+/// [`ChecksSpec::files`](crate::spec::ChecksSpec).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FileId(pub u16);
+
 /// How the command of a check has ended. Only [`CheckOutcome::Passed`] is yes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckOutcome {
@@ -102,6 +107,10 @@ pub enum SupervisorToLauncher {
     },
     /// The connection has gone: its command or process is ended.
     EndCheck(ConnectionId),
+    /// Somebody connects: are the files that decide about logins still those that were passed? Answered by a
+    /// [`LauncherToSupervisor::File`] or [`LauncherToSupervisor::NoFile`] for each that is not, then by
+    /// [`LauncherToSupervisor::Looked`]; not asked again before that.
+    Look,
 }
 
 impl Message for SupervisorToLauncher {
@@ -193,6 +202,17 @@ pub enum LauncherToSupervisor {
     /// The command of a check runs, and waits for a password. Descriptor: a stream socket, the other end of
     /// which is its standard input.
     CommandInput(ConnectionId),
+    /// Another file has the name of this one. Descriptor: it, opened for reading.
+    File(FileId),
+    /// What has the name of this one cannot be used, or nothing has it.
+    NoFile {
+        /// Which.
+        file: FileId,
+        /// One line that says what, where and what to do; at most 1024 bytes.
+        reason: String,
+    },
+    /// The answer to [`SupervisorToLauncher::Look`]: all that there was to say has been said.
+    Looked,
 }
 
 impl Message for LauncherToSupervisor {
@@ -200,7 +220,7 @@ impl Message for LauncherToSupervisor {
     fn descriptors(&self) -> usize {
         match self {
             Self::Display => 2,
-            Self::CommandInput(_) => 1,
+            Self::CommandInput(_) | Self::File(_) => 1,
             Self::Connecting { sockets, .. } => usize::from(*sockets).min(MAX_FDS),
             _ => 0,
         }

@@ -56,6 +56,8 @@ pub struct ListenerSpec {
     pub refused_requests: Vec<String>,
     /// Capabilities of clients that its modules look at ([`AuthModule::Capability`]).
     pub capabilities: Vec<String>,
+    /// Some of [`SupervisorSpec::files`] may decide who is let in there.
+    pub files: bool,
 }
 
 /// For the supervisor: no secret in it.
@@ -105,6 +107,9 @@ pub struct SupervisorSpec {
     pub checks: Vec<CheckSpec>,
     /// What the launcher does for them, a [`ChecksSpec`], passed on unread.
     pub outside_checks: Option<FdIndex>,
+    /// Of the descriptors above those whose file may be another one by its name later, by
+    /// [`FileId`](crate::launcher::FileId), in the order of [`ChecksSpec::files`].
+    pub files: Vec<FdIndex>,
     /// Where to say what became of the start, for a start in the background: one line, either
     /// `ready :N` or `failed REASON`, then the end of the file: at once, or when nothing is left of
     /// the attempt.
@@ -170,6 +175,44 @@ pub enum CheckKind {
 pub struct ChecksSpec {
     /// In the order of [`SupervisorSpec::checks`].
     pub checks: Vec<OutsideCheck>,
+    /// The operator's files that decide about logins.
+    pub files: Vec<NamedFile>,
+}
+
+/// A file of the operator's that decides who is let in: others are put in its place while a session
+/// runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedFile {
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// What it holds.
+    pub kind: FileKind,
+    /// Which file has been passed.
+    pub identity: FileIdentity,
+}
+
+/// What a file holds that decides who is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileKind {
+    /// One password.
+    Password,
+    /// Passwords in lines.
+    Users,
+    /// A key.
+    Key,
+    /// What everybody may know.
+    Rules,
+    /// Certificates that others may be signed with.
+    Authorities,
+}
+
+/// Tells one file from another, as long as a descriptor of it is open (inode(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileIdentity {
+    /// The device that it is on.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
 }
 
 impl ChecksSpec {
@@ -820,6 +863,7 @@ mod tests {
     #[test]
     fn readers_of_one_descriptor_do_not_disturb_each_other() {
         let spec = ChecksSpec {
+            files: Vec::new(),
             checks: vec![
                 OutsideCheck::Command {
                     argv: vec!["x".repeat(1000); 100],

@@ -4,20 +4,17 @@
 use crate::error::{Error, Result, reason};
 use certificates::der::Der;
 use certificates::{Date, MAX_TRUST, Trust, sections};
-use files::{Ids, Spot};
+use files::{Ids, MAX_AUTHORITIES};
+use ipc::spec::{FileIdentity, FileKind};
 use ipc::tls::{KeyKind, MAX_CHAIN};
-use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 /// Longest file of certificates, in bytes: a key may be in it too, and comments.
 const MAX_FILE: u64 = 64 * 1024;
-/// The same of those that others are signed with: the system's are about 220 KiB.
-const MAX_AUTHORITIES: u64 = 1024 * 1024;
 
 /// A certificate with those that it is signed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +38,7 @@ pub const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// # Errors
 /// It cannot be read, others may write it, there is none in it, or the first is of no use now.
 pub fn read(path: &Path, user: Option<Ids>) -> Result<Chain> {
-    read_with(path, user, MAX_FILE, |pem| chain(pem, now())).map(|(chain, _)| chain)
+    read_with(path, user, MAX_FILE, |pem| chain(pem, now())).map(|(chain, ..)| chain)
 }
 
 /// Seconds since 1970.
@@ -54,7 +51,7 @@ fn now() -> i64 {
 ///
 /// # Errors
 /// It cannot be read, others may write it, or there is nobody in it who may sign now.
-pub fn trust(path: &Path, user: Option<Ids>) -> Result<(Trust, OwnedFd)> {
+pub fn trust(path: &Path, user: Option<Ids>) -> Result<(Trust, OwnedFd, FileIdentity)> {
     read_with(path, user, MAX_TRUST, |pem| {
         Trust::read(pem, now()).map_err(Wrong::Trust)
     })
@@ -80,7 +77,7 @@ pub fn authorities(path: &Path, user: Option<Ids>) -> Result<Vec<Vec<u8>>> {
             false => Ok(found),
         }
     })
-    .map(|(found, _)| found)
+    .map(|(found, ..)| found)
 }
 
 fn read_with<T>(
@@ -88,39 +85,10 @@ fn read_with<T>(
     user: Option<Ids>,
     limit: u64,
     with: impl FnOnce(&[u8]) -> std::result::Result<T, Wrong>,
-) -> Result<(T, OwnedFd)> {
-    let spot = Spot::new(path, user);
-    let shown = path.display();
-    let fail = |why: String| Error::new(format!("certificate {shown}: {why}{}", spot.rights()));
-    let file = spot
-        .act(|path| {
-            File::options()
-                .read(true)
-                .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
-                .open(path)
-        })
-        .map_err(|error| fail(reason(&error)))?;
-    let meta = file.metadata().map_err(|error| fail(reason(&error)))?;
-    if !meta.is_file() {
-        return Err(fail("is no ordinary file".into()));
-    }
-    if meta.mode() & 0o022 != 0 {
-        return Err(fail(format!(
-            "others may write it (mode {:o}): chmod go-w {shown}",
-            meta.mode() & 0o777
-        )));
-    }
-    // Whoever can change it decides whom we take for whom.
-    let own = user.map_or_else(|| nix::unistd::geteuid().as_raw(), |user| user.uid);
-    if ![0, own].contains(&meta.uid()) {
-        return Err(fail(format!(
-            "belongs to the user {}, who could change it: chown {own} {shown}",
-            meta.uid()
-        )));
-    }
-    if meta.len() > limit {
-        return Err(fail(format!("is longer than {limit} bytes")));
-    }
+) -> Result<(T, OwnedFd, FileIdentity)> {
+    let (file, identity) =
+        files::open_named(path, FileKind::Authorities, user).map_err(Error::new)?;
+    let fail = |why: String| Error::new(format!("certificate {}: {why}", path.display()));
     // A key may be in the same file; it is not looked at, and wiped with the rest.
     let mut bytes = Zeroizing::new(Vec::with_capacity(
         usize::try_from(limit).unwrap_or_default() + 1,
@@ -129,8 +97,11 @@ fn read_with<T>(
         .take(limit + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| fail(reason(&error)))?;
+    if bytes.len() as u64 > limit {
+        return Err(fail(format!("is longer than {limit} bytes")));
+    }
     let read = with(&bytes).map_err(|why| fail(why.to_string()))?;
-    Ok((read, file.into()))
+    Ok((read, file.into(), identity))
 }
 
 /// What is wrong with a file of certificates.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub use files::reason;
+
 /// Why the command ends without having done its work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -57,15 +59,6 @@ pub fn one_line(text: &str) -> String {
             c => c,
         })
         .collect()
-}
-
-/// Describes what the kernel said without the number.
-#[must_use]
-pub fn reason(error: &std::io::Error) -> String {
-    match error.raw_os_error() {
-        Some(code) => nix::errno::Errno::from_raw(code).desc().to_lowercase(),
-        None => error.to_string(),
-    }
 }
 
 #[cfg(test)]

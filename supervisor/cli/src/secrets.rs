@@ -2,10 +2,12 @@
 //! and wiped from where they were typed.
 
 use crate::auth::{Module, OtpKey, What};
-use crate::error::{Error, Result, reason};
+use crate::error::{Error, Result};
 use crate::syntax::SECRET_OPTIONS;
 use accounts::file::{HEADER, MAX_FILE, Passwords};
-use files::{Ids, Spot};
+pub use files::MAX_SECRET;
+use files::{Ids, Spot, check_len, check_owner, reason};
+use ipc::spec::{FileIdentity, FileKind, NamedFile};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -17,9 +19,6 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::{Zeroize, Zeroizing};
 
-/// Longest password in bytes.
-pub const MAX_SECRET: u64 = 64 * 1024;
-
 /// A secret in a descriptor, and what the user should know about it.
 #[derive(Debug)]
 pub struct Secret {
@@ -29,6 +28,8 @@ pub struct Secret {
     pub warnings: Vec<String>,
     /// It is the user's file, and not a copy of ours.
     pub in_place: bool,
+    /// Its name, if another file that gets it is to count.
+    pub named: Option<NamedFile>,
 }
 
 /// Puts bytes into memory that can only be read from now on.
@@ -93,7 +94,7 @@ pub fn memory() -> Result<OwnedFd> {
 /// # Errors
 /// It cannot be read, is empty or too long, or others own it or may write it.
 pub fn file(path: &Path, user: Option<Ids>) -> Result<Secret> {
-    open(path, user, Kind::Password)
+    open(path, user, Use::Decides(FileKind::Password))
 }
 
 /// Opens the password file of a client, which says who it is itself.
@@ -101,7 +102,7 @@ pub fn file(path: &Path, user: Option<Ids>) -> Result<Secret> {
 /// # Errors
 /// See [`file`].
 pub fn answer(path: &Path) -> Result<Secret> {
-    open(path, None, Kind::Answer)
+    open(path, None, Use::Answer)
 }
 
 /// Opens a key file. `user` is the session's in a start as root.
@@ -109,7 +110,7 @@ pub fn answer(path: &Path) -> Result<Secret> {
 /// # Errors
 /// It cannot be read, is empty or too long, or others may read or write it.
 pub fn key_file(path: &Path, user: Option<Ids>) -> Result<Secret> {
-    open(path, user, Kind::Key)
+    open(path, user, Use::Decides(FileKind::Key))
 }
 
 /// Opens a key file, and keeps what is in it now: whatever is done to the file later.
@@ -125,6 +126,7 @@ pub fn key_copy(path: &Path, user: Option<Ids>) -> Result<Secret> {
     Ok(Secret {
         fd: copy.map_err(|error| error.at(format!("key file {}", path.display())))?,
         in_place: false,
+        named: None,
         warnings: secret.warnings,
     })
 }
@@ -139,7 +141,7 @@ pub const HOSTS_DENY: &str = "/etc/hosts.deny";
 /// # Errors
 /// It cannot be read, is too long, or others may write it.
 pub fn rule_file(path: &Path, user: Option<Ids>) -> Result<Secret> {
-    open(path, user, Kind::Rules)
+    open(path, user, Use::Decides(FileKind::Rules))
 }
 
 /// Opens a file of rules that need not be there.
@@ -155,6 +157,7 @@ pub fn default_rule_file(path: &Path, user: Option<Ids>) -> Result<Secret> {
                 path.display()
             )],
             in_place: false,
+            named: None,
         }),
         _ => rule_file(path, user),
     }
@@ -219,6 +222,7 @@ pub fn database(path: &Path, user: Option<Ids>) -> Result<(Secret, Passwords)> {
         fd: OwnedFd::from(file),
         warnings: Vec::new(),
         in_place: true,
+        named: None,
     };
     Ok((secret, passwords))
 }
@@ -261,6 +265,7 @@ pub fn of_module(module: &Module, user: Option<Ids>) -> Result<Secret> {
             fd: variable("auth=env", name)?,
             warnings: Vec::new(),
             in_place: false,
+            named: None,
         }),
         What::Password { value } => Ok(Secret {
             fd: literal("auth=password", value)?,
@@ -268,11 +273,13 @@ pub fn of_module(module: &Module, user: Option<Ids>) -> Result<Secret> {
                 "auth=password: a password on a command line can be seen by every user of this machine until the session runs, and stays in the shell's history; use auth=file or auth=env".into(),
             ],
             in_place: false,
+            named: None,
         }),
         What::Capability { value, .. } => Ok(Secret {
             fd: literal("auth=capability", value)?,
             warnings: Vec::new(),
             in_place: false,
+            named: None,
         }),
         What::HttpHeader(header) => Ok(Secret {
             fd: literal("auth=http-header", &header.value)?,
@@ -283,12 +290,13 @@ pub fn of_module(module: &Module, user: Option<Ids>) -> Result<Secret> {
                 ],
             },
             in_place: false,
+            named: None,
         }),
-        What::MultiFile { filename } => open(filename, user, Kind::Users),
+        What::MultiFile { filename } => open(filename, user, Use::Decides(FileKind::Users)),
         What::Otp {
             key: OtpKey::File(filename),
             ..
-        } => open(filename, user, Kind::Key),
+        } => open(filename, user, Use::Decides(FileKind::Key)),
         What::Otp {
             key: OtpKey::Value(value),
             ..
@@ -298,33 +306,32 @@ pub fn of_module(module: &Module, user: Option<Ids>) -> Result<Secret> {
                 "auth=otp: a key on a command line can be seen by every user of this machine until the session runs, and stays in the shell's history; use filename=".into(),
             ],
             in_place: false,
+            named: None,
         }),
         _ => Err(Error::new(format!("auth={} has no secret", module.name()))),
     }
 }
 
-/// What a file holds.
+/// What a file of a person's is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Password,
-    /// What a client sends: whoever can change it gains nothing.
+enum Use {
+    /// It decides who is let in.
+    Decides(FileKind),
+    /// It is what a client sends: whoever can change it gains nothing.
     Answer,
-    /// Passwords in lines.
-    Users,
-    Key,
-    /// What everybody may know.
-    Rules,
 }
 
-fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
+fn open(path: &Path, user: Option<Ids>, what: Use) -> Result<Secret> {
     let shown = path.display();
-    let noun = match kind {
-        Kind::Password | Kind::Answer | Kind::Users => "password file",
-        Kind::Key => "key file",
-        Kind::Rules => "file",
+    let kind = match what {
+        Use::Decides(kind) => kind,
+        Use::Answer => FileKind::Password,
     };
-    let spot = Spot::new(path, user);
-    let fail = |why: String| Error::new(format!("{noun} {shown}: {why}{}", spot.rights()));
+    let spot = Spot::of_existing(path, user);
+    let fail = |why: String| {
+        let noun = files::noun(kind);
+        Error::new(format!("{noun} {shown}: {why}{}", spot.rights()))
+    };
     // A person may hand a pipe over; another user's is not waited for.
     let pipes = spot.user.is_none();
     let wait = if pipes { 0 } else { libc::O_NONBLOCK };
@@ -343,9 +350,14 @@ fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
     if !meta.is_file() && !pipes {
         return Err(fail("is no ordinary file".into()));
     }
-    if kind != Kind::Answer {
+    if what != Use::Answer {
         check_owner(path, &meta, user).map_err(fail)?;
     }
+    // Line ends around a key do not count.
+    let line_end = |ends: bool| match kind {
+        FileKind::Password => newline(&shown, ends),
+        FileKind::Users | FileKind::Key | FileKind::Rules | FileKind::Authorities => Vec::new(),
+    };
     if !meta.is_file() {
         // A pipe can be read once: keep what came.
         let mut bytes = Zeroizing::new(Vec::new());
@@ -353,78 +365,55 @@ fn open(path: &Path, user: Option<Ids>, kind: Kind) -> Result<Secret> {
             .read_to_end(&mut bytes)
             .map_err(|error| fail(reason(&error)))?;
         check_len(bytes.len() as u64).map_err(fail)?;
-        // Line ends around a key do not count.
-        let warnings = match kind {
-            Kind::Password | Kind::Answer => newline(&shown, bytes.ends_with(b"\n")),
-            Kind::Users | Kind::Key | Kind::Rules => Vec::new(),
-        };
         return Ok(Secret {
             fd: sealed(&bytes)?,
-            warnings,
+            warnings: line_end(bytes.ends_with(b"\n")),
             in_place: false,
+            named: None,
         });
     }
-    match kind {
-        Kind::Rules => check_len(meta.len().max(1)),
-        _ => check_len(meta.len()),
-    }
-    .map_err(fail)?;
-    if meta.mode() & 0o022 != 0 {
-        return Err(fail(format!(
-            "others may write it (mode {:o}): chmod 600 {shown}",
-            meta.mode() & 0o777
-        )));
-    }
+    files::check_file(path, &meta, kind).map_err(fail)?;
     let mut warnings = Vec::new();
-    if meta.mode() & 0o044 != 0 && kind == Kind::Key {
-        return Err(fail(format!(
-            "others may read it (mode {:o}): chmod 600 {shown}",
-            meta.mode() & 0o777
-        )));
-    }
-    if meta.mode() & 0o044 != 0 && kind != Kind::Rules {
+    if meta.mode() & 0o044 != 0 && kind != FileKind::Rules {
         warnings.push(format!(
             "password file {shown}: others may read it (mode {:o}): chmod 600 {shown}",
             meta.mode() & 0o777
         ));
     }
-    if matches!(kind, Kind::Password | Kind::Answer) {
+    if kind == FileKind::Password {
         let mut last = [0_u8];
         file.read_exact_at(&mut last, meta.len() - 1)
             .map_err(|error| fail(reason(&error)))?;
-        warnings.extend(newline(&shown, last == *b"\n"));
+        warnings.extend(line_end(last == *b"\n"));
         last.zeroize();
     }
+    // To the launcher it would be another descriptor.
+    let named = match files::is_of_a_process(path) {
+        true => None,
+        false => {
+            let named = named(path, kind, files::identity(&meta));
+            Some(named.map_err(|error| fail(reason(&error)))?)
+        }
+    };
     Ok(Secret {
         fd: OwnedFd::from(file),
         warnings,
         in_place: true,
+        named,
     })
 }
 
-/// As sshd: whoever can change it decides who is let in.
-fn check_owner(
-    path: &Path,
-    meta: &std::fs::Metadata,
-    user: Option<Ids>,
-) -> std::result::Result<(), String> {
-    let own = user.map_or_else(|| nix::unistd::geteuid().as_raw(), |user| user.uid);
-    match [0, own].contains(&meta.uid()) {
-        true => Ok(()),
-        false => Err(format!(
-            "belongs to the user {}, who could change it: chown {own} {}",
-            meta.uid(),
-            path.display()
-        )),
-    }
-}
-
-fn check_len(len: u64) -> std::result::Result<(), String> {
-    match len {
-        0 => Err("is empty".into()),
-        len if len > MAX_SECRET => Err(format!("is longer than {MAX_SECRET} bytes")),
-        _ => Ok(()),
-    }
+/// What is to be known of a file to see that another one has its name.
+///
+/// # Errors
+/// There is no current directory.
+pub fn named(path: &Path, kind: FileKind, identity: FileIdentity) -> io::Result<NamedFile> {
+    let path = std::path::absolute(path)?;
+    Ok(NamedFile {
+        path,
+        kind,
+        identity,
+    })
 }
 
 fn newline(shown: &dyn std::fmt::Display, ends: bool) -> Vec<String> {
@@ -672,6 +661,17 @@ mod tests {
             wiped.as_slice(),
             b"HOME=/root\0XPRA_PASSWORD=***\0OTHER=***\0PATH=/bin\0"
         );
+    }
+
+    /// To another process that is another file.
+    #[test]
+    fn a_descriptor_s_name_is_not_looked_at_again() {
+        let (_tmp, path) = write(0o600, b"secret");
+        assert!(file(&path, None).unwrap().named.is_some());
+        let open = File::open(&path).unwrap();
+        let passed = PathBuf::from(format!("/dev/fd/{}", open.as_raw_fd()));
+        let passed = file(&passed, None).unwrap();
+        assert_eq!((passed.named, passed.in_place), (None, true));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::ending::Ending;
 use crate::log::Level;
 use crate::restarts::Verdict;
 use crate::session::{Phase, Session};
-use crate::worker::{Death, PER_TURN};
+use crate::worker::{Death, More, PER_TURN};
 use ipc::display::{DisplayToSupervisor, SupervisorToDisplay};
 use ipc::keys::{Encryption, KeysToSupervisor};
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
@@ -18,8 +18,12 @@ impl Session {
     /// Starts `auth` with its own part of the configuration and the secrets, which we never read.
     pub fn start_auth(&mut self, now: Instant) {
         let fds: Vec<_> = self.auth_fds.iter().map(AsFd::as_fd).collect();
-        match self.nursery.start(Role::Auth, None, &fds, now) {
-            Ok(worker) => self.auth.worker = Some(worker),
+        let more = self.again();
+        match self.nursery.start_with(Role::Auth, None, &fds, more, now) {
+            Ok(worker) => {
+                self.auth.worker = Some(worker);
+                self.tell_lost(Role::Auth);
+            }
             Err(error) => {
                 self.log.own(
                     Level::Error,
@@ -28,6 +32,14 @@ impl Session {
                 );
                 self.auth_vacant(Death::Exit(runtime::EXIT_START), now);
             }
+        }
+    }
+
+    /// What a process is told that takes the place of one that was in force.
+    fn again(&self) -> More {
+        More {
+            restarted: !matches!(self.phase, Phase::Starting),
+            ..More::default()
         }
     }
 
@@ -75,8 +87,12 @@ impl Session {
             return;
         }
         let fds: Vec<_> = self.keys_fds.iter().map(AsFd::as_fd).collect();
-        match self.nursery.start(Role::Keys, None, &fds, now) {
-            Ok(worker) => self.keys.worker = Some(worker),
+        let more = self.again();
+        match self.nursery.start_with(Role::Keys, None, &fds, more, now) {
+            Ok(worker) => {
+                self.keys.worker = Some(worker);
+                self.tell_lost(Role::Keys);
+            }
             Err(error) => {
                 let text = format!("keys cannot be started: {error}");
                 self.log.own(Level::Error, None, &text);
@@ -336,6 +352,9 @@ impl Session {
             LauncherToSupervisor::CheckEnded { connection, end } => {
                 self.outside_ended(connection, end, now);
             }
+            LauncherToSupervisor::File(file) => self.other_file(file, fds, now),
+            LauncherToSupervisor::NoFile { file, reason } => self.no_file(file, reason),
+            LauncherToSupervisor::Looked => self.looked(),
             LauncherToSupervisor::CommandStarted {
                 command,
                 program,

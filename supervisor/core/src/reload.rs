@@ -374,7 +374,9 @@ impl Session {
             names.join(", ")
         );
         self.log.own(Level::Info, None, &text);
-        if let Some(old) = self.keys.replace(keys) {
+        let old = self.keys.replace(keys);
+        self.tell_lost(Role::Keys);
+        if let Some(old) = old {
             let generation = self.reload.generation;
             self.reload.retired.push(Retired {
                 keys: old,

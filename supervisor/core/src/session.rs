@@ -77,6 +77,10 @@ pub struct Session {
     pub reload: Reload,
     /// What the process of each check gets.
     pub check_fds: Vec<Vec<OwnedFd>>,
+    /// Those of these two that others may take the place of.
+    pub files: Vec<crate::client::Named>,
+    /// The launcher looks at them.
+    pub look: Option<crate::client::Look>,
     pub announcement: Announcement,
     /// Facts for `info`: what confines the supervisor.
     pub landlock_abi: u32,

@@ -1,6 +1,7 @@
 //! From exec to the loop: the specification, the descriptors, our own sandbox.
 
 use crate::admission::Admission;
+use crate::client::Named;
 use crate::log::{Level, Log};
 use crate::place::Place;
 use crate::ready::Announcement;
@@ -147,6 +148,7 @@ pub fn session() -> Result<Session> {
         .iter()
         .map(|check| own_fds(check).iter().map(|fd| passed.take(*fd)).collect())
         .collect::<Result<Vec<_>>>()?;
+    let files = Named::all(&spec, spec.checks.iter().map(own_fds))?;
     if let Some(checks) = spec.outside_checks {
         // It takes them from the first message only: before we hear from anybody.
         let checks = passed.take(checks)?;
@@ -204,6 +206,8 @@ pub fn session() -> Result<Session> {
         keys_fds,
         reload,
         check_fds,
+        files,
+        look: None,
         announcement,
         landlock_abi: enforced.landlock_abi,
         start_time,

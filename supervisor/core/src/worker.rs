@@ -46,6 +46,15 @@ pub struct Nursery {
     pub debug: bool,
 }
 
+/// What only some workers are told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct More {
+    /// It may have to speak TLS 1.2.
+    pub tls12: bool,
+    /// A predecessor had the session's configuration in force.
+    pub restarted: bool,
+}
+
 /// How a worker ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Death {
@@ -170,19 +179,19 @@ impl Nursery {
         descriptors: &[BorrowedFd<'_>],
         now: Instant,
     ) -> Result<Worker<Tx, Rx>, Errno> {
-        self.start_for(role, connection, descriptors, false, now)
+        self.start_with(role, connection, descriptors, More::default(), now)
     }
 
-    /// The same; `tls12`: it may have to speak TLS 1.2.
+    /// The same, and it is told more.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn start_for<Tx: Message, Rx: Message>(
+    pub fn start_with<Tx: Message, Rx: Message>(
         &self,
         role: Role,
         connection: Option<ConnectionId>,
         descriptors: &[BorrowedFd<'_>],
-        tls12: bool,
+        more: More,
         now: Instant,
     ) -> Result<Worker<Tx, Rx>, Errno> {
         let (_, executable) = self
@@ -205,7 +214,8 @@ impl Nursery {
             sandbox: self.sandbox,
             parent: Some(self.pid),
             connection: connection.map(|connection| connection.0),
-            tls12,
+            tls12: more.tls12,
+            restarted: more.restarted,
             log: if self.debug {
                 LevelFilter::DEBUG
             } else {

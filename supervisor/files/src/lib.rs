@@ -11,12 +11,17 @@
 pub mod display;
 mod identity;
 mod made;
+mod named;
 mod open;
 mod socket;
 mod spot;
 
 pub use identity::{Ids, as_user};
 pub use made::{made, remove};
+pub use named::{
+    MAX_AUTHORITIES, MAX_SECRET, check_file, check_len, check_owner, identity, identity_of, noun,
+    open_named, reason,
+};
 pub use open::{ordinary, small};
 pub use socket::{connect, listens, listens_abstract};
-pub use spot::{Guard, Spot, check_own, check_program, guard, own_path};
+pub use spot::{Guard, Spot, check_own, check_program, guard, is_of_a_process, own_path};

@@ -155,6 +155,30 @@ fn writable(path: &Path, meta: &fs::Metadata) -> io::Error {
     ))
 }
 
+/// Does a path name a descriptor of the process that uses it (`/dev/stdin`, `/proc/self/fd/3`), or something else
+/// that is another thing to another process?
+#[must_use]
+pub fn is_of_a_process(path: &Path) -> bool {
+    let Ok(mut path) = std::path::absolute(path) else {
+        return false;
+    };
+    for _ in 0..MAX_LINKS {
+        let Some(parent) = path.parent() else {
+            return false;
+        };
+        if path.starts_with("/proc")
+            || fs::canonicalize(parent).is_ok_and(|real| real.starts_with("/proc"))
+        {
+            return true;
+        }
+        match fs::read_link(&path) {
+            Ok(target) => path = parent.join(target),
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
 /// A path and whose rights it is used with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spot {
@@ -183,6 +207,25 @@ impl Spot {
                 path: path.to_path_buf(),
                 user,
             },
+        }
+    }
+
+    /// Decides it for what is there already: root's rights are used only where nobody else can change what the path
+    /// leads to, links at its end included.
+    #[must_use]
+    pub fn of_existing(path: &Path, user: Option<Ids>) -> Self {
+        let spot = Self::new(path, user);
+        let is_root_s = match own_path(&spot.path, ROOT) {
+            Ok(_) => true,
+            // As far as there is something, it is.
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        match (spot.user, user) {
+            (None, Some(_)) if !is_root_s => Self {
+                path: path.to_path_buf(),
+                user,
+            },
+            _ => spot,
         }
     }
 
@@ -240,6 +283,52 @@ mod tests {
         )
         .unwrap();
         Some(tmp)
+    }
+
+    #[test]
+    fn descriptors_have_names_that_mean_another_thing_elsewhere() {
+        let tmp = tempfile::tempdir().unwrap();
+        let link = |name: &str, target: &str| {
+            let path = tmp.path().join(name);
+            symlink(target, &path).unwrap();
+            path
+        };
+        for path in ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "/proc/uptime"] {
+            assert!(is_of_a_process(Path::new(path)), "{path}");
+        }
+        let first = link("first", "/dev/stdin");
+        assert!(is_of_a_process(&first));
+        assert!(is_of_a_process(&link("second", "first")));
+        assert!(is_of_a_process(&link("fd", "/proc/self/fd").join("0")));
+        fs::write(tmp.path().join("file"), "").unwrap();
+        for path in [
+            link("third", "file"),
+            link("loop", "loop"),
+            "/etc/passwd".into(),
+        ] {
+            assert!(!is_of_a_process(&path), "{}", path.display());
+        }
+    }
+
+    /// A link of root's to what is somebody's is used with that one's rights.
+    #[test]
+    fn a_link_at_the_end_is_followed_before_rights_are_chosen() {
+        let Some(tmp) = two() else { return };
+        let at = |name: &str, target: &str| {
+            let path = tmp.path().join(name);
+            symlink(tmp.path().join(target), &path).unwrap();
+            Spot::of_existing(&path, Some(SOMEBODY)).user
+        };
+        for place in ["mine", "theirs"] {
+            fs::write(tmp.path().join(place).join("x"), "").unwrap();
+        }
+        assert_eq!(at("a", "mine/x"), None);
+        assert_eq!(at("b", "theirs/x"), Some(SOMEBODY));
+        assert_eq!(at("c", "theirs/missing"), Some(SOMEBODY));
+        assert_eq!(
+            Spot::of_existing(&tmp.path().join("mine/x"), Some(SOMEBODY)).user,
+            None
+        );
     }
 
     #[test]

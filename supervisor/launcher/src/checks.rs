@@ -396,6 +396,7 @@ mod tests {
 
     fn checks() -> Checks {
         Checks::new(ChecksSpec {
+            files: Vec::new(),
             checks: vec![
                 OutsideCheck::Command {
                     argv: ["/bin/ask", "--for=${username}", "${info}", "${x} $y ${"]

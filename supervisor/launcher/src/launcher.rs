@@ -3,6 +3,7 @@
 use crate::checks::{self, Checks, Ended, Kind, NotStarted};
 use crate::leftovers::{self, Before, LOG, Leftovers, SOCKET, XAUTHORITY};
 use crate::marked;
+use crate::named::{Change, Named};
 use crate::processes::{self, GRACE, LIMIT};
 use crate::x_server::{self, XServer};
 use crate::xauthority::{self, Cookie};
@@ -12,7 +13,7 @@ use ipc::display::Signal as Asked;
 use ipc::launcher::{
     CheckOutcome, CommandId, LauncherToSupervisor, ProcessEnd, SupervisorToLauncher,
 };
-use ipc::spec::{self, LauncherSpec};
+use ipc::spec::{self, ChecksSpec, LauncherSpec};
 use ipc::{Channel, ConnectionId};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
@@ -76,6 +77,8 @@ struct Launcher {
     has_spoken: bool,
     /// What logins may need, as the present supervisor's command line says.
     checks: Checks,
+    /// The files that decide about them, as it says too.
+    named: Named,
     /// The present supervisor is not the one that the X server was started for.
     adopted: bool,
     sockets: OwnedFd,
@@ -238,6 +241,7 @@ impl Launcher {
             supervisor: None,
             has_spoken: false,
             checks: Checks::default(),
+            named: Named::default(),
             adopted: false,
             sockets,
             signals,
@@ -742,6 +746,7 @@ impl Launcher {
                 own: _,
             } => self.start_check(connection, check, host, &fds),
             SupervisorToLauncher::EndCheck(connection) => self.checks.end(connection),
+            SupervisorToLauncher::Look => self.look(),
             SupervisorToLauncher::StartCommands => self.start_commands(),
             SupervisorToLauncher::OpenDisplay => match self.open_display() {
                 Ok(fds) => self.tell(&LauncherToSupervisor::Display, fds),
@@ -766,8 +771,11 @@ impl Launcher {
     /// what comes later is not believed.
     fn take_checks(&mut self, is_first: bool, fds: Vec<OwnedFd>) {
         let file = fds.into_iter().next().filter(|_| is_first).map(File::from);
-        match file.map(|file| spec::read(&file)) {
-            Some(Ok(spec)) => self.checks = Checks::new(spec),
+        match file.map(|file| spec::read::<ChecksSpec>(&file)) {
+            Some(Ok(mut spec)) => {
+                self.named = Named::new(std::mem::take(&mut spec.files));
+                self.checks = Checks::new(spec);
+            }
             Some(Err(error)) => {
                 self.note(Level::Error, &format!("checks of logins: {error}"));
             }
@@ -776,6 +784,20 @@ impl Launcher {
                 self.note(Level::Error, text);
             }
         }
+    }
+
+    /// Tells which files that decide about logins are others now.
+    fn look(&mut self) {
+        for change in self.named.look(self.user()) {
+            let (message, fds) = match change {
+                Change::Other(file, fd) => (LauncherToSupervisor::File(file), vec![fd]),
+                Change::Nothing(file, reason) => {
+                    (LauncherToSupervisor::NoFile { file, reason }, vec![])
+                }
+            };
+            self.tell(&message, fds);
+        }
+        self.tell(&LauncherToSupervisor::Looked, vec![]);
     }
 
     /// Sends an application the signal that a client asks for.
@@ -861,6 +883,7 @@ impl Launcher {
             self.supervisor = Some(Supervisor::new(socket));
             self.has_spoken = false;
             self.checks = Checks::default();
+            self.named = Named::default();
             self.adopted = true;
             if let Some(display) = self.display() {
                 self.tell(

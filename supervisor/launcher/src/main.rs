@@ -13,6 +13,7 @@ mod checks;
 mod launcher;
 mod leftovers;
 mod marked;
+mod named;
 mod processes;
 mod x_server;
 mod xauthority;

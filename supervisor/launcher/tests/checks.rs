@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 
 fn memfd(checks: Vec<OutsideCheck>) -> OwnedFd {
     let mut file = File::from(memfd_create(c"checks", MFdFlags::MFD_CLOEXEC).unwrap());
-    let spec = ChecksSpec { checks };
+    let files = Vec::new();
+    let spec = ChecksSpec { checks, files };
     file.write_all(&spec::encode(&spec).unwrap()).unwrap();
     file.rewind().unwrap();
     file.into()

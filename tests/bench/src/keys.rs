@@ -142,8 +142,9 @@ fn file(content: &[u8]) -> std::io::Result<File> {
 
 fn serve(supervisor: OwnedFd, spec: KeysSpec, secrets: Vec<File>) {
     let mut buffer = Buffer::new().expect("memory for secrets");
-    let listeners = Listeners::new(spec, secrets, &mut buffer).expect("keys that can be used");
+    let mut listeners =
+        Listeners::new(spec, secrets, &mut buffer, false).expect("keys that can be used");
     let mut used = UsedSalts::default();
     // Its end is ours.
-    let _ = service::serve(Channel::new(supervisor), &listeners, &mut used, buffer);
+    let _ = service::serve(Channel::new(supervisor), &mut listeners, &mut used, buffer);
 }

@@ -96,7 +96,7 @@ fn read(file: File, in_place: bool, limit: u64) -> Result<Zeroizing<Vec<u8>>, St
     if in_place {
         let named = SecretFile::new(file).check_name();
         named.map_err(|_| {
-            "was deleted, or another file was put in its place: nobody is let in until the session is started again; write new content into the file, not a new file over it"
+            "was deleted, or another file was put in its place, after this client had connected: who connects now finds the new one"
         })?;
     }
     Ok(text)

@@ -30,18 +30,28 @@ fn main() -> ExitCode {
             Ok::<_, String>((spec, secrets, buffer))
         },
         |mut seat, (spec, secrets, buffer)| {
-            work(Channel::new(seat.supervisor()), spec, secrets, buffer)
+            let again = seat.options().restarted;
+            work(
+                Channel::new(seat.supervisor()),
+                (spec, secrets),
+                buffer,
+                again,
+            )
         },
     )
 }
 
 fn work(
     mut supervisor: Supervisor,
-    spec: AuthSpec,
-    secrets: Vec<File>,
+    (spec, secrets): (AuthSpec, Vec<File>),
     mut buffer: Buffer,
+    again: bool,
 ) -> ExitCode {
-    let modules = match Modules::new(spec, secrets, &mut buffer) {
+    let modules = match again {
+        true => Ok(Modules::again(spec, secrets, &mut buffer)),
+        false => Modules::new(spec, secrets, &mut buffer),
+    };
+    let mut modules = match modules {
         Ok(modules) => modules,
         Err(error) => {
             let failed = AuthToSupervisor::Failed {
@@ -53,7 +63,7 @@ fn work(
             return ExitCode::FAILURE;
         }
     };
-    match service::serve(supervisor, &modules, Verifier::new(buffer)) {
+    match service::serve(supervisor, &mut modules, Verifier::new(buffer)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the channel to the supervisor");

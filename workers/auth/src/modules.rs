@@ -40,7 +40,8 @@ pub enum Opening {
 #[derive(Debug)]
 pub struct Modules {
     listeners: Vec<AuthListener>,
-    secrets: Vec<SecretFile>,
+    /// `None`: what has its name now cannot be used.
+    secrets: Vec<Option<SecretFile>>,
     /// Those of them that had nothing in them at the start.
     empty: Vec<u16>,
     owner: String,
@@ -116,18 +117,33 @@ impl Modules {
         secrets: Vec<File>,
         buffer: &mut Buffer,
     ) -> Result<Self, ModulesError> {
-        let secrets: Vec<_> = secrets.into_iter().map(SecretFile::new).collect();
-        let modules = Self {
+        let modules = Self::again(spec, secrets, buffer);
+        modules.check_all(buffer)?;
+        Ok(modules)
+    }
+
+    /// The same after a predecessor that had them in force: what is not as it has to be any more is found
+    /// when somebody needs it.
+    #[must_use]
+    pub fn again(spec: AuthSpec, secrets: Vec<File>, buffer: &mut Buffer) -> Self {
+        let secrets: Vec<_> = secrets.into_iter().map(SecretFile::new).map(Some).collect();
+        Self {
             listeners: spec.listeners,
             empty: (0..)
                 .zip(&secrets)
-                .filter(|(_, file)| matches!(file.read(buffer), Err(SecretError::Empty)))
+                .filter(|(_, file)| {
+                    let read = file.as_ref().map(|file| file.read(buffer));
+                    matches!(read, Some(Err(SecretError::Empty)))
+                })
                 .map(|(index, _)| index)
                 .collect(),
             secrets,
             owner: spec.owner,
-        };
-        for (listener, one) in modules.listeners.iter().enumerate() {
+        }
+    }
+
+    fn check_all(&self, buffer: &mut Buffer) -> Result<(), ModulesError> {
+        for (listener, one) in self.listeners.iter().enumerate() {
             match one.chain.len() {
                 0 => return Err(ModulesError::EmptyChain(listener)),
                 1..=MAX_CHAIN => {}
@@ -145,7 +161,7 @@ impl Modules {
                         listener,
                     });
                 }
-                let usable = modules.check(module, buffer);
+                let usable = self.check(module, buffer);
                 usable.map_err(|why| ModulesError::Unusable {
                     module: name(module).to_owned(),
                     listener,
@@ -153,7 +169,7 @@ impl Modules {
                 })?;
             }
         }
-        Ok(modules)
+        Ok(())
     }
 
     /// Can it be put in force?
@@ -184,6 +200,15 @@ impl Modules {
         Some(&listener.chain)
     }
 
+    /// Another file has taken the place of a secret's, or, with `None`, nothing that can be used.
+    pub fn replace(&mut self, index: u16, file: Option<File>) {
+        if let Some(secret) = self.secrets.get_mut(usize::from(index)) {
+            *secret = file.map(SecretFile::new);
+            // An empty one may be half written.
+            self.empty.retain(|empty| *empty != index);
+        }
+    }
+
     /// What a secret is now.
     ///
     /// # Errors
@@ -191,6 +216,7 @@ impl Modules {
     pub fn read<'b>(&self, at: SecretAt, buffer: &'b mut Buffer) -> Result<Secret<'b>, Unusable> {
         let file = self.secrets.get(usize::from(at.index));
         let file = file.ok_or(Unusable::Missing)?;
+        let file = file.as_ref().ok_or(SecretError::Gone)?;
         if at.in_place {
             file.check_name()?;
         }

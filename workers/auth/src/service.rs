@@ -10,6 +10,7 @@ use ipc::{Channel, ChannelError, ConnectionId, ListenerId};
 use runtime::{Interest, PollSet};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Most connections at a time. The supervisor caps them lower.
@@ -67,7 +68,7 @@ impl From<ChannelError> for Outcome {
 /// What made the channel to the supervisor unusable, or poll(2) fail.
 pub fn serve(
     mut supervisor: Supervisor,
-    modules: &Modules,
+    modules: &mut Modules,
     verifier: Verifier,
 ) -> Result<(), ChannelError> {
     let mut service = Service {
@@ -83,7 +84,7 @@ pub fn serve(
 }
 
 struct Service<'m> {
-    modules: &'m Modules,
+    modules: &'m mut Modules,
     connections: BTreeMap<ConnectionId, Connection>,
     verifier: Verifier,
 }
@@ -179,6 +180,11 @@ impl Service<'_> {
                 };
                 self.check_over(connection, finding, supervisor)?;
             }
+            SupervisorToAuth::Secret { index } => {
+                let file = fds.into_iter().next().map(File::from);
+                self.modules.replace(index, file);
+            }
+            SupervisorToAuth::NoSecret { index } => self.modules.replace(index, None),
             SupervisorToAuth::Ping => supervisor.send(&AuthToSupervisor::Pong, Vec::new())?,
         }
         Ok(())

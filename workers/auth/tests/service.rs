@@ -2,14 +2,18 @@
 
 mod common;
 
+use bulkhead_auth::conversation::Verifier;
+use bulkhead_auth::modules::Modules;
+use bulkhead_auth::service;
 use common::{Network, Supervisor, hello_of, listener, next, secret_file, serve, unix};
 use ipc::auth::{
     AuthToNetwork, AuthToSupervisor, Digest, NetworkToAuth, PeerFacts, Refusal, SupervisorToAuth,
 };
 use ipc::channel::socketpair;
-use ipc::spec::{AuthModule, SecretAt};
+use ipc::spec::{AuthModule, AuthSpec, SecretAt};
 use ipc::verdict::Peer;
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId};
+use runtime::secret::Buffer;
 
 /// Runs the service with one listener for each chain.
 fn with_service(chains: Vec<Vec<AuthModule>>, test: impl FnOnce(&mut Supervisor)) {
@@ -184,4 +188,115 @@ fn more_connections_than_there_may_be_are_dropped() {
             AuthToNetwork::Challenge { .. }
         ));
     });
+}
+
+/// The supervisor passes another file, or says that there is none: who answers after that is held against it.
+#[test]
+fn another_secret_takes_the_place_of_one() {
+    with_service(vec![secret()], |supervisor| {
+        let mut id = 0;
+        let mut verdict = |supervisor: &mut Supervisor, answer: &[u8]| {
+            id += 1;
+            let mut network = connect(supervisor, id);
+            network.send(&hello(), vec![]).unwrap();
+            let AuthToNetwork::Challenge { salt, .. } = next(&mut network).unwrap() else {
+                panic!("no challenge");
+            };
+            network.send(&common::proof(answer, &salt), vec![]).unwrap();
+            match next(supervisor).unwrap() {
+                AuthToSupervisor::Accepted { .. } => None,
+                AuthToSupervisor::Refused { why, .. } => Some(why),
+                other => panic!("{other:?}"),
+            }
+        };
+        let tell = |supervisor: &mut Supervisor, message: SupervisorToAuth, file: Option<&[u8]>| {
+            let fds = file.map(|text| secret_file(text).into());
+            supervisor
+                .send(&message, fds.into_iter().collect())
+                .unwrap();
+        };
+        assert_eq!(verdict(supervisor, b"secret"), None);
+        let other = SupervisorToAuth::Secret { index: 0 };
+        tell(supervisor, other.clone(), Some(b"other"));
+        assert_eq!(verdict(supervisor, b"other"), None);
+        assert_eq!(verdict(supervisor, b"secret"), Some(Refusal::Failed));
+        tell(supervisor, SupervisorToAuth::NoSecret { index: 0 }, None);
+        for answer in [&b"other"[..], b"secret", b""] {
+            assert_eq!(verdict(supervisor, answer), Some(Refusal::Unusable));
+        }
+        // One that this session has not is nobody's.
+        tell(
+            supervisor,
+            SupervisorToAuth::Secret { index: 1 },
+            Some(b"x"),
+        );
+        tell(supervisor, SupervisorToAuth::NoSecret { index: 1 }, None);
+        assert_eq!(verdict(supervisor, b"x"), Some(Refusal::Unusable));
+        tell(supervisor, other, Some(b"third"));
+        assert_eq!(verdict(supervisor, b"third"), None);
+    });
+}
+
+/// After a predecessor that had all in force, what is not as it has to be keeps out who needs it.
+#[test]
+fn a_restart_survives_what_cannot_be_used() {
+    let chains = [
+        vec![AuthModule::Users {
+            secret: SecretAt {
+                index: 0,
+                in_place: true,
+            },
+        }],
+        vec![AuthModule::None],
+    ];
+    let spec = || AuthSpec {
+        listeners: chains
+            .iter()
+            .map(|it| listener(it.clone(), false))
+            .collect(),
+        owner: "me".into(),
+    };
+    let file = || vec![secret_file(b"no users file")];
+    let mut buffer = Buffer::new().unwrap();
+    assert!(Modules::new(spec(), file(), &mut buffer).is_err());
+    let (ours, theirs) = socketpair().unwrap();
+    let service = std::thread::spawn({
+        let (spec, file) = (spec(), file());
+        move || {
+            let mut buffer = Buffer::new().unwrap();
+            let mut modules = Modules::again(spec, file, &mut buffer);
+            service::serve(Channel::new(theirs), &mut modules, Verifier::new(buffer))
+        }
+    });
+    let mut supervisor: Supervisor = Channel::new(ours);
+    assert_eq!(next(&mut supervisor).unwrap(), AuthToSupervisor::Ready);
+    for (place, lets_in) in [(0, false), (1, true)] {
+        let (ours, theirs) = socketpair().unwrap();
+        let message = SupervisorToAuth::Connection {
+            connection: ConnectionId(place.into()),
+            listener: ListenerId(place),
+            peer: unix(1),
+        };
+        supervisor.send(&message, vec![theirs]).unwrap();
+        let mut network: Network = Channel::new(ours);
+        network.send(&hello(), vec![]).unwrap();
+        if !lets_in {
+            let AuthToNetwork::Challenge { salt, .. } = next(&mut network).unwrap() else {
+                panic!("no challenge");
+            };
+            network.send(&common::proof(b"", &salt), vec![]).unwrap();
+        }
+        let verdict = next(&mut supervisor).unwrap();
+        let accepted = matches!(verdict, AuthToSupervisor::Accepted { .. });
+        let unusable = matches!(
+            verdict,
+            AuthToSupervisor::Refused {
+                why: Refusal::Unusable,
+                ..
+            }
+        );
+        assert_eq!((accepted, unusable), (lets_in, !lets_in), "{verdict:?}");
+    }
+    drop(supervisor);
+    service.join().unwrap().unwrap();
 }

@@ -13,7 +13,8 @@ use zeroize::Zeroizing;
 #[derive(Debug)]
 pub struct Listeners {
     keys: Vec<Option<Key>>,
-    secrets: Vec<SecretFile>,
+    /// `None`: what has its name now cannot be used.
+    secrets: Vec<Option<SecretFile>>,
 }
 
 #[derive(Debug)]
@@ -49,7 +50,8 @@ pub enum StartError {
 
 impl Listeners {
     /// Checks that the key data of every encrypted listener is there and can be read, and reads the
-    /// private keys.
+    /// private keys. `again`: a predecessor has done so, and key data that cannot be read any more keeps out who
+    /// needs it.
     ///
     /// # Errors
     /// [`StartError`].
@@ -57,12 +59,13 @@ impl Listeners {
         spec: KeysSpec,
         files: Vec<File>,
         buffer: &mut Buffer,
+        again: bool,
     ) -> Result<Listeners, StartError> {
-        let secrets: Vec<_> = files.into_iter().map(SecretFile::new).collect();
+        let secrets: Vec<_> = files.into_iter().map(SecretFile::new).map(Some).collect();
         let mut keys = Vec::with_capacity(spec.listeners.len());
         for (listener, key) in spec.listeners.into_iter().enumerate() {
             let secret = |index: u16| {
-                let secret = secrets.get(usize::from(index));
+                let secret = secrets.get(usize::from(index)).and_then(Option::as_ref);
                 secret.ok_or(StartError::Missing(listener))
             };
             let unreadable = |error| StartError::Secret { listener, error };
@@ -70,7 +73,10 @@ impl Listeners {
                 None => None,
                 Some(ListenerKey::Aes(data)) => {
                     let secret = secret(data.secret)?;
-                    read(&data, secret, buffer, |_| ()).map_err(unreadable)?;
+                    match read(&data, secret, buffer, |_| ()) {
+                        Err(error) if !again => return Err(unreadable(error)),
+                        Ok(()) | Err(_) => {}
+                    }
                     Some(Key::Aes(data))
                 }
                 Some(ListenerKey::Tls(wanted)) => {
@@ -104,7 +110,10 @@ impl Listeners {
         with: impl FnOnce(&[u8]) -> R,
     ) -> Option<Result<R, SecretError>> {
         let data = self.data(listener)?;
-        Some(read(data, self.secret(data)?, buffer, with))
+        Some(match self.secret(data)? {
+            Some(secret) => read(data, secret, buffer, with),
+            None => Err(SecretError::Gone),
+        })
     }
 
     /// Bytes of the keys of a listener.
@@ -142,8 +151,17 @@ impl Listeners {
         self.keys.get(usize::from(listener.0))?.as_ref()
     }
 
-    fn secret(&self, data: &KeyData) -> Option<&SecretFile> {
-        self.secrets.get(usize::from(data.secret))
+    fn secret(&self, data: &KeyData) -> Option<Option<&SecretFile>> {
+        self.secrets
+            .get(usize::from(data.secret))
+            .map(Option::as_ref)
+    }
+
+    /// Another file has taken the place of one with key data, or, with `None`, nothing that can be used.
+    pub fn replace(&mut self, index: u16, file: Option<File>) {
+        if let Some(secret) = self.secrets.get_mut(usize::from(index)) {
+            *secret = file.map(SecretFile::new);
+        }
     }
 }
 
@@ -192,7 +210,7 @@ mod tests {
         };
         let listeners = vec![None, Some(ListenerKey::Aes(data))];
         let mut buffer = Buffer::new().unwrap();
-        Listeners::new(KeysSpec { listeners }, vec![file], &mut buffer)
+        Listeners::new(KeysSpec { listeners }, vec![file], &mut buffer, false)
     }
 
     fn content(listeners: &Listeners) -> Vec<u8> {
@@ -225,7 +243,7 @@ mod tests {
         };
         let files = vec![tempfile::tempfile().unwrap()];
         let mut buffer = Buffer::new().unwrap();
-        let error = Listeners::new(spec, files, &mut buffer).unwrap_err();
+        let error = Listeners::new(spec, files, &mut buffer, false).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the key data of listener 0 was not passed"
@@ -248,7 +266,7 @@ mod tests {
             std::fs::write(copy.path(), "key").unwrap();
             let mut buffer = Buffer::new().unwrap();
             let listeners =
-                Listeners::new(spec, vec![copy.reopen().unwrap()], &mut buffer).unwrap();
+                Listeners::new(spec, vec![copy.reopen().unwrap()], &mut buffer, false).unwrap();
             copy.close().unwrap();
             let read = listeners.read(ListenerId(0), &mut buffer, <[u8]>::to_vec);
             assert_eq!(read.unwrap().is_ok(), usable);

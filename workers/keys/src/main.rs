@@ -30,7 +30,7 @@ fn main() -> ExitCode {
             // Never given back: no filter allows that, and the process ends with it.
             let used = Box::leak(Box::new(UsedSalts::default()));
             // Nothing of a peer's: what the operator gave is read here.
-            let listeners = Listeners::new(spec, files, &mut buffer);
+            let listeners = Listeners::new(spec, files, &mut buffer, seat.options().restarted);
             Ok::<_, String>((listeners, used, buffer))
         },
         |mut seat, (listeners, used, buffer)| {
@@ -45,7 +45,7 @@ fn work(
     used: &mut UsedSalts,
     buffer: Buffer,
 ) -> ExitCode {
-    let listeners = match listeners {
+    let mut listeners = match listeners {
         Ok(listeners) => listeners,
         Err(error) => {
             let failed = KeysToSupervisor::Failed {
@@ -57,7 +57,7 @@ fn work(
             return ExitCode::FAILURE;
         }
     };
-    match service::serve(supervisor, &listeners, used, buffer) {
+    match service::serve(supervisor, &mut listeners, used, buffer) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the channel to the supervisor");

@@ -16,6 +16,7 @@ use runtime::secret::{Buffer, SecretError};
 use runtime::{Interest, PollSet};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ impl Request {
 /// What made the channel to the supervisor unusable, or poll(2) fail.
 pub fn serve(
     mut supervisor: Supervisor,
-    listeners: &Listeners,
+    listeners: &mut Listeners,
     used: &mut UsedSalts,
     buffer: Buffer,
 ) -> Result<(), ChannelError> {
@@ -90,7 +91,7 @@ struct Service<'l> {
 
 /// What it takes to answer a request.
 struct Deriver<'l> {
-    listeners: &'l Listeners,
+    listeners: &'l mut Listeners,
     used: &'l mut UsedSalts,
     buffer: Buffer,
 }
@@ -137,7 +138,7 @@ impl Service<'_> {
             }
             for id in ready {
                 let done = self.done;
-                let listeners = self.deriver.listeners;
+                let listeners = &*self.deriver.listeners;
                 let heard = match self.connections.get_mut(&id) {
                     Some(connection) => connection.hear(done, listeners),
                     None => continue,
@@ -195,6 +196,11 @@ impl Service<'_> {
             SupervisorToKeys::Gone(connection) => {
                 self.connections.remove(&connection);
             }
+            SupervisorToKeys::Secret { index } => {
+                let file = fds.into_iter().next().map(File::from);
+                self.deriver.listeners.replace(index, file);
+            }
+            SupervisorToKeys::NoSecret { index } => self.deriver.listeners.replace(index, None),
             SupervisorToKeys::Ping => supervisor.send(&KeysToSupervisor::Pong, Vec::new())?,
         }
         Ok(())

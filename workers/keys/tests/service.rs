@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::time::Duration;
+use wire::cipher::{Iterations, KeyParameters, KeySize, Salt, derive};
 
 type Supervisor = Channel<SupervisorToKeys, KeysToSupervisor>;
 type Network = Channel<NetworkToKeys, KeysToNetwork>;
@@ -79,9 +80,9 @@ fn with_versions(pair: &rcgen::KeyPair, versions: &[Version], test: impl FnOnce(
             listeners: keys.to_vec(),
         };
         let mut buffer = Buffer::new().unwrap();
-        let listeners = Listeners::new(spec, vec![file, key_file], &mut buffer).unwrap();
+        let mut listeners = Listeners::new(spec, vec![file, key_file], &mut buffer, false).unwrap();
         let mut used = UsedSalts::default();
-        service::serve(Channel::new(theirs), &listeners, &mut used, buffer)
+        service::serve(Channel::new(theirs), &mut listeners, &mut used, buffer)
     });
     let mut supervisor = Channel::new(ours);
     assert_eq!(next(&mut supervisor).unwrap(), KeysToSupervisor::Ready);
@@ -525,5 +526,58 @@ fn nobody_waits_for_ever() {
             next(&mut first).unwrap();
             waiting.push_back(cheap(supervisor));
         }
+    });
+}
+
+/// The supervisor passes another file, or says that there is none: who asks after that gets keys of it.
+#[test]
+fn another_file_of_key_data_takes_the_place_of_one() {
+    with_service(|supervisor| {
+        let mut salt = 0;
+        let mut derived = |supervisor: &mut Supervisor| {
+            salt += 1;
+            let mut network = connect(supervisor, salt.into(), 1);
+            ask(&mut network, question(salt));
+            (salt, next(&mut network))
+        };
+        let of = |key_data: &[u8], (salt, answer): (u8, Result<KeysToNetwork, ChannelError>)| {
+            let parameters = KeyParameters {
+                salt: Salt::new(vec![salt; 64]).unwrap(),
+                hash: wire::cipher::KeyHash::Sha1,
+                size: KeySize::Aes256,
+                iterations: Iterations::new(1000).unwrap(),
+            };
+            let Ok(KeysToNetwork::Derived { send, .. }) = answer else {
+                panic!("{answer:?}");
+            };
+            send.0 == derive(key_data, &parameters).as_bytes()
+        };
+        let tell = |supervisor: &mut Supervisor, index, text: Option<&[u8]>| {
+            let (message, fds) = match text {
+                Some(text) => {
+                    let mut file = tempfile::tempfile().unwrap();
+                    file.write_all(text).unwrap();
+                    (SupervisorToKeys::Secret { index }, vec![file.into()])
+                }
+                None => (SupervisorToKeys::NoSecret { index }, vec![]),
+            };
+            supervisor.send(&message, fds).unwrap();
+        };
+        assert!(of(b"key data", derived(supervisor)));
+        tell(supervisor, 0, Some(b"other\n"));
+        assert!(of(b"other", derived(supervisor)));
+        tell(supervisor, 0, None);
+        assert!(!matches!(
+            derived(supervisor).1,
+            Ok(KeysToNetwork::Derived { .. })
+        ));
+        // One that this session has not is nobody's.
+        tell(supervisor, 7, Some(b"other\n"));
+        assert!(!matches!(
+            derived(supervisor).1,
+            Ok(KeysToNetwork::Derived { .. })
+        ));
+        tell(supervisor, 0, Some(b"third"));
+        assert!(of(b"third", derived(supervisor)));
     });
 }

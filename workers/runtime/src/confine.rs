@@ -175,6 +175,7 @@ pub fn confine_supervisor(
         parent: None,
         connection: None,
         tls12: false,
+        restarted: false,
         log: tracing::level_filters::LevelFilter::OFF,
     };
     check(role, options, report.abi)?;

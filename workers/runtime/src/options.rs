@@ -19,6 +19,9 @@ pub struct Options {
     /// `--tls12=yes`: the connection may speak TLS 1.2, which the warm-up has to go through then. Nobody else's has
     /// the time.
     pub tls12: bool,
+    /// `--restarted=yes`: a predecessor had what the operator gave in force. What is not as it has to be any more
+    /// keeps out who needs it, and not everybody.
+    pub restarted: bool,
     /// `--log=off|error|warn|info|debug|trace`; `info` when not given.
     pub log: LevelFilter,
 }
@@ -37,8 +40,9 @@ impl Options {
         role: Role,
         arguments: impl IntoIterator<Item = String>,
     ) -> Result<Self, BadOption> {
-        let (mut mode, mut sandbox, mut parent, mut connection, mut tls12, mut log) =
-            (None, None, None, None, None, None);
+        let (mut mode, mut sandbox, mut parent, mut connection, mut log) =
+            (None, None, None, None, None);
+        let (mut tls12, mut restarted) = (None, None);
         for argument in arguments {
             let bad = || BadOption(argument.clone());
             let (name, value) = argument.split_once('=').ok_or_else(bad)?;
@@ -48,6 +52,7 @@ impl Options {
                 "--parent" => set(&mut parent, value.parse().ok().filter(|pid| *pid > 0)),
                 "--connection" => set(&mut connection, value.parse().ok()),
                 "--tls12" => set(&mut tls12, (value == "yes").then_some(())),
+                "--restarted" => set(&mut restarted, (value == "yes").then_some(())),
                 "--log" => set(&mut log, value.parse().ok()),
                 _ => false,
             };
@@ -64,6 +69,7 @@ impl Options {
             parent,
             connection,
             tls12: tls12.is_some(),
+            restarted: restarted.is_some(),
             log: log.unwrap_or(LevelFilter::INFO),
         })
     }
@@ -85,6 +91,7 @@ impl Options {
             self.connection.as_ref().map(|value| value as _),
         );
         push("tls12", self.tls12.then_some(&"yes"));
+        push("restarted", self.restarted.then_some(&"yes"));
         arguments
     }
 }
@@ -118,6 +125,7 @@ mod tests {
                         parent: Some(42),
                         connection,
                         tls12,
+                        restarted: tls12 != connection.is_some(),
                         log: LevelFilter::DEBUG,
                     };
                     assert_eq!(
@@ -140,6 +148,7 @@ mod tests {
             "--parent=x",
             "--connection=-1",
             "--tls12=no",
+            "--restarted=no",
             "--log=loud",
             "x",
             "--unsandboxed=yes",

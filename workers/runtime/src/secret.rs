@@ -79,10 +79,13 @@ pub enum SecretError {
     Empty,
     /// The file has lost its name: what it holds is an old secret.
     #[error(
-        "was deleted, or another file was put in its place: nobody is let in with it until the \
-         session is started again; write a new secret into the file, not a new file over it"
+        "was deleted, or another file was put in its place, after this client had connected: who connects \
+         now finds the new one"
     )]
     Replaced,
+    /// The supervisor says that there is none.
+    #[error("has gone, or is not as it has to be: the session's log says why")]
+    Gone,
     /// More than [`MAX_SECRET`].
     #[error("is larger than 64 KiB: it cannot be a password or a key")]
     TooLarge,

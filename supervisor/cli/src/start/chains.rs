@@ -9,7 +9,7 @@ use crate::session::Owner;
 use crate::tls::Clients;
 use crate::users;
 use ipc::check::CheckId;
-use ipc::spec::{AuthListener, AuthModule, AuthStep, CheckAsks, SecretAt};
+use ipc::spec::{AuthListener, AuthModule, AuthStep, CheckAsks, NamedFile, SecretAt};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use std::path::Path;
 #[derive(Default)]
 pub struct Secrets {
     pub listeners: Vec<AuthListener>,
-    pub fds: Vec<OwnedFd>,
+    pub fds: Vec<(OwnedFd, Option<NamedFile>)>,
     pub checks: Checks,
     pub warnings: Vec<String>,
 }
@@ -243,7 +243,7 @@ impl<'a> Open<'a> {
     fn keep(&mut self, secret: Secret) -> Result<SecretAt> {
         let index = u16::try_from(self.secrets.fds.len())
             .map_err(|_| Error::usage("too many passwords"))?;
-        self.secrets.fds.push(secret.fd);
+        self.secrets.fds.push((secret.fd, secret.named));
         self.secrets.warnings.extend(secret.warnings);
         Ok(SecretAt {
             index,

@@ -11,7 +11,7 @@ use crate::session::Owner;
 use crate::tls::{self, Pair, PassPhrase, Tls};
 use files::Ids;
 use ipc::keys::Encryption as Demand;
-use ipc::spec::{KeyData, ListenerKey, PrivateKey};
+use ipc::spec::{KeyData, ListenerKey, NamedFile, PrivateKey};
 use ipc::tls::{Certificate, Clients, Suite, Version};
 use std::os::fd::OwnedFd;
 
@@ -26,7 +26,7 @@ pub struct Key {
 #[derive(Default)]
 pub struct Keys {
     pub listeners: Vec<Option<Key>>,
-    pub fds: Vec<OwnedFd>,
+    pub fds: Vec<(OwnedFd, Option<NamedFile>)>,
     pub warnings: Vec<String>,
 }
 
@@ -60,7 +60,7 @@ impl Keys {
         let index = u16::try_from(self.fds.len())
             .map_err(|_| Error::usage("too many encrypted sockets"))?;
         self.warnings.extend(secret.warnings);
-        self.fds.push(secret.fd);
+        self.fds.push((secret.fd, secret.named));
         Ok(index)
     }
 
@@ -172,6 +172,7 @@ fn pass_phrase(said: Option<&PassPhrase>, owner: &Owner) -> Result<Option<Secret
         fd,
         warnings,
         in_place: false,
+        named: None,
     }))
 }
 
@@ -205,6 +206,7 @@ fn open(wanted: &Encryption, chain: &[Module], owner: &Owner) -> Result<(Secret,
                     fd: secrets::sealed(data)?,
                     warnings,
                     in_place: false,
+                    named: None,
                 },
                 false,
             ))
@@ -227,6 +229,7 @@ fn open(wanted: &Encryption, chain: &[Module], owner: &Owner) -> Result<(Secret,
                     fd,
                     warnings: Vec::new(),
                     in_place: false,
+                    named: None,
                 },
                 true,
             ))

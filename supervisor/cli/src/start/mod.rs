@@ -26,7 +26,10 @@ use crate::secrets;
 use crate::undo::Undo;
 use answer::wait;
 use ipc::launcher::{LauncherToSupervisor, SupervisorToLauncher};
-use ipc::spec::{self, AuthSpec, FdIndex, KeysSpec, ListenerSpec, SandboxMode, SupervisorSpec};
+use ipc::spec::{
+    self, AuthSpec, ChecksSpec, FdIndex, KeysSpec, ListenerSpec, NamedFile, SandboxMode,
+    SupervisorSpec,
+};
 use nix::unistd::getpid;
 use opened::{Opened, attach_hint, open_door, open_sockets};
 use outside::How;
@@ -72,6 +75,23 @@ impl Table {
     fn add(&mut self, fd: OwnedFd) -> Result<FdIndex> {
         self.0.push(fd);
         FdIndex::try_from(self.0.len() + 2).map_err(|_| Error::usage("too many sockets"))
+    }
+}
+
+/// Files whose names may get others, as the supervisor and the launcher know them.
+#[derive(Default)]
+struct Names {
+    places: Vec<FdIndex>,
+    files: Vec<NamedFile>,
+}
+
+impl Names {
+    fn note(&mut self, place: FdIndex, named: Option<NamedFile>) -> FdIndex {
+        if let Some(named) = named {
+            self.places.push(place);
+            self.files.push(named);
+        }
+        place
     }
 }
 
@@ -208,6 +228,7 @@ fn hand_over(
     table.add(encoded(&())?)?;
     let mut listeners = Vec::new();
     for socket in opened {
+        let files = socket.asks_files();
         listeners.push(ListenerSpec {
             kind: socket.kind,
             name: socket.name,
@@ -215,6 +236,7 @@ fn hand_over(
             encryption: socket.demand,
             refused_requests: socket.refused_requests,
             capabilities: auth::capabilities(&socket.chain),
+            files,
         });
     }
     let mut executables = Vec::new();
@@ -226,8 +248,9 @@ fn hand_over(
     }
     let empty_root = table.add(empty_root(&plan.places.sessions)?)?;
     let mut auth_fds = vec![table.add(encoded(&auth)?)?];
-    for secret in plan.secrets.fds {
-        auth_fds.push(table.add(secret)?);
+    let mut names = Names::default();
+    for (secret, named) in plan.secrets.fds {
+        auth_fds.push(names.note(table.add(secret)?, named));
     }
     let mut keys_fds = Vec::new();
     if !plan.keys.fds.is_empty() {
@@ -236,8 +259,8 @@ fn hand_over(
         };
         keys_fds.push(table.add(encoded(&spec)?)?);
     }
-    for secret in plan.keys.fds {
-        keys_fds.push(table.add(secret)?);
+    for (secret, named) in plan.keys.fds {
+        keys_fds.push(names.note(table.add(secret)?, named));
     }
     let door = door.map(|door| table.add(door)).transpose()?;
     let worker_uid_base = worker_uids(args.worker_uid_base, &plan.owner, display)?;
@@ -253,8 +276,15 @@ fn hand_over(
         },
         debug: args.debug == Some(true),
     };
-    let (checks, outside) = plan.secrets.checks.hand_over(&how, |fd| table.add(fd))?;
-    let outside_checks = match outside.checks.is_empty() {
+    let checks = plan.secrets.checks;
+    let (checks, outside) = checks.hand_over(&how, |fd, named| {
+        table.add(fd).map(|place| names.note(place, named))
+    })?;
+    let outside = ChecksSpec {
+        checks: outside,
+        files: names.files,
+    };
+    let outside_checks = match outside == ChecksSpec::default() {
         true => None,
         false => Some(table.add(encoded(&outside)?)?),
     };
@@ -285,6 +315,7 @@ fn hand_over(
         door,
         checks,
         outside_checks,
+        files: names.places,
         ready,
         log_json: match args.log_format {
             Some(LogFormat::Json) => true,

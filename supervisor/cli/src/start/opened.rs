@@ -30,6 +30,38 @@ pub struct Opened {
     pub chain: Vec<Module>,
 }
 
+impl Opened {
+    /// May the operator's files decide who is let in here?
+    pub fn asks_files(&self) -> bool {
+        let by_file = |module: &Module| match &module.what {
+            What::Allow
+            | What::None
+            | What::Fail
+            | What::Reject
+            | What::PeerCred { .. }
+            | What::Env { .. }
+            | What::Password { .. }
+            | What::Capability { .. }
+            | What::HttpHeader(_)
+            | What::Exec(_)
+            | What::Pam(_)
+            | What::Fido(_)
+            | What::Screen(_) => false,
+            What::File { .. }
+            | What::MultiFile { .. }
+            | What::Otp { .. }
+            | What::Hosts { .. }
+            | What::Certificate(_)
+            | What::Ldap(_)
+            | What::Sqlite(_)
+            | What::Sql(_)
+            | What::Kerberos(_)
+            | What::Keycloak(_) => true,
+        };
+        self.protection.is_some() || self.chain.iter().any(by_file)
+    }
+}
+
 /// Opens the sockets.
 pub fn open_sockets(plan: &mut Plan, claim: &mut Claim, undo: &mut Undo) -> Result<Vec<Opened>> {
     let user = plan.owner.ids();

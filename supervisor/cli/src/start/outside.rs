@@ -12,7 +12,7 @@ use crate::auth::otpscreen::Screen;
 use crate::auth::pam::Pam;
 use crate::certificate;
 use crate::error::{Error, Result, reason};
-use crate::secrets;
+use crate::secrets::{self, Secret};
 use crate::session::Owner;
 use crate::tls::Clients;
 use crate::trusted::Authorities;
@@ -21,9 +21,9 @@ use accounts::file::Passwords;
 use certificates::Users;
 use ipc::check::CheckId;
 use ipc::spec::{
-    self, CertificateSpec, CheckAsks, CheckKind, CheckSpec, ChecksSpec, FdIndex, FidoKey, FidoSpec,
-    KerberosSpec, KeycloakSpec, LdapSpec, LdapUser, MAX_SOCKETS, OutsideCheck, OwnSpec, PamSpec,
-    ScreenSpec, ServerTls, SqlSpec, SqliteSpec, UsersFile,
+    self, CertificateSpec, CheckAsks, CheckKind, CheckSpec, FdIndex, FidoKey, FidoSpec, FileKind,
+    KerberosSpec, KeycloakSpec, LdapSpec, LdapUser, MAX_SOCKETS, NamedFile, OutsideCheck, OwnSpec,
+    PamSpec, ScreenSpec, ServerTls, SqlSpec, SqliteSpec, UsersFile,
 };
 use policy::{Role, SandboxMode, StartMode};
 use std::fs::File;
@@ -82,7 +82,28 @@ struct Check {
     made: Made,
     outside: OutsideCheck,
     /// What its process gets; nothing if it has none.
-    fds: Vec<OwnedFd>,
+    fds: Vec<Given>,
+}
+
+/// A descriptor for the process of a check, and the file's name if another that gets it is to count.
+struct Given {
+    fd: OwnedFd,
+    named: Option<NamedFile>,
+}
+
+impl From<OwnedFd> for Given {
+    fn from(fd: OwnedFd) -> Self {
+        Self { fd, named: None }
+    }
+}
+
+impl From<Secret> for Given {
+    fn from(secret: Secret) -> Self {
+        Self {
+            fd: secret.fd,
+            named: secret.named,
+        }
+    }
 }
 
 /// How a check is made, before its descriptors have places.
@@ -150,9 +171,9 @@ impl Checks {
                 reader,
             } => {
                 if let Some((_, file)) = reader {
-                    let secret = secrets::file(file, owner.ids()).map_err(at)?;
-                    warnings.extend(secret.warnings);
-                    files.push(secret.fd);
+                    let mut secret = secrets::file(file, owner.ids()).map_err(at)?;
+                    warnings.append(&mut secret.warnings);
+                    files.push(Given::from(secret));
                 }
                 LdapUser::Search {
                     base: base.clone(),
@@ -169,7 +190,7 @@ impl Checks {
             timeout: ldap.timeout,
         })
         .map_err(|_| Error::usage(format!("auth={module}: its options are too long")))?;
-        let mut fds = vec![secrets::sealed(&spec)?];
+        let mut fds = vec![secrets::sealed(&spec)?.into()];
         fds.append(&mut files);
         self.push(Check {
             module,
@@ -195,12 +216,15 @@ impl Checks {
         let at = |error: Error| error.at(option);
         let (trust, file, in_place) = match &clients.authorities {
             Authorities::File(path) => {
-                let (trust, file) = certificate::trust(path, owner.ids()).map_err(at)?;
-                (trust, file, true)
+                let (trust, fd, identity) = certificate::trust(path, owner.ids()).map_err(at)?;
+                let named = secrets::named(path, FileKind::Authorities, identity)
+                    .map_err(|error| at(Error::new(reason(&error))))?;
+                let named = (!files::is_of_a_process(path)).then_some(named);
+                (trust, Given { fd, named }, true)
             }
             Authorities::Data(pem) => {
                 let trust = certificate::trust_in(pem.bytes()).map_err(at)?;
-                (trust, secrets::sealed(pem.bytes())?, false)
+                (trust, secrets::sealed(pem.bytes())?.into(), false)
             }
         };
         if clients.flags.lists && trust.lists.is_empty() {
@@ -221,7 +245,7 @@ impl Checks {
             timeout: TIMEOUT,
         })
         .map_err(|_| Error::usage("auth=certificate: its options are too long"))?;
-        let mut fds = vec![secrets::sealed(&spec)?, file];
+        let mut fds = vec![secrets::sealed(&spec)?.into(), file];
         fds.extend(users.map(|(_, file)| file));
         self.push(Check {
             module: "certificate",
@@ -286,7 +310,7 @@ impl Checks {
             timeout: TIMEOUT,
             made: Made::Sqlite,
             outside: OutsideCheck::Nothing,
-            fds: vec![secrets::sealed(&spec)?, secret.fd],
+            fds: vec![secrets::sealed(&spec)?.into(), secret.fd.into()],
         })?;
         Ok((
             id,
@@ -317,15 +341,15 @@ impl Checks {
         let password = match &server.password {
             None => None,
             Some(Password::File(file)) => {
-                let secret = secrets::file(file, owner.ids()).map_err(at)?;
-                warnings.extend(secret.warnings);
-                Some(secret.fd)
+                let mut secret = secrets::file(file, owner.ids()).map_err(at)?;
+                warnings.append(&mut secret.warnings);
+                Some(Given::from(secret))
             }
             Some(Password::Value(value)) => {
                 warnings.push(format!(
                     "auth={module}: a password on a command line can be seen by every user of this machine until the session runs, and stays in the shell's history; use password-file="
                 ));
-                Some(secrets::sealed(value.as_bytes())?)
+                Some(secrets::sealed(value.as_bytes())?.into())
             }
         };
         let tls = server.tls.as_ref();
@@ -342,7 +366,7 @@ impl Checks {
             timeout: server.timeout,
         })
         .map_err(|_| Error::usage(format!("auth={module}: its options are too long")))?;
-        let mut fds = vec![secrets::sealed(&spec)?];
+        let mut fds = vec![secrets::sealed(&spec)?.into()];
         fds.extend(password);
         let id = self.push(Check {
             module,
@@ -381,17 +405,17 @@ impl Checks {
         let secret = match &keycloak.secret {
             None => None,
             Some(ClientSecret::File(file)) => {
-                let secret = secrets::file(file, owner.ids()).map_err(at)?;
-                warnings.extend(secret.warnings);
-                Some(secret.fd)
+                let mut secret = secrets::file(file, owner.ids()).map_err(at)?;
+                warnings.append(&mut secret.warnings);
+                Some(Given::from(secret))
             }
             Some(ClientSecret::Value(value)) => {
                 warnings.push(format!(
                     "auth={module}: a secret on a command line can be seen by every user of this machine until the session runs, and stays in the shell's history; use client-secret-file="
                 ));
-                Some(secrets::sealed(value.as_bytes())?)
+                Some(secrets::sealed(value.as_bytes())?.into())
             }
-            Some(ClientSecret::Variable(value)) => Some(secrets::sealed(value.as_bytes())?),
+            Some(ClientSecret::Variable(value)) => Some(secrets::sealed(value.as_bytes())?.into()),
         };
         let tls = keycloak.tls.as_ref();
         let tls = tls.map(|tls| server_tls(&keycloak.host, tls, owner).map_err(at));
@@ -408,7 +432,7 @@ impl Checks {
             timeout: keycloak.timeout,
         })
         .map_err(|_| Error::usage(format!("auth={module}: its options are too long")))?;
-        let mut fds = vec![secrets::sealed(&spec)?];
+        let mut fds = vec![secrets::sealed(&spec)?.into()];
         fds.extend(secret);
         self.push(Check {
             module,
@@ -445,7 +469,7 @@ impl Checks {
             timeout: TIMEOUT,
             made: Made::Fido,
             outside: OutsideCheck::Nothing,
-            fds: vec![secrets::sealed(&spec)?],
+            fds: vec![secrets::sealed(&spec)?.into()],
         })
     }
 
@@ -463,7 +487,7 @@ impl Checks {
             timeout: screen.timeout,
             made: Made::Screen,
             outside: OutsideCheck::Display,
-            fds: vec![secrets::sealed(&spec)?],
+            fds: vec![secrets::sealed(&spec)?.into()],
         })
     }
 
@@ -526,20 +550,21 @@ impl Checks {
                 connect,
                 timeout: kerberos.timeout,
             },
-            fds: vec![keytab.fd, seen],
+            fds: vec![keytab.into(), seen.into()],
         })
     }
 
-    /// What the supervisor is told, and what the launcher is. `add` gives a descriptor its place.
+    /// What the supervisor is told, and what the launcher is. `add` gives a descriptor its place, and
+    /// remembers the name of its file.
     ///
     /// # Errors
     /// Too many descriptors.
     pub fn hand_over(
         self,
         how: &How,
-        mut add: impl FnMut(OwnedFd) -> Result<FdIndex>,
-    ) -> Result<(Vec<CheckSpec>, ChecksSpec)> {
-        let (mut inside, mut outside) = (Vec::new(), ChecksSpec::default());
+        mut add: impl FnMut(OwnedFd, Option<NamedFile>) -> Result<FdIndex>,
+    ) -> Result<(Vec<CheckSpec>, Vec<OutsideCheck>)> {
+        let (mut inside, mut outside) = (Vec::new(), Vec::new());
         for mut check in self.checks {
             if let (Made::Outside(role), OutsideCheck::Start { arguments, id, .. }) =
                 (&check.made, &mut check.outside)
@@ -547,7 +572,8 @@ impl Checks {
                 *arguments = how.arguments();
                 *id = how.uid_base.map(|base| role.id(base));
             }
-            let fds = check.fds.into_iter().map(&mut add);
+            let fds = check.fds.into_iter();
+            let fds = fds.map(|given| add(given.fd, given.named));
             let fds = fds.collect::<Result<_>>()?;
             let kind = match check.made {
                 Made::Command => CheckKind::Command,
@@ -568,7 +594,7 @@ impl Checks {
                 timeout: check.timeout,
                 kind,
             });
-            outside.checks.push(check.outside);
+            outside.push(check.outside);
         }
         Ok((inside, outside))
     }
@@ -591,19 +617,20 @@ fn server_tls(host: &str, tls: &LdapTls, owner: &Owner) -> Result<ServerTls> {
 }
 
 /// Whose certificate is whose, as a file for the process that is asked.
-fn users_file(whose: &Whose, owner: &Owner) -> Result<(UsersFile, OwnedFd)> {
-    let (kind, fd, shown) = match whose {
+fn users_file(whose: &Whose, owner: &Owner) -> Result<(UsersFile, Given)> {
+    let (kind, Given { fd, named }, shown) = match whose {
         Whose::File(path) => {
             let file = secrets::rule_file(path, owner.ids())?;
             let kind = match file.in_place {
                 true => UsersFile::InPlace,
                 false => UsersFile::Copy,
             };
-            (kind, file.fd, path.display().to_string())
+            (kind, file.into(), path.display().to_string())
         }
         Whose::Owner(rule) => {
             let line = format!("{}|{rule}\n", owner.user.name);
             let fd = secrets::sealed(line.as_bytes())?;
+            let fd = Given::from(fd);
             (UsersFile::Copy, fd, "the session's owner".to_owned())
         }
     };
@@ -621,5 +648,6 @@ fn users_file(whose: &Whose, owner: &Owner) -> Result<(UsersFile, OwnedFd)> {
         }
     }
     Users::read(text.get(..len).unwrap_or_default()).map_err(|error| at(&error))?;
-    Ok((kind, file.into()))
+    let fd = file.into();
+    Ok((kind, Given { fd, named }))
 }

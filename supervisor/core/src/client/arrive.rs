@@ -1,11 +1,12 @@
 //! From the listening socket to a `network` worker: who is taken in, and who gets a process.
 
-use super::{Connection, LOGIN_TIMEOUT, Waiting, Who, Work};
+use super::{Connection, LOGIN_TIMEOUT, Looked, Waiting, Who, Work};
 use crate::admission::{Knock, Next};
 use crate::log::Level;
 use crate::penalties::Source;
 use crate::session::Session;
 use crate::sys;
+use crate::worker::More;
 use ipc::auth::{PeerFacts, SupervisorToAuth};
 use ipc::channel::socketpair;
 use ipc::keys::{Encryption, SupervisorToKeys};
@@ -103,6 +104,10 @@ impl Session {
             source,
             since: now,
             spoke: false,
+            looked: match self.spec.listeners[index].files && !self.files.is_empty() {
+                true => Looked::No,
+                false => Looked::Yes,
+            },
         };
         self.waiting.insert(self.last_number, waiting);
         let knocks = self.knocks(|_| true);
@@ -131,12 +136,17 @@ impl Session {
             self.waiting.remove(&number);
         } else if let Some(waiting) = self.waiting.get_mut(&number) {
             waiting.spoke = true;
+            self.look();
         }
     }
 
     /// Starts processes for those who wait, as far as there is room.
     pub fn admit(&mut self, now: Instant) {
+        let before = self.waiting.len();
         self.waiting.retain(|_, waiting| waiting.deadline() > now);
+        if self.waiting.len() < before {
+            self.look_is_late();
+        }
         self.choose_at = None;
         if !self.running() || !self.auth.ready {
             return;
@@ -144,7 +154,7 @@ impl Session {
         for _ in 0..STARTS_PER_TURN {
             let waiting = self.knocks(|waiting| {
                 let has_keys = self.keys.ready || self.encryption(waiting.listener).is_none();
-                waiting.spoke && has_keys
+                waiting.spoke && waiting.looked == Looked::Yes && has_keys
             });
             if waiting.is_empty() {
                 return;
@@ -198,16 +208,17 @@ impl Session {
         } = waiting;
         let encryption = self.encryption(listener).cloned();
         let tls12 = matches!(&encryption, Some(Encryption::Tls(tls)) if tls.speaks(Version::Tls12));
+        let restarted = false;
         let is_encrypted = encryption.is_some();
         let started = socketpair().and_then(|pair| {
             let keys_pair = encryption.as_ref().map(|_| socketpair()).transpose()?;
             let network = self
                 .nursery
-                .start_for::<SupervisorToNetwork, NetworkToSupervisor>(
+                .start_with::<SupervisorToNetwork, NetworkToSupervisor>(
                     Role::Network,
                     Some(id),
                     &[socket.as_fd()],
-                    tls12,
+                    More { tls12, restarted },
                     now,
                 )?;
             Ok((pair, keys_pair, network))

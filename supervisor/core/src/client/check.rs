@@ -315,6 +315,12 @@ impl Session {
     }
 
     fn begin_check(&mut self, id: ConnectionId, now: Instant) {
+        let check = self.connections.get(&id).and_then(|one| one.check.as_ref());
+        if let Some(place) = check.map(|check| usize::from(check.id.0))
+            && self.lacks_file(place)
+        {
+            return self.give_up(id, place);
+        }
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -407,6 +413,17 @@ impl Session {
         self.start_checks(now);
     }
 
+    /// A file is missing that the process of a check needs.
+    fn give_up(&mut self, id: ConnectionId, place: usize) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.check = None;
+        }
+        let module = self.module(place);
+        let text = format!("auth={module}: a file that it needs cannot be used");
+        self.log.own(Level::Error, Some(id.0), &text);
+        self.tell_checked(id, false);
+    }
+
     /// Starts the process of a check, and tells `auth` whom to ask.
     fn ask_process(
         &mut self,
@@ -416,6 +433,9 @@ impl Session {
         sockets: &[OwnedFd],
         now: Instant,
     ) {
+        if self.lacks_file(place) {
+            return self.give_up(id, place);
+        }
         let own = self.check_fds.get(place).map_or(&[][..], Vec::as_slice);
         let started = socketpair().and_then(|(to_auth, to_check)| {
             let descriptors: Vec<_> = std::iter::once(to_auth.as_fd())

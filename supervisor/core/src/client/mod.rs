@@ -6,6 +6,7 @@
 mod arrive;
 mod attach;
 mod check;
+mod files;
 mod leave;
 mod one_shot;
 mod outside;
@@ -29,6 +30,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 pub use check::Check;
+pub use files::{Look, Looked, Named};
 
 /// So long a connection may be silent before it says its first byte.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
@@ -54,6 +56,8 @@ pub struct Waiting {
     pub since: Instant,
     /// There is something to be read.
     pub spoke: bool,
+    /// Are the files that decide about it those of now?
+    pub looked: Looked,
 }
 
 impl Waiting {

@@ -67,6 +67,7 @@ pub fn default_spec() -> SupervisorSpec {
         door: None,
         checks: vec![],
         outside_checks: None,
+        files: vec![],
         ready: None,
         log_json: true,
         debug: true,
@@ -133,6 +134,7 @@ impl Bench {
             fd,
             encryption: None,
             capabilities: vec![],
+            files: true,
             refused_requests: refused.iter().map(|name| (*name).to_owned()).collect(),
         };
         spec.listeners = vec![

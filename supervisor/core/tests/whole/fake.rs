@@ -312,11 +312,34 @@ fn verdict(
     (refused, AuthToNetwork::Rejected { text })
 }
 
-/// Who logs in as `check WORD` is asked about with that word, where a process can be asked.
+/// What a secret says, as it is passed at the start or later.
+fn text(fd: &OwnedFd) -> String {
+    let mut bytes = [0; 64];
+    // SAFETY: the bytes are writable, and as many as that.
+    let len = unsafe { libc::pread(fd.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    let len = usize::try_from(len).unwrap();
+    String::from_utf8(bytes[..len].to_vec()).unwrap()
+}
+
+/// Who logs in as `check WORD` is asked about with that word, where a process can be asked; who logs in as
+/// `secret:WORD` is let in if that is the secret.
 fn auth() {
+    let mut secret = None;
+    // SAFETY: only asks whether there is such a descriptor.
+    if unsafe { libc::fcntl(6, libc::F_GETFD) } != -1 {
+        secret = Some(text(&descriptor(6)));
+    }
     let mut checks: BTreeMap<ConnectionId, Channel<AuthToCheck, CheckToAuth>> = BTreeMap::new();
     let mut words: BTreeMap<ConnectionId, String> = BTreeMap::new();
     let mut supervisor: Channel<AuthToSupervisor, SupervisorToAuth> = Channel::new(descriptor(3));
+    if secret.as_deref() == Some("wait") {
+        // Ready when it has been told of another.
+        wait(&[supervisor.as_fd()]);
+        for (message, fds) in receive(&mut supervisor) {
+            assert!(matches!(message, SupervisorToAuth::Secret { .. }));
+            secret = Some(text(&fds[0]));
+        }
+    }
     supervisor.send(&AuthToSupervisor::Ready, vec![]).unwrap();
     let mut networks: BTreeMap<ConnectionId, Channel<AuthToNetwork, NetworkToAuth>> =
         BTreeMap::new();
@@ -368,6 +391,14 @@ fn auth() {
                     words.insert(*id, word);
                     supervisor.send(&check, vec![]).unwrap();
                 }
+                Ok(Some((NetworkToAuth::Hello { username, .. }, _)))
+                    if username.starts_with("secret:") =>
+                {
+                    let right = secret.as_deref() == username.strip_prefix("secret:");
+                    let (verdict, answer) = verdict(*id, right, &username);
+                    supervisor.send(&verdict, vec![]).unwrap();
+                    network.send(&answer, vec![]).ok();
+                }
                 Ok(Some((NetworkToAuth::Hello { username, .. }, _))) => {
                     let username_is_storm = username == "storm";
                     let (verdict, answer) = verdict(*id, username.starts_with("ok"), &username);
@@ -386,6 +417,11 @@ fn auth() {
                 match message {
                     SupervisorToAuth::Connection { connection, .. } => {
                         networks.insert(connection, Channel::new(fds.into_iter().next().unwrap()));
+                    }
+                    SupervisorToAuth::Secret { index: 0 } => secret = Some(text(&fds[0])),
+                    SupervisorToAuth::NoSecret { index: 0 } => secret = None,
+                    SupervisorToAuth::Secret { .. } | SupervisorToAuth::NoSecret { .. } => {
+                        panic!("there is one secret")
                     }
                     SupervisorToAuth::Gone(id) => {
                         networks.remove(&id);
@@ -471,6 +507,10 @@ fn keys() {
     };
     let secret = given(6);
     say(&format!("INFO given {secret}"));
+    let second = given(7);
+    if !second.is_empty() {
+        say(&format!("INFO and {second}"));
+    }
     match secret.as_str() {
         "wrong" => {
             let reason = "not a key\n\u{1b}[31m".into();
@@ -527,6 +567,11 @@ fn keys() {
                         networks.remove(&id);
                     }
                     SupervisorToKeys::Gone(id) => drop(networks.remove(&id)),
+                    SupervisorToKeys::Secret { index } => {
+                        assert_eq!(index, 1);
+                        say(&format!("INFO replaced by {}", text(&fds[0])));
+                    }
+                    SupervisorToKeys::NoSecret { .. } => say("INFO replaced by nothing"),
                     SupervisorToKeys::Ping => {
                         supervisor.send(&KeysToSupervisor::Pong, vec![]).unwrap();
                     }

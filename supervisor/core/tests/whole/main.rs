@@ -8,6 +8,7 @@ mod deaths;
 mod door;
 mod ends;
 mod fake;
+mod files;
 mod reload;
 mod rules;
 mod serving;
@@ -43,6 +44,14 @@ tests![
     checks::a_connection_that_goes_takes_its_check_with_it,
     checks::checks_have_a_number_and_others_go_on,
     checks::what_is_not_configured_is_no,
+    files::nobody_goes_on_before_the_files_were_looked_at,
+    files::who_waits_in_vain_is_told_about,
+    files::a_new_auth_is_told_what_has_changed_since,
+    files::another_file_counts_for_who_connects,
+    files::a_check_without_its_file_is_no,
+    files::files_that_are_none_are_nobody_s,
+    files::key_data_is_another_for_who_connects,
+    files::who_leaves_before_is_forgotten,
     rules::nobody_fills_the_log,
     rules::rules_are_kept_or_the_breaker_ends,
     rules::records_cannot_be_forged,

@@ -71,8 +71,8 @@ pub fn secret_file(content: &[u8]) -> File {
 pub fn serve(listeners: Vec<AuthListener>, secrets: Vec<File>, test: impl FnOnce(&mut Supervisor)) {
     let (ours, theirs) = socketpair().unwrap();
     let service = std::thread::spawn(move || {
-        let (modules, verifier) = in_force(listeners, secrets);
-        service::serve(Channel::new(theirs), &modules, verifier)
+        let (mut modules, verifier) = in_force(listeners, secrets);
+        service::serve(Channel::new(theirs), &mut modules, verifier)
     });
     let mut supervisor = Channel::new(ours);
     assert_eq!(next(&mut supervisor).unwrap(), AuthToSupervisor::Ready);

@@ -190,6 +190,7 @@ fn supervise(
         parent: Some(parent),
         connection: Some(connection),
         tls12: true,
+        restarted: false,
         log: LevelFilter::TRACE,
     };
     let text = |text: &str| CString::new(text).expect("no zero");
