@@ -75,8 +75,16 @@ pub const OTP_KEY_BYTES: &[u8] = b"Hello!\xde\xad\xbe\xefHello!\xde\xad\xbe\xef"
 /// # Panics
 /// When there is none.
 pub fn oathtool(when: &str) -> String {
+    oathtool_of(OTP_KEY, when)
+}
+
+/// The same of another key.
+///
+/// # Panics
+/// When there is none.
+pub fn oathtool_of(key: &str, when: &str) -> String {
     let output = std::process::Command::new("oathtool")
-        .args(["--totp", "--base32", "--now", when, OTP_KEY])
+        .args(["--totp", "--base32", "--now", when, key])
         .output()
         .expect("oathtool is installed");
     assert!(output.status.success(), "{output:?}");

@@ -168,8 +168,17 @@ impl PasswordFile {
     /// With this user and this password.
     #[must_use]
     pub fn new(user: &str, password: &str) -> Self {
+        Self::with_users(&[(user, password)])
+    }
+
+    /// With several.
+    #[must_use]
+    pub fn with_users(users: &[(&str, &str)]) -> Self {
         let services = Services::new(&[]);
-        let users = services.write("users", &format!("{user}:{}\n", hash(password)));
+        let lines = users
+            .iter()
+            .map(|(user, password)| format!("{user}:{}\n", hash(password)));
+        let users = services.write("users", &lines.collect::<String>());
         let text = format!(
             "auth required pam_pwdfile.so pwdfile={}\naccount required pam_permit.so\n",
             users.display()

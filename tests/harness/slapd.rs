@@ -5,6 +5,8 @@ use crate::eventually;
 use crate::process::Process;
 use crate::session::free_port;
 use crate::tls;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -107,6 +109,26 @@ impl Slapd {
     /// # Panics
     /// When it does not, or is not installed.
     pub fn start_with(files: &tls::Files) -> Self {
+        Self::start_with_entries(files, "")
+    }
+
+    /// Starts one with more people below `ou=people,dc=test`: names and passwords.
+    ///
+    /// # Panics
+    /// When it does not answer, or is not installed.
+    pub fn with_people(people: &[(String, &[u8])]) -> Self {
+        let entry = |(name, password): &(String, &[u8])| {
+            let password = BASE64_STANDARD.encode(password);
+            format!(
+                "\ndn: uid={name},ou=people,dc=test\nobjectClass: inetOrgPerson\nuid: {name}\ncn: {name}\n\
+                 sn: {name}\nuserPassword:: {password}\n"
+            )
+        };
+        let entries: String = people.iter().map(entry).collect();
+        Self::start_with_entries(tls::files(), &entries)
+    }
+
+    fn start_with_entries(files: &tls::Files, more: &str) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("bulkhead-slapd-")
             .tempdir_in("/tmp")
@@ -115,7 +137,7 @@ impl Slapd {
         // The session's user reads what a test puts there.
         chmod(t, 0o755);
         std::fs::create_dir(t.join("db")).unwrap();
-        std::fs::write(t.join("entries"), ENTRIES).unwrap();
+        std::fs::write(t.join("entries"), ENTRIES.to_owned() + more).unwrap();
         std::fs::write(t.join("cert.pem"), &files.certificate).unwrap();
         std::fs::write(t.join("key.pem"), &files.key).unwrap();
         let path = |name: &str| t.join(name).display().to_string();

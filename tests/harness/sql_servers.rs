@@ -128,7 +128,9 @@ impl SqlServer {
             t,
             "",
         );
-        let mut sql = format!("CREATE DATABASE d CHARACTER SET utf8mb4;\nUSE d;\n{TABLE}");
+        let mut sql = format!(
+            "SET sql_mode='NO_BACKSLASH_ESCAPES';\nCREATE DATABASE d CHARACTER SET utf8mb4;\nUSE d;\n{TABLE}"
+        );
         for (user, password) in users {
             sql += &add(user, password);
         }

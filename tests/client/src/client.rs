@@ -25,6 +25,7 @@ use wire::packet::{
     WindowProperties, WindowState, reason,
 };
 use wire::record::{RecordReader, RecordWriter};
+use wire::rencodeplus::Value;
 
 /// Shift in a modifier mask.
 const SHIFT: u8 = 1;
@@ -199,7 +200,8 @@ impl Client {
 
     fn respond(&mut self, response: Vec<u8>, client_salt: Vec<u8>) -> Result<(), Error> {
         let mut hello = self.options.hello.clone();
-        hello.auth.response = Some(response);
+        let raw = self.options.raw.response.clone();
+        hello.auth.response = Some(raw.unwrap_or(response));
         hello.auth.client_salt = Some(client_salt);
         self.send_hello(hello)
     }
@@ -210,15 +212,25 @@ impl Client {
     /// See [`Error`].
     pub fn send_hello(&mut self, mut hello: ClientHello) -> Result<(), Error> {
         let Some(encryption) = &self.options.encryption else {
-            return self.send_packet(&hello.into_packet());
+            return self.send_packet(&self.packet_of(hello));
         };
         let (offer, suite) = encryption.offer()?;
         hello.network.encryption = Ok(Some(offer));
-        self.send_packet(&hello.into_packet())?;
+        self.send_packet(&self.packet_of(hello))?;
         self.session_keys.push(suite.key.clone());
         let opener = Opener::new(suite).map_err(|_| Error::Encryption)?;
         self.reader.set_opener(opener);
         Ok(())
+    }
+
+    fn packet_of(&self, hello: ClientHello) -> Packet {
+        let mut packet = hello.into_packet();
+        if let (Some(name), [Value::Dict(map)]) = (&self.options.raw.username, &mut packet.args[..])
+        {
+            map.retain(|(key, _)| !key.is_key("username"));
+            map.push(("username".into(), Value::Bytes(name.clone())));
+        }
+        packet
     }
 
     /// The server has said, in a challenge or its hello, how it wants to be written to.

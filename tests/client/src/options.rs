@@ -26,6 +26,15 @@ impl fmt::Debug for Visit {
     }
 }
 
+/// Bytes that are sent as they are, in the place of what this client would say.
+#[derive(Clone, Debug, Default)]
+pub struct Raw {
+    /// The user's name.
+    pub username: Option<Vec<u8>>,
+    /// The answer to a challenge.
+    pub response: Option<Vec<u8>>,
+}
+
 /// How to attach.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -45,6 +54,8 @@ pub struct Options {
     pub encryption: Option<Encryption>,
     /// Send the password itself to who asks for it (`xor`).
     pub xor: bool,
+    /// Call oneself this, and answer challenges with that, whatever it is.
+    pub raw: Raw,
     /// Acknowledge every picture at once.
     pub acknowledge: bool,
     /// Map every new window where the server has it.
@@ -149,6 +160,7 @@ impl Options {
             reads: None,
             encryption: None,
             xor: false,
+            raw: Raw::default(),
             acknowledge: true,
             map: true,
             decode: true,
