@@ -62,9 +62,16 @@ impl Record {
 /// The memory of failures, and of where users come from.
 #[derive(Debug, Default)]
 pub struct Guesses {
+    /// By [`folded`] names.
     users: BTreeMap<String, Record>,
     /// Where users have proved who they are, the last one at the end.
     places: VecDeque<(String, IpAddr)>,
+}
+
+/// For LDAP servers, Active Directory and many databases `Ann` is `ann`: each spelling would be guessed at anew. Where
+/// they are two users, they are counted together.
+fn folded(user: &str) -> String {
+    user.to_lowercase()
 }
 
 /// Where a connection comes from: an address, of IPv6 the half that is one customer's. `None`: a
@@ -98,7 +105,8 @@ impl Guesses {
     /// May a stranger try to be this user now? It counts as a failure until [`Self::was_right`]
     /// takes that back: many at a time are as many failures.
     pub fn begin(&mut self, user: &str, now: Instant) -> bool {
-        if !self.users.contains_key(user) && self.users.len() >= MAX_USERS {
+        let user = folded(user);
+        if !self.users.contains_key(&user) && self.users.len() >= MAX_USERS {
             self.forget_one(now);
         }
         let fresh = Record {
@@ -106,7 +114,7 @@ impl Guesses {
             updated: now,
             until: now,
         };
-        let record = self.users.entry(user.to_owned()).or_insert(fresh);
+        let record = self.users.entry(user).or_insert(fresh);
         if now < record.until {
             return false;
         }
@@ -118,14 +126,14 @@ impl Guesses {
     #[must_use]
     pub fn may_begin(&self, user: &str, now: Instant) -> bool {
         self.users
-            .get(user)
+            .get(&folded(user))
             .is_none_or(|record| now >= record.until)
     }
 
     /// A stranger who was right goes on to the next module that is about this user: it is a failure until
     /// [`Self::was_right`] as well, and does not wait for the pause that its own first answer may have begun.
     pub fn go_on(&mut self, user: &str, now: Instant) {
-        match self.users.get_mut(user) {
+        match self.users.get_mut(&folded(user)) {
             Some(record) => record.count(now),
             // It was right about something else.
             None => _ = self.begin(user, now),
@@ -135,7 +143,7 @@ impl Guesses {
     /// What a stranger has begun was no guess. The pause that it began stays: it is not the last
     /// word on who that is.
     pub fn was_right(&mut self, user: &str) {
-        if let Some(record) = self.users.get_mut(user) {
+        if let Some(record) = self.users.get_mut(&folded(user)) {
             record.failures = record.failures.saturating_sub(1);
         }
     }
@@ -202,6 +210,25 @@ mod tests {
         for _ in 0..FREE_FAILURES {
             assert!(guesses.begin("ann", later));
         }
+    }
+
+    #[test]
+    fn spellings_of_a_name_are_one() {
+        let now = Instant::now();
+        let mut guesses = Guesses::default();
+        let names = ["zoë", "Zoë", "ZOË"];
+        for name in names.iter().cycle().take(FREE_FAILURES as usize + 1) {
+            assert!(guesses.begin(name, now));
+        }
+        for name in names {
+            assert!(!guesses.begin(name, now) && !guesses.may_begin(name, now));
+        }
+        guesses.was_right("Zoë");
+        guesses.go_on("ZOË", now);
+        assert_eq!(guesses.users["zoë"].failures, FREE_FAILURES + 1);
+        // Who has proved to be the one has not proved to be the other.
+        guesses.is_in("Zoë", &tcp("192.0.2.1:5"));
+        assert!(guesses.is_stranger("zoë", &tcp("192.0.2.1:5")));
     }
 
     #[test]
