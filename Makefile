@@ -64,7 +64,7 @@ vm: ## Sessions on Debian 12's own kernel, with SELinux and systemd, in a virtua
 install: build ## Install under PREFIX (default /usr/local), with man pages and completions.
 	install -d $(BIN) $(LIBEXEC) $(MAN) $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(FISH_COMPLETIONS)
 	install -m 0755 $(RELEASE)/bulkhead $(BIN)/bulkhead
-	for role in supervisor launcher network auth auth-ldap auth-pam auth-sqlite auth-sql auth-fido auth-keycloak auth-otpscreen auth-kerberos auth-certificate keys display encoder ctl; do \
+	for role in supervisor launcher network auth auth-ldap auth-pam auth-sqlite auth-sql auth-fido auth-keycloak auth-otpscreen auth-names auth-kerberos auth-certificate keys display encoder ctl; do \
 	  install -m 0711 $(RELEASE)/bulkhead-$$role $(LIBEXEC)/ || exit 1; done
 	umask 022 && $(RELEASE)/bulkhead generate man $(MAN)
 	umask 022 && $(RELEASE)/bulkhead generate completions bash > $(BASH_COMPLETIONS)/bulkhead

@@ -5,12 +5,13 @@ use bulkhead_tests::commands::{bin_dir, chmod, test_user};
 use bulkhead_tests::databases::Files;
 use bulkhead_tests::eventually;
 use bulkhead_tests::kdc::SilentKdc;
+use bulkhead_tests::name_server::HostRules;
 use bulkhead_tests::neighbour::{Check, Door, Neighbour};
 use bulkhead_tests::otpscreen;
 use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::processes::{self, Worker};
 use bulkhead_tests::security_keys::{KeyFiles, held};
-use bulkhead_tests::session::{KEY, Session, Start, encrypted_socket};
+use bulkhead_tests::session::{KEY, Session, Start, encrypted_socket, free_port};
 use bulkhead_tests::tls::{Held, certificate_socket};
 use bulkhead_tests::twins::{options, two_clients};
 use policy::{Role, StartMode};
@@ -57,6 +58,7 @@ fn design(role: Role, check: Check, mode: StartMode) -> Answer {
         | Role::AuthSql
         | Role::AuthKeycloak
         | Role::AuthOtpscreen
+        | Role::AuthNames
         | Role::AuthFido
         | Role::AuthKerberos
         | Role::AuthCertificate => match (check, mode) {
@@ -83,6 +85,8 @@ struct Scene {
     /// A port where a certificate lets in.
     certificate: u16,
     keycloak: (u16, TcpListener),
+    /// A port whose clients' names this name server tells, and the rules.
+    names: (u16, TcpListener, HostRules),
     /// A port where what the screen shows lets in.
     screen: u16,
     /// A port whose logins PAM decides about, and a service that makes who asks wait.
@@ -122,6 +126,14 @@ fn scene(start: Start) -> Scene {
         "keycloak(server_url=http://127.0.0.1:{},client_id=u,redirect_uri=https://x/,timeout=50)",
         provider.local_addr().unwrap().port()
     ));
+    let rules = HostRules::new("# nobody\n", "xpra: .test\n");
+    let name_server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let module = rules.module(name_server.local_addr().unwrap().port(), 50);
+    // From another address than the others, of which eight are checked at a time.
+    let names_port = free_port();
+    let names = format!(
+        "--bind-tcp=[::1]:{names_port},auth={module},auth=password(value=another),encryption=AES-GCM,keyfile=key.txt"
+    );
     let (screen, by_screen) = encrypted_socket("otpscreen");
     let service = PasswordFile::new("somebody", "else");
     service.hang();
@@ -143,6 +155,7 @@ fn scene(start: Start) -> Scene {
             &sql,
             &shown,
             &keycloak,
+            &names,
             &by_screen,
             &pam,
             &users,
@@ -185,6 +198,7 @@ fn scene(start: Start) -> Scene {
         sql: (sql_port, sql_server),
         certificate,
         keycloak: (keycloak_port, provider),
+        names: (names_port, name_server, rules),
         screen,
         pam: (pam_port, service),
         sqlite: (users_port, files),
@@ -217,7 +231,11 @@ fn audited(session: &Session) -> BTreeMap<u32, Option<bool>> {
 
 /// Somebody who logs in at this port in vain.
 fn login(port: u16, name: u8) -> JoinHandle<()> {
-    let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
+    login_at(&format!("tcp://127.0.0.1:{port}"), name)
+}
+
+fn login_at(address: &str, name: u8) -> JoinHandle<()> {
+    let address = Address::parse(address).unwrap();
     let options = options(name).encrypted(Mode::Gcm, KEY.as_bytes()).xor();
     let options = options.visit(|_| Vec::new());
     std::thread::spawn(move || {
@@ -225,10 +243,10 @@ fn login(port: u16, name: u8) -> JoinHandle<()> {
     })
 }
 
-/// One whose login an `auth-ldap` is asking about, one of an `auth-sql`, of an `auth-keycloak` and of an `auth-kerberos`,
+/// One whose login an `auth-ldap` is asking about, one of an `auth-sql`, of an `auth-keycloak`, an `auth-names` and of an `auth-kerberos`,
 /// until what is returned is dropped; and one whose login an `auth-pam` is asking about, until the
 /// service is released.
-fn logins(scene: &Scene) -> (Vec<TcpStream>, [JoinHandle<()>; 5]) {
+fn logins(scene: &Scene) -> (Vec<TcpStream>, [JoinHandle<()>; 6]) {
     let (pam_port, service) = &scene.pam;
     let (kerberos_port, kdc) = &scene.kerberos;
     let logins = [
@@ -237,8 +255,15 @@ fn logins(scene: &Scene) -> (Vec<TcpStream>, [JoinHandle<()>; 5]) {
         login(scene.sql.0, 6),
         login(scene.keycloak.0, 8),
         login(*kerberos_port, 7),
+        login_at(&format!("tcp://[::1]:{}", scene.names.0), 10),
     ];
-    let asked = [&scene.ldap.1, &scene.sql.1, &scene.keycloak.1].map(|server| {
+    let asked = [
+        &scene.ldap.1,
+        &scene.sql.1,
+        &scene.keycloak.1,
+        &scene.names.1,
+    ]
+    .map(|server| {
         let (mut asked, _) = server.accept().unwrap();
         asked.read_exact(&mut [0]).unwrap();
         asked
@@ -328,8 +353,8 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
     let mut targets = processes::workers(top);
     assert_eq!(
         targets.len(),
-        25,
-        "ten of network, two of encoder: {targets:?}"
+        27,
+        "eleven of network, two of encoder: {targets:?}"
     );
     targets.push(ctl);
     let mut roles: BTreeSet<Role> = targets.iter().map(role_of).collect();
@@ -370,6 +395,7 @@ fn processes_are_as_far_away_as_the_design_says(scene: &mut Scene) {
             Role::AuthSql,
             Role::AuthKeycloak,
             Role::AuthOtpscreen,
+            Role::AuthNames,
             Role::AuthFido,
             Role::Ctl,
         ];

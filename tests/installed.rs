@@ -80,7 +80,7 @@ fn everything_is_where_it_belongs_can_be_read_and_goes_again() {
     let at = |name: &str| destination.path().join(name);
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     let executables = files(&at("usr/libexec/bulkhead"));
-    assert_eq!(executables.len(), 17);
+    assert_eq!(executables.len(), 18);
     for file in executables {
         assert_eq!(mode(&file), 0o711, "{}", file.display());
     }

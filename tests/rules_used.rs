@@ -8,6 +8,7 @@
 use bulkhead_tests::commands::{OTP_KEY, bin_dir, oathtool};
 use bulkhead_tests::databases::Files;
 use bulkhead_tests::kdc::Kdc;
+use bulkhead_tests::name_server::{Dnsmasq, HostRules};
 use bulkhead_tests::openid::Provider;
 use bulkhead_tests::otpscreen;
 use bulkhead_tests::pam::{PasswordFile, Services, SystemUser, UNIX, unchanged_users};
@@ -81,6 +82,21 @@ const NOT_USED: &[(Role, &str, &[&str], &str)] = &[
         &[],
         "what comes before the filter is enough for one signature; \
          workers/runtime/tests/start.rs lets the memory run out",
+    ),
+    (
+        Role::AuthNames,
+        "brk",
+        &[],
+        "what comes before the filter is enough for short answers; tests/host_names.rs has a long one",
+    ),
+    (
+        Role::AuthNames,
+        "mmap",
+        &[
+            "prot == PROT_READ|PROT_WRITE",
+            "flags == MAP_PRIVATE|MAP_ANONYMOUS",
+        ],
+        "error path: workers/runtime/tests/start.rs lets the memory run out",
     ),
     (
         Role::AuthOtpscreen,
@@ -437,10 +453,19 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
     let (provider_port, by_provider) =
         encrypted_socket(&provider.module("bulkhead", ",claim_field=groups,auth_groups=staff"));
     let (screen_port, by_screen) = encrypted_socket("otpscreen");
+    let names = Dnsmasq::start(&[
+        "ptr-record=1.0.0.127.in-addr.arpa,desk.example.test",
+        "host-record=desk.example.test,127.0.0.1",
+    ]);
+    let host_rules = HostRules::new("xpra: desk.example.test\n", "ALL: ALL\n");
+    let rules = host_rules.module(names.port, 10);
+    let (names_port, by_name) =
+        encrypted_socket(&format!("{rules},auth=password(value={PASSWORD})"));
     let mut words = vec![
         "--sharing=yes",
         "--debug=yes",
         &by_screen,
+        &by_name,
         xterm,
         &encrypted,
         &codes,
@@ -524,6 +549,9 @@ fn life(record: &mut Record, wrapper: &[&str], start: Start, more: &[&str], stra
     let address = Address::parse(&format!("tcp://127.0.0.1:{provider_port}")).unwrap();
     let person = options(6).encrypted(Mode::Gcm, KEY.as_bytes());
     Client::connect(&address, &provider.client(person, "ann"), 3 * LONG).unwrap();
+    let address = Address::parse(&format!("tcp://127.0.0.1:{names_port}")).unwrap();
+    let named = options(6).encrypted(Mode::Gcm, KEY.as_bytes());
+    Client::connect(&address, &named, LONG).unwrap();
     let address = Address::parse(&format!("tcp://127.0.0.1:{screen_port}")).unwrap();
     std::thread::scope(|scope| {
         let (types, typed) = std::sync::mpsc::channel::<String>();

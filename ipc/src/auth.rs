@@ -223,6 +223,8 @@ pub enum Refusal {
     Origin,
     /// What the module compares with cannot be used now.
     Unusable,
+    /// Which name the client's address has, on which it depends, could not be found out.
+    NoName,
     /// A code that has been used.
     UsedCode,
     /// A security key has not counted on since its last signature: there may be a copy of it.

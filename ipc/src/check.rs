@@ -1,5 +1,5 @@
 //! One check of one login in a process of its own, whose role depends on the module (`auth-ldap`,
-//! `auth-sqlite`, `auth-sql`, `auth-fido`, `auth-kerberos`, `auth-keycloak`, `auth-otpscreen`): its edges to `supervisor` and to
+//! `auth-sqlite`, `auth-sql`, `auth-fido`, `auth-kerberos`, `auth-keycloak`, `auth-otpscreen`, `auth-names`): its edges to `supervisor` and to
 //! `auth`. The password goes from `auth` to that process and passes nobody else.
 
 use crate::auth::{Digest, MAX_TOKEN, PeerFacts};
@@ -8,6 +8,7 @@ use crate::sessions::Summary;
 use crate::tls::{MAX_CHAIN, Shown};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::IpAddr;
 use zeroize::Zeroize;
 
 /// A check that a module of a listener needs: an index into
@@ -23,6 +24,8 @@ pub const MAX_ADDRESS: usize = 1023 - 256;
 pub const MAX_CODE: u8 = 32;
 /// How many codes may be on a screen beside each other.
 pub const PLACES: u8 = 4;
+/// Most names of one address that are looked at.
+pub const MAX_NAMES: usize = 4;
 /// The longest that is remembered of an OpenID Connect provider, in bytes.
 pub const MAX_MEMORY: usize = 24 * 1024;
 
@@ -124,6 +127,8 @@ pub enum AuthToCheck {
         /// Which place on the screen is free, of [`PLACES`].
         place: u8,
     },
+    /// Which names has this address?
+    Names(IpAddr),
 }
 
 impl Message for AuthToCheck {
@@ -170,6 +175,20 @@ pub enum CheckToAuth {
     Sessions(Summary),
     /// The answer to [`AuthToCheck::Show`]: it can be seen now. It lets nobody in.
     Shown,
+    /// The answer to [`AuthToCheck::Names`]: between one and [`MAX_NAMES`], each of them once. It lets
+    /// nobody in.
+    Named(Vec<AddressName>),
+}
+
+/// What is known of a name of an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AddressName {
+    /// This one, which has that address: at most 253 bytes.
+    Verified(String),
+    /// It has one that has not that address, or that is no name of a machine.
+    Paranoid,
+    /// It has none.
+    Unknown,
 }
 
 impl Message for CheckToAuth {

@@ -166,6 +166,9 @@ pub enum CheckKind {
     /// By a process `auth-certificate`, which gets these descriptors: its [`CertificateSpec`], then the
     /// files that this names.
     Certificate(Vec<FdIndex>),
+    /// By a process `auth-names`, which gets these descriptors (its [`NamesSpec`]) and sockets to name
+    /// servers from the launcher.
+    Names(Vec<FdIndex>),
 }
 
 /// What the launcher does for checks of logins, by [`CheckId`]. It comes over the channel and not
@@ -497,6 +500,15 @@ impl Letters {
     }
 }
 
+/// For `auth-names`. The sockets to name servers follow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamesSpec {
+    /// Addresses whose names nobody is asked for, each with its name and others (`/etc/hosts`).
+    pub known: Vec<(IpAddr, Vec<String>)>,
+    /// Seconds for all of it.
+    pub timeout: u16,
+}
+
 /// The protocol of a database server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SqlServer {
@@ -631,6 +643,8 @@ pub enum AuthModule {
         allow: SecretAt,
         /// `hosts.deny`.
         deny: SecretAt,
+        /// Which of [`SupervisorSpec::checks`] tells the names of addresses, if a rule goes by one.
+        names: Option<CheckId>,
     },
     /// A code of the clock (`otp`).
     Otp {

@@ -61,6 +61,7 @@ pub fn of(role: Role) -> &'static RolePolicy {
         Role::AuthCertificate => &compiled::AUTH_CERTIFICATE,
         Role::AuthKeycloak => &compiled::AUTH_KEYCLOAK,
         Role::AuthOtpscreen => &compiled::AUTH_OTPSCREEN,
+        Role::AuthNames => &compiled::AUTH_NAMES,
     }
 }
 

@@ -40,11 +40,13 @@ pub enum Role {
     AuthKeycloak,
     /// One per login with a code that is shown on the session's screen: shows it.
     AuthOtpscreen,
+    /// One per login for which a rule goes by the client's name: asks the DNS for it, once.
+    AuthNames,
 }
 
 impl Role {
     /// Every role, in the order of the policy files' table.
-    pub const ALL: [Role; 17] = [
+    pub const ALL: [Role; 18] = [
         Role::Supervisor,
         Role::Launcher,
         Role::Network,
@@ -62,10 +64,11 @@ impl Role {
         Role::AuthCertificate,
         Role::AuthKeycloak,
         Role::AuthOtpscreen,
+        Role::AuthNames,
     ];
 
     /// The roles that the supervisor starts and that end with it.
-    pub const WORKERS: [Role; 12] = [
+    pub const WORKERS: [Role; 13] = [
         Role::Network,
         Role::Auth,
         Role::Keys,
@@ -78,6 +81,7 @@ impl Role {
         Role::AuthCertificate,
         Role::AuthKeycloak,
         Role::AuthOtpscreen,
+        Role::AuthNames,
     ];
 
     /// The roles that the launcher starts for one login: they load libraries, which the supervisor's
@@ -105,6 +109,7 @@ impl Role {
             Role::AuthCertificate => "auth-certificate",
             Role::AuthKeycloak => "auth-keycloak",
             Role::AuthOtpscreen => "auth-otpscreen",
+            Role::AuthNames => "auth-names",
         }
     }
 
@@ -129,6 +134,7 @@ impl Role {
             Role::AuthCertificate => "bulkhead-auth-certificate",
             Role::AuthKeycloak => "bulkhead-auth-keycloak",
             Role::AuthOtpscreen => "bulkhead-auth-otpscreen",
+            Role::AuthNames => "bulkhead-auth-names",
         }
     }
 

@@ -69,6 +69,7 @@ fn system_call_budgets_hold() {
             Role::AuthCertificate => 13,
             Role::AuthKeycloak => 14,
             Role::AuthOtpscreen => 11,
+            Role::AuthNames => 11,
         };
         let calls = of(role).calls();
         println!("{role}: {} of {budget}: {calls:?}", calls.len());
@@ -178,6 +179,7 @@ fn the_channels_are_the_declared_graph() {
             (Role::Supervisor, Role::AuthCertificate),
             (Role::Supervisor, Role::AuthKeycloak),
             (Role::Supervisor, Role::AuthOtpscreen),
+            (Role::Supervisor, Role::AuthNames),
             (Role::Network, Role::Auth),
             (Role::Network, Role::Keys),
             (Role::Network, Role::Display),
@@ -191,6 +193,7 @@ fn the_channels_are_the_declared_graph() {
             (Role::Auth, Role::AuthCertificate),
             (Role::Auth, Role::AuthKeycloak),
             (Role::Auth, Role::AuthOtpscreen),
+            (Role::Auth, Role::AuthNames),
             (Role::Display, Role::Encoder),
         ]
     );

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 /// The user that sessions run as when the tests run as root (made by `install-packages test`).
 pub const TEST_USER: &str = "bulkhead-test";
 
-const EXECUTABLES: [&str; 21] = [
+const EXECUTABLES: [&str; 22] = [
     "bulkhead",
     "bulkhead-supervisor",
     "bulkhead-launcher",
@@ -18,6 +18,7 @@ const EXECUTABLES: [&str; 21] = [
     "bulkhead-auth-fido",
     "bulkhead-auth-keycloak",
     "bulkhead-auth-otpscreen",
+    "bulkhead-auth-names",
     "bulkhead-auth-pam",
     "bulkhead-auth-sqlite",
     "bulkhead-auth-sql",

@@ -10,6 +10,7 @@ pub mod door;
 pub mod kdc;
 pub mod manual;
 pub mod memory;
+pub mod name_server;
 pub mod neighbour;
 pub mod openid;
 pub mod otpscreen;

@@ -5,6 +5,7 @@ use crate::{confinement, descriptors};
 use bulkhead_tests::databases::Files;
 use bulkhead_tests::eventually;
 use bulkhead_tests::kdc::SilentKdc;
+use bulkhead_tests::name_server::HostRules;
 use bulkhead_tests::otpscreen;
 use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::processes;
@@ -20,6 +21,13 @@ use std::time::Duration;
 use test_client::{Address, Client, SecurityKey};
 
 const LONG: Duration = Duration::from_secs(20);
+/// The checks that ask a server.
+const BY_SERVER: [Role; 4] = [
+    Role::AuthLdap,
+    Role::AuthSql,
+    Role::AuthKeycloak,
+    Role::AuthNames,
+];
 
 /// Looks at the one process of a check, while a login waits for it.
 fn look(session: &Session, mode: StartMode, role: Role, channels: &[Role]) {
@@ -88,7 +96,13 @@ fn is_gone(session: &Session, role: &str) {
 fn by_server(start: Start, mode: StartMode, role: Role) {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
+    let rules = HostRules::new("# nobody\n", "xpra: .test\n");
     let module = match role {
+        // The name comes before the password, which is wrong then.
+        Role::AuthNames => {
+            let names = rules.module(port, 50);
+            format!("{names},auth=password(value=another)")
+        }
         Role::AuthKeycloak => {
             format!(
                 "keycloak(server_url=http://127.0.0.1:{port},client_id=u,redirect_uri=https://x/,timeout=50)"
@@ -213,7 +227,7 @@ fn by_certificate(start: Start, mode: StartMode) {
 #[test]
 fn a_check_in_a_session_of_a_user_is_what_the_policy_declares() {
     if needs::root("read the descriptors of our processes") {
-        for role in [Role::AuthLdap, Role::AuthSql, Role::AuthKeycloak] {
+        for role in BY_SERVER {
             by_server(Start::User, StartMode::User, role);
         }
         by_pam(Start::User, StartMode::User);
@@ -228,7 +242,7 @@ fn a_check_in_a_session_of_a_user_is_what_the_policy_declares() {
 #[test]
 fn a_check_in_a_session_started_by_root_is_what_the_policy_declares() {
     if needs::root("read the descriptors of our processes") {
-        for role in [Role::AuthLdap, Role::AuthSql, Role::AuthKeycloak] {
+        for role in BY_SERVER {
             by_server(Start::Root, StartMode::Root, role);
         }
         by_pam(Start::Root, StartMode::Root);

@@ -107,6 +107,7 @@ fn filters(live: &Live) {
         | Role::AuthKeycloak
         | Role::AuthFido
         | Role::AuthOtpscreen
+        | Role::AuthNames
         | Role::AuthCertificate => (installed(role) + installed(Role::Supervisor), true),
     };
     assert_eq!(count(live.pid), count(outside) + own, "{:?}", live.who);

@@ -98,9 +98,11 @@ fn expected(role: Role) -> Option<BTreeMap<Kind, usize>> {
         // The same, and the database.
         Role::AuthSqlite => Some(with(worker(1), Kind::File, 1)),
         // The same, and a socket.
-        Role::AuthLdap | Role::AuthSql | Role::AuthKeycloak | Role::AuthOtpscreen => {
-            Some(with(worker(1), Kind::Stream, 1))
-        }
+        Role::AuthLdap
+        | Role::AuthSql
+        | Role::AuthKeycloak
+        | Role::AuthOtpscreen
+        | Role::AuthNames => Some(with(worker(1), Kind::Stream, 1)),
         // To `auth` only.
         Role::AuthPam => Some(worker(0)),
         // Beside it, a connection that is asked, and those for later questions.

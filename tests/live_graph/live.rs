@@ -51,6 +51,7 @@ impl Live {
             Role::AuthKeycloak,
             Role::AuthFido,
             Role::AuthOtpscreen,
+            Role::AuthNames,
             Role::AuthCertificate,
         ];
         let others = others.into_iter().chain(Role::OF_LAUNCHER);
@@ -116,6 +117,7 @@ pub fn per_client(role: Role) -> bool {
         | Role::AuthKeycloak
         | Role::AuthFido
         | Role::AuthOtpscreen
+        | Role::AuthNames
         | Role::AuthKerberos
         | Role::AuthCertificate => true,
         Role::Supervisor | Role::Launcher | Role::Auth | Role::Keys | Role::Display | Role::Ctl => {

@@ -103,7 +103,7 @@ pub fn hosts([rules]: [String; 1]) {
     reader.writes("hosts.allow", allow);
     reader.writes("hosts.deny", deny);
     reader.writes("password.txt", PASSWORD);
-    reader.types(&row("hosts", "auth=file"));
+    reader.types(&row("hosts", "hosts-allow="));
     let attach = "xpra attach tcp://that-machine:10000/ --password-file=password.txt";
     assert!(reader.is_shown(attach, &[]));
     reader.writes("hosts.allow", &allow.replace(" 127.0.0.0/8", ""));

@@ -28,6 +28,7 @@ pub mod process;
 pub mod prompt;
 pub mod register;
 pub mod reload;
+pub mod resolver;
 pub mod secrets;
 pub mod session;
 pub mod setup_ssl;

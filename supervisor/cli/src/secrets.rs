@@ -144,6 +144,25 @@ pub fn rule_file(path: &Path, user: Option<Ids>) -> Result<Secret> {
     open(path, user, Use::Decides(FileKind::Rules))
 }
 
+/// What is in a file of rules, or of users of certificates, now. It is read where it is: who has the descriptor
+/// too reads all of it.
+///
+/// # Errors
+/// What the kernel says.
+pub fn contents(fd: &OwnedFd) -> io::Result<Vec<u8>> {
+    let file = File::from(fd.try_clone()?);
+    let mut bytes = vec![0; usize::try_from(MAX_SECRET).unwrap_or_default()];
+    let mut len = 0;
+    while let Some(rest) = bytes.get_mut(len..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, len as u64)? {
+            0 => break,
+            count => len += count,
+        }
+    }
+    bytes.truncate(len);
+    Ok(bytes)
+}
+
 /// Opens a file of rules that need not be there.
 ///
 /// # Errors

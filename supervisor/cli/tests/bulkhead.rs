@@ -397,6 +397,7 @@ fn a_part_that_an_option_needs_is_named() {
             Role::AuthCertificate => "--bind-ssl=127.0.0.1:0,auth=certificate(subject=CN=ann),ssl-ca-certs=ca.pem,ssl-cert=cert.pem".to_owned(),
             Role::AuthKeycloak => "--auth=keycloak(server_url=https://127.0.0.1/,client_id=us,redirect_uri=https://xpra.example.org/)".to_owned(),
             Role::AuthOtpscreen => "--auth=otpscreen".to_owned(),
+            Role::AuthNames => on(format!("auth=hosts(nameserver=127.0.0.1),auth=file(filename={password})")),
             // Nothing of a session: it asks one.
             Role::Ctl => continue,
         };
@@ -673,7 +674,7 @@ fn the_processes_get_what_they_are_meant_to_have_and_no_secret() {
     assert!(!place.report("launcher", "env").contains("NOTIFY"));
     assert_eq!(place.report("supervisor", "cwd"), "/\n");
 
-    // 0 to 4; three unix sockets and one for TCP; twelve executables; the empty directory; what
+    // 0 to 4; three unix sockets and one for TCP; thirteen executables; the empty directory; what
     // auth is given and its three secrets.
     let found = place.descriptors("supervisor");
     let kinds: Vec<_> = found
@@ -697,6 +698,7 @@ fn the_processes_get_what_they_are_meant_to_have_and_no_secret() {
             "socket",
             "socket",
             "socket",
+            "executable",
             "executable",
             "executable",
             "executable",

@@ -57,6 +57,7 @@ fn own_fds(check: &CheckSpec) -> &[FdIndex] {
         | CheckKind::Keycloak(fds)
         | CheckKind::Fido(fds)
         | CheckKind::Screen(fds)
+        | CheckKind::Names(fds)
         | CheckKind::Certificate(fds)
         | CheckKind::Outside { fds, .. } => fds,
         CheckKind::Command => &[],

@@ -3,7 +3,7 @@
 //!
 //! * [`modules`]: the chains of modules that guard the listeners.
 //! * [`challenge`]: fresh random bytes, answered once.
-//! * [`multifile`], [`hosts`], [`headers`], [`otp`]: what single modules look at, without any side effect.
+//! * [`multifile`], [`headers`], [`otp`]: what single modules look at, without any side effect.
 //! * [`command`]: how a command is told what the client said.
 //! * [`screen`]: codes that are shown on the session's screen.
 //! * [`counters`]: how often security keys have signed.
@@ -19,7 +19,6 @@ pub mod conversation;
 pub mod counters;
 pub mod guesses;
 pub mod headers;
-pub mod hosts;
 pub mod modules;
 pub mod multifile;
 pub mod otp;

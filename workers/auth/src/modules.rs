@@ -1,9 +1,9 @@
 //! The chains of modules that guard the listeners, checked before anybody may connect.
 
 use crate::challenge::Question;
-use crate::hosts::{self, Hosts, Rules};
 use crate::told::Told;
 use crate::{headers, multifile, otp};
+use hosts::{Hosts, Naming, Rules};
 use ipc::ListenerId;
 use ipc::auth::{PeerFacts, Refusal};
 use ipc::check::CheckId;
@@ -11,7 +11,7 @@ use ipc::http::Cidr;
 use ipc::spec::{AuthListener, AuthModule, AuthSpec, AuthStep, CheckAsks, Code, SecretAt};
 use runtime::secret::{Buffer, Secret, SecretError, SecretFile};
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use subtle::ConstantTimeEq;
 use wire::challenge::{self as maths, Hash};
 use zeroize::Zeroizing;
@@ -28,6 +28,8 @@ pub enum Opening {
     Refuse(Refusal),
     /// Its answer to a challenge decides.
     Ask(Question),
+    /// The names of this address decide, which this check finds out.
+    Name(CheckId, IpAddr),
     /// The provider of this check does, and the client is sent there.
     Send(CheckId),
     /// A code does that this check shows.
@@ -102,6 +104,11 @@ pub enum Unusable {
         "no rule keeps anybody out: write `xpra: ALL` into hosts.deny, and who may come into hosts.allow"
     )]
     Open,
+    /// A rule goes by a name, and there is nobody who tells it.
+    #[error(
+        "a rule goes by a client's name, which the session was started without: start it again"
+    )]
+    NoNames,
     /// No key of one-time codes.
     #[error("its key {0}")]
     Key(#[from] otp::KeyError),
@@ -182,7 +189,9 @@ impl Modules {
                 Ok(multifile::check(self.read(*secret, buffer)?.bytes())?)
             }
             AuthModule::Otp { secret, .. } => self.key(*secret, buffer).map(drop),
-            AuthModule::Hosts { allow, deny } => self.hosts(*allow, *deny, buffer).map(drop),
+            AuthModule::Hosts { allow, deny, names } => {
+                self.hosts(*allow, *deny, *names, buffer).map(drop)
+            }
             AuthModule::Allow
             | AuthModule::None
             | AuthModule::Fail
@@ -236,6 +245,7 @@ impl Modules {
         &self,
         allow: SecretAt,
         deny: SecretAt,
+        names: Option<CheckId>,
         buffer: &mut Buffer,
     ) -> Result<Hosts, Unusable> {
         let mut rules = |at: SecretAt, name| match self.read(at, buffer) {
@@ -250,9 +260,40 @@ impl Modules {
             allow: rules(allow, "hosts.allow")?,
             deny: rules(deny, "hosts.deny")?,
         };
-        match hosts.keeps_out() {
-            true => Ok(hosts),
-            false => Err(Unusable::Open),
+        if !hosts.keeps_out() {
+            return Err(Unusable::Open);
+        }
+        // They may have changed since the start.
+        match hosts.goes_by_names() && names.is_none() {
+            true => Err(Unusable::NoNames),
+            false => Ok(hosts),
+        }
+    }
+
+    /// Do the rules of a module let in this client, whose address has these names? All of them have to
+    /// be let in: which of them tcp-wrappers would go by is chance.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn open_named(
+        &self,
+        module: &AuthModule,
+        peer: &PeerFacts,
+        namings: &[Naming],
+        buffer: &mut Buffer,
+    ) -> Result<(), Refusal> {
+        let (AuthModule::Hosts { allow, deny, names }, PeerFacts::Tcp { address }) = (module, peer)
+        else {
+            return Err(Refusal::Origin);
+        };
+        let hosts = self.hosts(*allow, *deny, *names, buffer).map_err(|error| {
+            tracing::error!(module = name(module), %error, "an auth module");
+            Refusal::Unusable
+        })?;
+        let admits = |naming: &Naming| hosts.admits_named(address.ip(), naming);
+        match !namings.is_empty() && namings.iter().all(admits) {
+            true => Ok(()),
+            false => Err(Refusal::Origin),
         }
     }
 
@@ -307,9 +348,13 @@ impl Modules {
             (AuthModule::PeerCred { uids, gids }, PeerFacts::Unix { uid, gid, .. }) => {
                 Ok(uids.contains(uid) || gids.contains(gid))
             }
-            (AuthModule::Hosts { allow, deny }, PeerFacts::Tcp { address }) => self
-                .hosts(*allow, *deny, buffer)
-                .map(|hosts| hosts.admits(address.ip())),
+            (AuthModule::Hosts { allow, deny, names }, PeerFacts::Tcp { address }) => {
+                let hosts = self.hosts(*allow, *deny, *names, buffer);
+                match (hosts.map(|hosts| hosts.admits_address(address.ip())), names) {
+                    (Ok(None), Some(check)) => return Opening::Name(*check, address.ip()),
+                    (admits, _) => admits.map(|admits| admits.unwrap_or(false)),
+                }
+            }
             // What is not named here lets nobody in.
             _ => Ok(false),
         };
@@ -468,6 +513,7 @@ mod tests {
         let hosts = AuthModule::Hosts {
             allow: at(0),
             deny: at(1),
+            names: None,
         };
         let cases = [
             (
@@ -490,12 +536,12 @@ mod tests {
             (
                 &hosts,
                 ["xpra: ALL\n", "xpra: LOCAL\n"],
-                "hosts.deny, line 1: `LOCAL` asks",
+                "hosts of listener 0: a rule goes by a client's name",
             ),
             (
                 &hosts,
-                ["xpra: x\n", "ALL: ALL\n"],
-                "hosts.allow, line 1: `x` is no address",
+                ["xpra: x_\u{e4}\n", "ALL: ALL\n"],
+                "hosts.allow, line 1: `x_\u{e4}` is no address",
             ),
         ];
         let mut buffer = Buffer::new().unwrap();
@@ -528,6 +574,7 @@ mod tests {
         let hosts = AuthModule::Hosts {
             allow: at(0),
             deny: at(1),
+            names: None,
         };
         let deny = file("ALL: ALL\n");
         let files = vec![file("xpra: 10.0.0.66: deny\n"), deny.try_clone().unwrap()];
@@ -552,12 +599,52 @@ mod tests {
         let hosts = AuthModule::Hosts {
             allow: at(0),
             deny: at(1),
+            names: None,
         };
         assert_eq!(open(&hosts, &tcp("10.1.2.3:4")), Opening::Pass);
         assert_eq!(open(&hosts, &tcp("[::ffff:10.1.2.3]:4")), Opening::Pass);
         assert_eq!(open(&hosts, &tcp("11.1.2.3:4")), NO);
         assert_eq!(open(&hosts, &tcp("[::1]:4")), NO);
         assert_eq!(open(&hosts, &unix(0, 0)), NO);
+    }
+
+    fn named(name: &str) -> Naming {
+        Naming::Name(hosts::Name::new(name).unwrap())
+    }
+
+    #[test]
+    fn names_are_asked_for_where_addresses_do_not_decide_and_all_have_to_fit() {
+        let check = CheckId(3);
+        let hosts = AuthModule::Hosts {
+            allow: at(0),
+            deny: at(1),
+            names: Some(check),
+        };
+        let allow = file("xpra: 10.\nxpra: .example.org\n");
+        let files = vec![allow.try_clone().unwrap(), file("ALL: ALL\n")];
+        let mut buffer = Buffer::new().unwrap();
+        let modules = Modules::new(spec(vec![vec![hosts.clone()]]), files, &mut buffer).unwrap();
+        let peer = tcp("[::ffff:11.1.2.3]:4");
+        let mut open = |peer: &PeerFacts| modules.open(&hosts, peer, &Told::default(), &mut buffer);
+        assert_eq!(open(&tcp("10.1.2.3:4")), Opening::Pass);
+        let PeerFacts::Tcp { address } = &peer else {
+            unreachable!()
+        };
+        assert_eq!(open(&peer), Opening::Name(check, address.ip()));
+        let mut is_in = |names: &[Naming]| modules.open_named(&hosts, &peer, names, &mut buffer);
+        let (in_it, outside) = (named("a.example.org"), named("a.example.com"));
+        assert_eq!(is_in(std::slice::from_ref(&in_it)), Ok(()));
+        for names in [
+            &[][..],
+            std::slice::from_ref(&outside),
+            &[in_it.clone(), outside.clone()],
+            &[in_it.clone(), Naming::Paranoid],
+            &[Naming::Unknown],
+        ] {
+            assert_eq!(is_in(names), Err(Refusal::Origin), "{names:?}");
+        }
+        allow.set_len(0).unwrap();
+        assert_eq!(is_in(&[in_it]), Err(Refusal::Unusable));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use crate::command;
 use crate::conversation::{Conversation, Finding, Step, Verifier};
 use crate::modules::Modules;
+use hosts::{Name, Naming};
 use ipc::auth::{AuthToNetwork, AuthToSupervisor, NetworkToAuth, PeerFacts, SupervisorToAuth};
-use ipc::check::{AuthToCheck, CheckToAuth, PLACES};
+use ipc::check::{AddressName, AuthToCheck, CheckToAuth, MAX_NAMES, PLACES};
 use ipc::verdict::{Peer, Violation};
 use ipc::{Channel, ChannelError, ConnectionId, ListenerId};
 use runtime::{Interest, PollSet};
@@ -312,6 +313,10 @@ impl Service<'_> {
             (Ok(Some((CheckToAuth::Address { address, memory }, _))), true) => {
                 return self.check_over(id, Finding::Address { address, memory }, supervisor);
             }
+            (Ok(Some((CheckToAuth::Named(names), _))), true) => match namings(names) {
+                Some(names) => return self.check_over(id, Finding::Named(names), supervisor),
+                None => Some("names that are none".to_owned()),
+            },
             (Ok(Some((CheckToAuth::Shown, _))), true) if !conversation.is_shown() => {
                 return self.shown(id, supervisor);
             }
@@ -523,4 +528,18 @@ fn shorten(mut what: String) -> String {
     let end = (0..=256).rev().find(|end| what.is_char_boundary(*end));
     what.truncate(end.unwrap_or(0));
     what
+}
+
+/// The names that a check tells, if that is what they are.
+fn namings(told: Vec<AddressName>) -> Option<Vec<Naming>> {
+    let naming = |told: AddressName| {
+        Some(match told {
+            AddressName::Verified(name) => Naming::Name(Name::new(&name)?),
+            AddressName::Paranoid => Naming::Paranoid,
+            AddressName::Unknown => Naming::Unknown,
+        })
+    };
+    let few = (1..=MAX_NAMES).contains(&told.len());
+    let names: Option<Vec<_>> = told.into_iter().map(naming).collect();
+    names.filter(|_| few)
 }

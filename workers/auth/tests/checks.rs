@@ -236,6 +236,7 @@ fn a_name_that_may_not_be_said_is_no_when_the_check_is_over() {
                     | AuthToCheck::Certificate(_)
                     | AuthToCheck::Address
                     | AuthToCheck::Show { .. }
+                    | AuthToCheck::Names(_)
                     | AuthToCheck::Code { .. }) => panic!("nobody wants that: {other:?}"),
                     AuthToCheck::Token { username, token } => (username, token.0.clone()),
                 };

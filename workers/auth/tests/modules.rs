@@ -229,6 +229,7 @@ fn addresses_are_looked_at_before_anybody_is_asked() {
     let hosts = AuthModule::Hosts {
         allow: at(0),
         deny: at(1),
+        names: None,
     };
     let users = AuthStep {
         module: AuthModule::Users { secret: at(2) },

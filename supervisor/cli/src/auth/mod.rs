@@ -22,6 +22,7 @@ pub use certificate::Whose;
 pub use kinds::{Asks, Kind, Sockets, kind, kinds};
 pub use module::{Module, What};
 pub use options::{Options, is_option};
+pub use origin::Names;
 pub use otp::OtpKey;
 pub use passwords::DEFAULT_VARIABLE;
 
@@ -231,6 +232,8 @@ mod tests {
             ),
             ("u2f(public-key-file=)", "names of files"),
             ("hosts(filename=a)", "no option `filename`"),
+            ("hosts(nameserver=dns.example.org)", "there are an address"),
+            ("hosts(timeout=0)", "1 to 50 seconds"),
             ("env:name=A=B", "no variable's name"),
             ("peercred:allow-owner=perhaps", "perhaps"),
         ] {

@@ -9,6 +9,7 @@ use super::kerberos::Kerberos;
 use super::keycloak::Keycloak;
 use super::kinds::{Kind, PEERCRED};
 use super::ldap::Ldap;
+use super::origin::Names;
 use super::otp::OtpKey;
 use super::otpscreen::Screen;
 use super::pam::Pam;
@@ -65,6 +66,8 @@ pub enum What {
         allow: Option<PathBuf>,
         /// The path of `hosts.deny`.
         deny: Option<PathBuf>,
+        /// How names are found out.
+        names: Names,
     },
     /// The client says something of itself.
     Capability {

@@ -163,8 +163,16 @@ impl<'a> Options<'a> {
     /// # Errors
     /// None that a login leaves time for.
     pub fn timeout(&mut self) -> Result<u16> {
+        self.timeout_or(TIMEOUT)
+    }
+
+    /// The same, with another default.
+    ///
+    /// # Errors
+    /// See [`Self::timeout`].
+    pub fn timeout_or(&mut self, default: u16) -> Result<u16> {
         let Some(text) = self.take("timeout") else {
-            return Ok(TIMEOUT);
+            return Ok(default);
         };
         match text.parse() {
             Ok(seconds) if (1..=MAX_TIMEOUT).contains(&seconds) => Ok(seconds),

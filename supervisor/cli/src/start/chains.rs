@@ -2,12 +2,13 @@
 
 use super::outside::Checks;
 use super::wanted::{Protection, Wanted};
-use crate::auth::{self, Module, What, Whose, http_header};
-use crate::error::{Error, Result};
+use crate::auth::{self, Module, Names, What, Whose, http_header};
+use crate::error::{Error, Result, reason};
 use crate::secrets::{self, Secret};
 use crate::session::Owner;
 use crate::tls::Clients;
 use crate::users;
+use hosts::Rules;
 use ipc::check::CheckId;
 use ipc::spec::{AuthListener, AuthModule, AuthStep, CheckAsks, NamedFile, SecretAt};
 use std::os::fd::OwnedFd;
@@ -148,10 +149,17 @@ impl<'a> Open<'a> {
                 secret: self.secret(module)?,
                 proxies: header.proxies.clone(),
             },
-            What::Hosts { allow, deny } => AuthModule::Hosts {
-                allow: self.rules(allow.as_deref(), secrets::HOSTS_ALLOW)?,
-                deny: self.rules(deny.as_deref(), secrets::HOSTS_DENY)?,
-            },
+            What::Hosts { allow, deny, names } => {
+                let (allow, by_name) = self.rules(allow.as_deref(), secrets::HOSTS_ALLOW)?;
+                let (deny, also_by_name) = self.rules(deny.as_deref(), secrets::HOSTS_DENY)?;
+                // What no rule needs does not exist; but who names a server may write such a rule later.
+                let wanted = by_name || also_by_name || names.server.is_some();
+                AuthModule::Hosts {
+                    allow,
+                    deny,
+                    names: wanted.then(|| self.names(module, names)).transpose()?,
+                }
+            }
         })
     }
 
@@ -231,13 +239,32 @@ impl<'a> Open<'a> {
         Ok(at)
     }
 
-    /// Opens a file of rules, or the system's.
-    fn rules(&mut self, path: Option<&Path>, default: &str) -> Result<SecretAt> {
+    /// The check that tells the names of clients.
+    fn names(&mut self, module: &'a Module, names: &Names) -> Result<CheckId> {
+        let mut known = self.known_checks.iter();
+        if let Some((_, id, _)) = known.find(|(what, ..)| *what == &module.what) {
+            return Ok(*id);
+        }
+        let id = self
+            .secrets
+            .checks
+            .names(module.name(), names, self.owner)?;
+        self.known_checks
+            .push((&module.what, id, CheckAsks::Nothing));
+        Ok(id)
+    }
+
+    /// Opens a file of rules, or the system's. Does one of them go by a name? What is wrong with them, `auth` says.
+    fn rules(&mut self, path: Option<&Path>, default: &str) -> Result<(SecretAt, bool)> {
         let rules = match path {
             Some(path) => secrets::rule_file(path, self.owner.ids()),
             None => secrets::default_rule_file(Path::new(default), self.owner.ids()),
         };
-        self.keep(rules.map_err(|error| error.at("auth=hosts"))?)
+        let rules = rules.map_err(|error| error.at("auth=hosts"))?;
+        let text = secrets::contents(&rules.fd)
+            .map_err(|error| Error::new(reason(&error).to_string()).at("auth=hosts"))?;
+        let by_name = Rules::parse(&text).is_ok_and(|rules| rules.goes_by_names());
+        Ok((self.keep(rules)?, by_name))
     }
 
     fn keep(&mut self, secret: Secret) -> Result<SecretAt> {

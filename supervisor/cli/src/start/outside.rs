@@ -1,7 +1,6 @@
 //! The checks of logins that are made outside of `auth`: what each process is told about them.
 
 use super::executables::executable;
-use crate::auth::Whose;
 use crate::auth::databases::{Password, Server, Sqlite};
 use crate::auth::exec::Command;
 use crate::auth::fido::{Fido, Point};
@@ -10,8 +9,10 @@ use crate::auth::keycloak::{Keycloak, Secret as ClientSecret};
 use crate::auth::ldap::{Ldap, LdapEntry, LdapTls};
 use crate::auth::otpscreen::Screen;
 use crate::auth::pam::Pam;
+use crate::auth::{Names, Whose};
 use crate::certificate;
 use crate::error::{Error, Result, reason};
+use crate::resolver;
 use crate::secrets::{self, Secret};
 use crate::session::Owner;
 use crate::tls::Clients;
@@ -22,14 +23,12 @@ use certificates::Users;
 use ipc::check::CheckId;
 use ipc::spec::{
     self, CertificateSpec, CheckAsks, CheckKind, CheckSpec, FdIndex, FidoKey, FidoSpec, FileKind,
-    KerberosSpec, KeycloakSpec, LdapSpec, LdapUser, MAX_SOCKETS, NamedFile, OutsideCheck, OwnSpec,
-    PamSpec, ScreenSpec, ServerTls, SqlSpec, SqliteSpec, UsersFile,
+    KerberosSpec, KeycloakSpec, LdapSpec, LdapUser, MAX_SOCKETS, NamedFile, NamesSpec,
+    OutsideCheck, OwnSpec, PamSpec, ScreenSpec, ServerTls, SqlSpec, SqliteSpec, UsersFile,
 };
 use policy::{Role, SandboxMode, StartMode};
-use std::fs::File;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Seconds that a check on this machine may take.
@@ -117,6 +116,7 @@ enum Made {
     Fido,
     Screen,
     Certificate,
+    Names,
 }
 
 impl Checks {
@@ -443,6 +443,31 @@ impl Checks {
         })
     }
 
+    /// Adds name servers.
+    ///
+    /// # Errors
+    /// There is none, or the file of known names cannot be used.
+    pub fn names(&mut self, module: &'static str, names: &Names, owner: &Owner) -> Result<CheckId> {
+        let at = |error: Error| error.at(format!("auth={module}"));
+        let servers = match names.server {
+            Some(server) => vec![server],
+            None => resolver::servers().map_err(at)?,
+        };
+        let known = resolver::known(names.file.as_deref(), owner.ids()).map_err(at)?;
+        let spec = spec::encode(&NamesSpec {
+            known,
+            timeout: names.timeout,
+        })
+        .map_err(|_| Error::usage(format!("auth={module}: its file of names is too long")))?;
+        self.push(Check {
+            module,
+            timeout: names.timeout,
+            made: Made::Names,
+            outside: OutsideCheck::Connect(servers),
+            fds: vec![secrets::sealed(&spec)?.into()],
+        })
+    }
+
     /// Adds security keys.
     ///
     /// # Errors
@@ -588,6 +613,7 @@ impl Checks {
                 Made::Fido => CheckKind::Fido(fds),
                 Made::Screen => CheckKind::Screen(fds),
                 Made::Certificate => CheckKind::Certificate(fds),
+                Made::Names => CheckKind::Names(fds),
             };
             inside.push(CheckSpec {
                 module: check.module.to_owned(),
@@ -635,19 +661,7 @@ fn users_file(whose: &Whose, owner: &Owner) -> Result<(UsersFile, Given)> {
         }
     };
     let at = |why: &dyn std::fmt::Display| Error::new(format!("{shown}: {why}"));
-    let file = File::from(fd);
-    let mut text = vec![0; usize::try_from(secrets::MAX_SECRET).unwrap_or_default()];
-    let mut len = 0;
-    while let Some(rest) = text.get_mut(len..).filter(|rest| !rest.is_empty()) {
-        match file
-            .read_at(rest, len as u64)
-            .map_err(|error| at(&reason(&error)))?
-        {
-            0 => break,
-            count => len += count,
-        }
-    }
-    Users::read(text.get(..len).unwrap_or_default()).map_err(|error| at(&error))?;
-    let fd = file.into();
+    let text = secrets::contents(&fd).map_err(|error| at(&reason(&error)))?;
+    Users::read(&text).map_err(|error| at(&error))?;
     Ok((kind, Given { fd, named }))
 }

@@ -33,6 +33,10 @@ const MAX_PER_SOURCE: usize = 8;
 /// Most of them that Kerberos decides about: each has up to four connections to a KDC, and MIT's ends
 /// idle ones, others' too, when there would be more than 45.
 const MAX_KERBEROS: usize = 10;
+/// Most of them that ask for a client's name, which costs it nothing: others find room beside.
+const MAX_NAMES: usize = 8;
+/// Most of those for one source.
+const MAX_NAMES_PER_SOURCE: usize = 4;
 /// Most of them that show a code on the screen: strangers do not cover it.
 const MAX_SHOWN: usize = 4;
 /// Most of those for one source.
@@ -116,6 +120,8 @@ enum Scarce {
     Kerberos,
     /// It has a window on the screen.
     Shown,
+    /// It asks for the name of somebody who has shown nothing yet.
+    Names,
 }
 
 impl Scarce {
@@ -125,6 +131,7 @@ impl Scarce {
                 Some(Self::Kerberos)
             }
             CheckKind::Screen(_) => Some(Self::Shown),
+            CheckKind::Names(_) => Some(Self::Names),
             _ => None,
         }
     }
@@ -134,6 +141,7 @@ impl Scarce {
         match self {
             Self::Kerberos => (MAX_KERBEROS, MAX_PER_SOURCE),
             Self::Shown => (MAX_SHOWN, MAX_SHOWN_PER_SOURCE),
+            Self::Names => (MAX_NAMES, MAX_NAMES_PER_SOURCE),
         }
     }
 }
@@ -344,6 +352,7 @@ impl Session {
             CheckKind::Ldap(_)
             | CheckKind::Sql(_)
             | CheckKind::Keycloak(_)
+            | CheckKind::Names(_)
             | CheckKind::Screen(_) => {
                 check.stage = Stage::Connecting;
                 if let CheckKind::Screen(_) = &spec.kind {
@@ -393,7 +402,12 @@ impl Session {
             return;
         };
         let place = usize::from(check.0);
-        if sockets.is_empty() {
+        // Whom `/etc/hosts` knows no server is asked about: that process can do without.
+        let needed = !matches!(
+            self.spec.checks.get(place).map(|check| &check.kind),
+            Some(CheckKind::Names(_))
+        );
+        if sockets.is_empty() && needed {
             let module = self.module(place);
             let server = match self.spec.checks.get(place).map(|check| &check.kind) {
                 Some(CheckKind::Screen(_)) => "the X server",
@@ -407,6 +421,7 @@ impl Session {
             Some(CheckKind::Sql(_)) => Role::AuthSql,
             Some(CheckKind::Keycloak(_)) => Role::AuthKeycloak,
             Some(CheckKind::Screen(_)) => Role::AuthOtpscreen,
+            Some(CheckKind::Names(_)) => Role::AuthNames,
             _ => Role::AuthLdap,
         };
         self.ask_process(id, role, place, sockets, now);
@@ -676,6 +691,22 @@ mod tests {
         assert_eq!(next(&waiting, &running), Some(ConnectionId(2)));
         assert_eq!(next(&waiting[..1], &running), None);
         assert_eq!(next(&waiting, &running[1..]), Some(ConnectionId(1)));
+    }
+
+    #[test]
+    fn names_leave_room_for_other_checks() {
+        let of = |last: u8, names: bool| Wish {
+            source: Source::V4([10, 0, 0, last]),
+            scarce: names.then_some(Scarce::Names),
+            stranger: false,
+        };
+        let next_of = |wish, running: &[Wish]| next(&[(ConnectionId(1), wish)], running).is_some();
+        let of_one = [of(1, true); MAX_NAMES_PER_SOURCE];
+        assert!(!next_of(of(1, true), &of_one));
+        assert!(next_of(of(2, true), &of_one) && next_of(of(1, false), &of_one));
+        let all: Vec<_> = (1..).take(MAX_NAMES).map(|last| of(last, true)).collect();
+        assert!(!next_of(of(100, true), &all));
+        assert!(next_of(of(100, false), &all));
     }
 
     #[test]

@@ -104,6 +104,7 @@ impl Session {
                         Refusal::OtherName => "not the name that it has to be",
                         Refusal::Origin => "not from there",
                         Refusal::Unusable => "what it compares with cannot be used",
+                        Refusal::NoName => "which name its address has could not be found out",
                         Refusal::UsedCode => "this code has been used",
                         Refusal::Counter =>
                             "the security key has not counted on since its last signature: cloned?",

@@ -43,6 +43,7 @@ fn bench(timeout: u16) -> Bench {
             check("u2f", CheckKind::Fido(vec![])),
             check("certificate", CheckKind::Certificate(vec![])),
             check("otpscreen", CheckKind::Screen(vec![])),
+            check("hosts", CheckKind::Names(vec![])),
         ];
     })
 }
@@ -59,7 +60,7 @@ fn connect(bench: &mut Bench, asked: &SupervisorToLauncher, server: &Server) {
     let SupervisorToLauncher::Connect { connection, check } = asked else {
         panic!("{asked:?}");
     };
-    assert!([CheckId(0), CheckId(3), CheckId(6)].contains(check));
+    assert!([CheckId(0), CheckId(3), CheckId(6), CheckId(7)].contains(check));
     let connecting = LauncherToSupervisor::Connecting {
         connection: *connection,
         sockets: 1,
@@ -84,6 +85,7 @@ pub fn yes_is_only_what_the_process_says() {
         (0, "\"auth-ldap\"", "forbidden", "killed by its sandbox"),
         (3, "\"auth-sql\"", "no", "asked about no"),
         (6, "\"auth-otpscreen\"", "no", "asked about no"),
+        (7, "\"auth-names\"", "no", "asked about no"),
     ] {
         // A session each: who fails often has to wait.
         let mut bench = self::bench(10);
@@ -300,7 +302,7 @@ pub fn checks_have_a_number_and_others_go_on() {
 pub fn what_is_not_configured_is_no() {
     let mut bench = bench(10);
     let mut client = bench.tcp();
-    client.say("login check:7:yes").expect("start id=none");
+    client.say("login check:8:yes").expect("start id=none");
     refused(&mut client);
     assert_eq!(bench.answer(Duration::from_millis(50)), None);
     bench.logged(0, &["bug: auth asks for a check that cannot be"]);

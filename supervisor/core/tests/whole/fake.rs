@@ -70,6 +70,7 @@ pub fn run(name: &str) {
         "bulkhead-auth-ldap"
         | "bulkhead-auth-sql"
         | "bulkhead-auth-keycloak"
+        | "bulkhead-auth-names"
         | "bulkhead-auth-otpscreen" => check(Some(File::from(descriptor(6)))),
         "bulkhead-auth-sqlite" | "bulkhead-auth-fido" | "bulkhead-auth-certificate" => check(None),
         "bulkhead-display" => display(),

@@ -56,6 +56,9 @@ impl Conversation {
                 place: place.unwrap_or_default(),
             });
         }
+        if let Claim::Names(address) = claim {
+            return Some(AuthToCheck::Names(address));
+        }
         let username = match check_name(step, &offer.username, modules) {
             Ok(()) => user(step, &offer.username, modules),
             // It takes as long, and nobody's password is tried.
@@ -87,8 +90,8 @@ impl Conversation {
                 response,
             },
             Claim::Token(token) => AuthToCheck::Token { username, token },
-            // It has been made above.
-            Claim::Show => return None,
+            // They have been made above.
+            Claim::Show | Claim::Names(_) => return None,
             Claim::Address => AuthToCheck::Address,
             Claim::Code { login, answer } => AuthToCheck::Code {
                 memory: login.memory,
@@ -140,6 +143,20 @@ impl Conversation {
                 return Some(match verifier.learn(check, finding) {
                     true => self.send_to_provider(offer, module, check, modules, verifier),
                     false => refuse(Some(step), offer.username, Refusal::Unusable),
+                });
+            }
+            Purpose::Names => {
+                let opened = match finding {
+                    Finding::Named(names) => {
+                        let buffer = &mut verifier.buffer;
+                        modules.open_named(&step.module, &self.peer, &names, buffer)
+                    }
+                    _ => Err(Refusal::NoName),
+                };
+                let named = check_name(step, &offer.username, modules);
+                return Some(match opened.and(named) {
+                    Ok(()) => self.walk(offer, module + 1, modules, verifier),
+                    Err(why) => refuse(Some(step), self.name(offer), why),
                 });
             }
             Purpose::Shows { code, place } => {

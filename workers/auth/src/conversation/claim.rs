@@ -4,6 +4,7 @@ use crate::challenge::Signed;
 use crate::provider::Login;
 use ipc::auth::Digest;
 use ipc::check::Password;
+use std::net::IpAddr;
 
 /// What a client says to be let in, for somebody else to check.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(super) enum Claim {
     },
     /// Nothing yet: something has to be shown.
     Show,
+    /// Nothing: it comes from this address.
+    Names(IpAddr),
 }
 
 impl Claim {
@@ -37,7 +40,11 @@ impl Claim {
             Self::Password(Password(bytes)) | Self::Token(Password(bytes)) => bytes,
             Self::Proof { response, .. } => response,
             // It costs nobody anything to look at that; a code is good once.
-            Self::Signature { .. } | Self::Address | Self::Code { .. } | Self::Show => return,
+            Self::Signature { .. }
+            | Self::Address
+            | Self::Code { .. }
+            | Self::Show
+            | Self::Names(_) => return,
         };
         bytes.fill(b'x');
     }

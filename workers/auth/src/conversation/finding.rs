@@ -1,5 +1,6 @@
 //! What somebody else says of a claim.
 
+use hosts::Naming;
 use ipc::sessions::Summary;
 
 /// What somebody else says of a claim.
@@ -29,4 +30,6 @@ pub enum Finding {
     },
     /// The code is on the screen.
     Shown,
+    /// The client's address has these names.
+    Named(Vec<Naming>),
 }

@@ -80,6 +80,8 @@ pub(super) enum Purpose {
         /// Where, once it is there.
         place: Option<u8>,
     },
+    /// It says which names the client's address has: whether they let it pass is seen then.
+    Names,
 }
 
 /// What the screen shows for a login.

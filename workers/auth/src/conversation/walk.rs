@@ -1,8 +1,9 @@
 //! The way through a chain: one module after the other, until the client is asked, somebody else is,
 //! or there is a verdict.
 
+use super::claim::Claim;
 use super::names::{check_name, goes_by_client, user};
-use super::stage::{Checking, Offer};
+use super::stage::{Checking, Offer, Purpose};
 use super::step::{Step, module_name, refuse};
 use super::{Conversation, Verifier};
 use crate::challenge::Question;
@@ -45,6 +46,15 @@ impl Conversation {
                 Opening::Refuse(why) => return refuse(Some(step), self.name(offer), why),
                 Opening::Send(check) => {
                     return self.send_to_provider(offer, position, check, modules, verifier);
+                }
+                Opening::Name(check, address) => {
+                    let claim = Some(Claim::Names(address));
+                    let checking = Checking {
+                        claim,
+                        purpose: Purpose::Names,
+                        ..Checking::unasked(offer, position)
+                    };
+                    return self.check(check, checking);
                 }
                 Opening::Show(check, code) => {
                     let code = (check, code);

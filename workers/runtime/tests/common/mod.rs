@@ -112,6 +112,7 @@ pub fn start(role: Role, mode: StartMode, connection: u64) -> Started {
     let extras = match role {
         Role::Network | Role::Auth | Role::Keys | Role::Ctl => 1,
         Role::AuthLdap
+        | Role::AuthNames
         | Role::AuthSql
         | Role::AuthKeycloak
         | Role::AuthFido

@@ -1,6 +1,6 @@
 //! Our reading of `hosts.allow` and `hosts.deny` against `tcpdmatch`, which is tcp-wrappers' own.
 
-use bulkhead_auth::hosts::{Hosts, Rules};
+use hosts::{Hosts, Name, Naming, Rules};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::path::Path;
@@ -95,12 +95,90 @@ fn a_table_of_rules() {
         write(directory.path(), allow, deny);
         let hosts = ours(allow, deny).unwrap_or_else(|| panic!("{allow}{deny}"));
         for address in ADDRESSES {
-            let ours = hosts.admits(address.parse().unwrap());
+            let ours = hosts.admits_address(address.parse().unwrap()).unwrap();
             assert_eq!(
                 ours,
                 theirs(directory.path(), address),
                 "{allow:?} {deny:?} {address}"
             );
+        }
+    }
+}
+
+/// A machine's own `/etc/hosts`, and the names in it with their addresses.
+const NAMES: &str = "10.0.0.1 desk.example.org desk\n10.0.0.2 box\n10.0.0.3 a1.example.com\n\
+    10.0.0.4 Server_2.Example.ORG\n";
+const NAMED: [(&str, &str); 4] = [
+    ("desk.example.org", "10.0.0.1"),
+    ("box", "10.0.0.2"),
+    ("a1.example.com", "10.0.0.3"),
+    ("server_2.example.org", "10.0.0.4"),
+];
+
+/// The same of clients whose names somebody knows: `tcpdmatch` looks them up in a file of ours.
+#[test]
+fn a_table_of_rules_that_go_by_names() {
+    if !needs::root("give tcpdmatch names of the test's own") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("names"), NAMES).unwrap();
+    std::fs::write(directory.path().join("switch"), "hosts: files\n").unwrap();
+    let theirs = |client: &str| {
+        let script = "mount --bind names /etc/hosts && mount --bind switch /etc/nsswitch.conf && \
+            exec \"$0\" -d xpra \"$1\"";
+        let output = Command::new("unshare")
+            .args(["-m", "sh", "-c", script, TCPDMATCH, client])
+            .current_dir(directory.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let verdict = said.lines().find_map(|line| line.strip_prefix("access:"));
+        match verdict.map(str::trim) {
+            Some("granted") => true,
+            Some("denied") => false,
+            _ => panic!("{client}: {output:?}"),
+        }
+    };
+    for allow in [
+        "xpra: desk.example.org\n",
+        "xpra: DESK.example.org box\n",
+        "xpra: .example.org\n",
+        "xpra: .org\n",
+        "xpra: example.org\n",
+        "xpra: *.example.org\n",
+        "xpra: d?sk.example.*\n",
+        "xpra: *.example.???\n",
+        "xpra: bo*\n",
+        "xpra: *sk*\n",
+        "xpra: KNOWN\n",
+        "xpra: known EXCEPT local\n",
+        "xpra: LOCAL\n",
+        "xpra: UNKNOWN\n",
+        "xpra: PARANOID\n",
+        "xpra: ALL EXCEPT UNKNOWN\n",
+        "xpra: ALL EXCEPT PARANOID\n",
+        "xpra: ALL EXCEPT .example.org\n",
+        "xpra: .example.org EXCEPT desk.example.org box\n",
+        "xpra: KNOWN EXCEPT .org EXCEPT desk.example.org\n",
+        "xpra: 10.0.0.2 .example.org EXCEPT 10.0.0.1\n",
+        "xpra: LOCAL: deny\nxpra: ALL\n",
+    ] {
+        write(directory.path(), allow, "ALL: ALL\n");
+        let hosts = ours(allow, "ALL: ALL\n").unwrap_or_else(|| panic!("{allow}"));
+        for (name, address) in NAMED {
+            let naming = Naming::Name(Name::new(name).unwrap());
+            let ours = hosts.admits_named(address.parse().unwrap(), &naming);
+            assert_eq!(ours, theirs(name), "{allow:?} {name}");
+        }
+        // Of these it has no address, which is unknown too.
+        let nowhere = "192.0.2.1".parse().unwrap();
+        for (word, naming) in [("unknown", Naming::Unknown), ("paranoid", Naming::Paranoid)] {
+            if allow.contains("UNKNOWN") && naming != Naming::Unknown {
+                continue;
+            }
+            let ours = hosts.admits_named(nowhere, &naming);
+            assert_eq!(ours, theirs(word), "{allow:?} {word}");
         }
     }
 }
@@ -152,7 +230,7 @@ fn whatever_rules_there_are() {
         .run(&(rules(), rules(), addresses), |(allow, deny, address)| {
             write(directory.path(), &allow, &deny);
             let hosts = ours(&allow, &deny).expect("rules that we read");
-            let ours = hosts.admits(address.parse().unwrap());
+            let ours = hosts.admits_address(address.parse().unwrap()).unwrap();
             prop_assert_eq!(ours, theirs(directory.path(), address));
             Ok(())
         })

@@ -1,11 +1,22 @@
 //! Who may connect from where: the rules of tcp-wrappers' `hosts.allow` and `hosts.deny`
-//! (hosts_access(5), hosts_options(5)), as far as they can be decided from an address.
+//! (hosts_access(5), hosts_options(5)). Nothing is read, looked up or written here.
 //!
-//! The first rule for the service `xpra` in the one file lets in, else the first one in the other
-//! keeps out, else everybody is let in. `auth` has neither a resolver nor a network, so a rule for
-//! our service that asks for a name (`.example.com`, `LOCAL`, `KNOWN`, `PARANOID`, `@netgroup`) is
-//! a mistake; so is everything that would start a program. Rules for other services are read for
-//! their form only: they are in the same files and none of our business.
+//! * [`Hosts`]: both files. The first rule for the service `xpra` in the one lets in, else the first one
+//!   in the other keeps out, else everybody is let in. A rule that goes by a name (`.example.com`,
+//!   `LOCAL`, `KNOWN`, `PARANOID`) is told what somebody has found out, a [`Naming`]; nobody has to
+//!   before the first such rule that an address alone does not decide. A netgroup is a mistake, and so is
+//!   everything that would start a program. Rules for other services are read for their form only:
+//!   they are in the same files and none of our business.
+//! * [`Name`]: what may be the name of a machine.
+//! * [`table`]: what `/etc/hosts` has.
+#![forbid(unsafe_code)]
+
+mod name;
+pub mod table;
+
+pub use name::{Name, Naming};
+
+use name::{PARANOID, UNKNOWN};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -40,16 +51,34 @@ struct Rule {
 struct List<T>(Vec<Vec<T>>);
 
 impl<T> List<T> {
-    fn contains(&self, matches: impl Fn(&T) -> bool) -> bool {
+    /// `None` where that depends on something for which `matches` has `None`.
+    fn contains(&self, matches: impl Fn(&T) -> Option<bool>) -> Option<bool> {
+        let mut excepted = Some(false);
         // From the right: what is an exception of nothing is what it says.
-        let parts = self.0.iter().rev();
-        parts.fold(false, |excepted, part| {
-            part.iter().any(&matches) && !excepted
-        })
+        for part in self.0.iter().rev() {
+            excepted = match (one_fits(part, &matches), excepted) {
+                (Some(false), _) | (_, Some(true)) => Some(false),
+                (Some(true), Some(false)) => Some(true),
+                _ => None,
+            };
+        }
+        excepted
     }
 }
 
-/// A client pattern that needs nothing but an address.
+fn one_fits<T>(part: &[T], matches: impl Fn(&T) -> Option<bool>) -> Option<bool> {
+    let mut found = Some(false);
+    for one in part {
+        match matches(one) {
+            Some(true) => return Some(true),
+            Some(false) => {}
+            None => found = None,
+        }
+    }
+    found
+}
+
+/// A client pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
     /// `ALL`.
@@ -60,20 +89,76 @@ enum Pattern {
     V6 { net: u128, mask: u128 },
     /// `10.0.*.?`: compared with the address as it is written.
     Written(String),
+    /// `*.example.com`, in lower case.
+    Like(String),
+    /// `host.example.com`.
+    Name(Name),
+    /// `.example.com`, in lower case.
+    Domain(String),
+    /// `LOCAL`: a name without a dot.
+    Local,
+    /// `KNOWN`: whatever has a name.
+    Known,
+    /// `UNKNOWN`: no name.
+    Unknown,
+    /// `PARANOID`: a name that is not believed.
+    Paranoid,
 }
 
 impl Pattern {
-    fn matches(&self, address: IpAddr) -> bool {
-        match (self, address) {
+    /// `None` where that depends on the name and it is not known yet.
+    fn matches(&self, address: IpAddr, naming: Option<&Naming>) -> Option<bool> {
+        Some(match (self, address) {
             (Self::All, _) => true,
             (Self::V4 { net, mask }, IpAddr::V4(address)) => address.to_bits() & mask == *net,
             (Self::V6 { net, mask }, IpAddr::V6(address)) => address.to_bits() & mask == *net,
+            (Self::V4 { .. } | Self::V6 { .. }, _) => false,
             (Self::Written(pattern), address) => {
                 is_like(pattern.as_bytes(), address.to_string().as_bytes())
             }
+            (pattern, _) => pattern.fits(naming?),
+        })
+    }
+
+    /// Does a pattern that goes by names fit what is known of one?
+    fn fits(&self, naming: &Naming) -> bool {
+        match (self, naming) {
+            (Self::Like(pattern), Naming::Name(name)) => {
+                is_like(pattern.as_bytes(), name.as_str().as_bytes())
+            }
+            (Self::Name(wanted), Naming::Name(name)) => wanted == name,
+            // More than the domain itself: it begins with a dot, and no name does.
+            (Self::Domain(domain), Naming::Name(name)) => name.as_str().ends_with(domain.as_str()),
+            (Self::Local, Naming::Name(name)) => !name.as_str().contains('.'),
+            (Self::Known, Naming::Name(_))
+            | (Self::Unknown, Naming::Unknown)
+            | (Self::Paranoid, Naming::Paranoid) => true,
             _ => false,
         }
     }
+
+    fn goes_by_names(&self) -> bool {
+        match self {
+            Self::All | Self::V4 { .. } | Self::V6 { .. } | Self::Written(_) => false,
+            Self::Like(_)
+            | Self::Name(_)
+            | Self::Domain(_)
+            | Self::Local
+            | Self::Known
+            | Self::Unknown
+            | Self::Paranoid => true,
+        }
+    }
+}
+
+/// What the rules of one file say of a client.
+enum Said {
+    /// The first that fits lets it in, or does not.
+    Decided(bool),
+    /// None fits.
+    Nothing,
+    /// That depends on its name.
+    NeedsName,
 }
 
 impl Rules {
@@ -111,11 +196,27 @@ impl Rules {
         Ok(Self(rules))
     }
 
-    /// What the first rule for this address says; `default` is what the file is for.
-    fn verdict(&self, address: IpAddr, default: bool) -> Option<bool> {
-        let rule = |rule: &&Rule| rule.clients.contains(|pattern| pattern.matches(address));
-        let rule = self.0.iter().find(rule)?;
-        Some(rule.allows.unwrap_or(default))
+    /// What the first rule for this client says; `default` is what the file is for.
+    fn say(&self, address: IpAddr, naming: Option<&Naming>, default: bool) -> Said {
+        for rule in &self.0 {
+            let fits = |pattern: &Pattern| pattern.matches(address, naming);
+            match rule.clients.contains(fits) {
+                Some(false) => {}
+                Some(true) => return Said::Decided(rule.allows.unwrap_or(default)),
+                None => return Said::NeedsName,
+            }
+        }
+        Said::Nothing
+    }
+
+    /// Is there a rule among them that goes by names?
+    #[must_use]
+    pub fn goes_by_names(&self) -> bool {
+        let mut patterns = self
+            .0
+            .iter()
+            .flat_map(|rule| rule.clients.0.iter().flatten());
+        patterns.any(Pattern::goes_by_names)
     }
 
     /// Is there a rule that keeps anybody out? `default` is what the file is for.
@@ -135,15 +236,37 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// May this address connect?
+    /// May this address connect? `None` where that depends on its name.
     #[must_use]
-    pub fn admits(&self, address: IpAddr) -> bool {
+    pub fn admits_address(&self, address: IpAddr) -> Option<bool> {
+        self.admits(address, None)
+    }
+
+    /// May this address with this name connect?
+    #[must_use]
+    pub fn admits_named(&self, address: IpAddr, naming: &Naming) -> bool {
+        // With what is known of the name every rule says yes or no.
+        self.admits(address, Some(naming)).unwrap_or(false)
+    }
+
+    fn admits(&self, address: IpAddr, naming: Option<&Naming>) -> Option<bool> {
         // A client of IPv4 at a socket of both families.
         let address = address.to_canonical();
-        let verdict = self.allow.verdict(address, true);
-        verdict
-            .or_else(|| self.deny.verdict(address, false))
-            .unwrap_or(true)
+        match self.allow.say(address, naming, true) {
+            Said::Decided(admits) => Some(admits),
+            Said::NeedsName => None,
+            Said::Nothing => match self.deny.say(address, naming, false) {
+                Said::Decided(admits) => Some(admits),
+                Said::NeedsName => None,
+                Said::Nothing => Some(true),
+            },
+        }
+    }
+
+    /// Is there a rule that goes by names?
+    #[must_use]
+    pub fn goes_by_names(&self) -> bool {
+        self.allow.goes_by_names() || self.deny.goes_by_names()
     }
 
     /// Is there anybody whom these rules keep out?
@@ -167,7 +290,7 @@ fn read_rule(text: &str) -> Result<Option<Rule>, String> {
     };
     let services = list(services, service)?;
     let clients = words(clients)?;
-    if !services.contains(|ours| *ours) {
+    if services.contains(|ours| Some(*ours)) != Some(true) {
         return Ok(None);
     }
     let clients = List(
@@ -257,40 +380,58 @@ fn service(word: &str) -> Result<bool, String> {
 
 /// A client pattern for our service.
 fn client(word: &str) -> Result<Pattern, String> {
-    let upper = word.to_ascii_uppercase();
-    match upper.as_str() {
+    match word.to_ascii_uppercase().as_str() {
         "ALL" => return Ok(Pattern::All),
-        "LOCAL" | "KNOWN" | "UNKNOWN" | "PARANOID" => {
-            return Err(format!(
-                "`{}` asks for the client's name, and names are not looked up here: write addresses",
-                shown(word)
-            ));
-        }
+        "LOCAL" => return Ok(Pattern::Local),
+        "KNOWN" => return Ok(Pattern::Known),
+        "UNKNOWN" => return Ok(Pattern::Unknown),
+        "PARANOID" => return Ok(Pattern::Paranoid),
         _ => {}
     }
     let pattern = match word {
         _ if word.starts_with('[') => v6(word),
         _ if word.contains(['*', '?']) => glob(word),
+        _ if word.starts_with('.') => domain(word),
         _ if word.ends_with('.') => prefix(word),
         _ if word.contains('/') && !word.starts_with('/') => v4_network(word),
-        _ => word.parse().ok().map(|address: Ipv4Addr| Pattern::V4 {
-            net: address.to_bits(),
-            mask: u32::MAX,
-        }),
+        _ => match word.parse::<Ipv4Addr>() {
+            Ok(address) => Some(Pattern::V4 {
+                net: address.to_bits(),
+                mask: u32::MAX,
+            }),
+            // Almost one of the words above.
+            Err(_) if word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase()) => None,
+            Err(_) => Name::new(word).map(Pattern::Name),
+        },
     };
     let why = match word.chars().next() {
         Some('/') => "is a file of patterns; write them here",
-        Some('@') => "is a netgroup; write addresses",
-        _ if word.contains('@') => "asks for a user's name at the client; write the address only",
+        Some('@') => "is a netgroup; write names or addresses",
+        _ if word.contains('@') => "asks for a user's name at the client; write the machine only",
         Some('[') => {
             "is no [IPv6 address] (IPv4 without brackets) nor [network]/prefix without bits beyond the prefix"
         }
         _ if word.contains('/') => {
             "is no network/mask without bits beyond the mask, such as 10.0.0.0/8 (for everybody: ALL)"
         }
-        _ => "is no address (IPv6 in brackets), and names are not looked up here: write addresses",
+        _ if word.contains(['*', '?']) => {
+            "is no pattern of IPv4 addresses (10.0.*), nor of names only: put a dot into it (*.example.com)"
+        }
+        _ if word.bytes().all(|byte| byte.is_ascii_uppercase()) => {
+            "is no word for clients: there are ALL, LOCAL, KNOWN, UNKNOWN and PARANOID; names in lower case"
+        }
+        _ if word.ends_with('.') => {
+            "is no beginning of an address, such as 10. or 192.168.; names have no dot at their end"
+        }
+        _ => "is no address (IPv6 in brackets) and no name of a machine or .domain",
     };
     pattern.ok_or_else(|| format!("`{}` {why}", shown(word)))
+}
+
+/// `.example.com`.
+fn domain(word: &str) -> Option<Pattern> {
+    let domain = Name::new(word.strip_prefix('.')?)?;
+    Some(Pattern::Domain(format!(".{domain}")))
 }
 
 fn v4_network(word: &str) -> Option<Pattern> {
@@ -337,11 +478,30 @@ fn prefix(word: &str) -> Option<Pattern> {
     Some(Pattern::V4 { net, mask })
 }
 
-/// `*` and `?` in an address of IPv4; in a name they would need one.
+/// `*` and `?` in an address of IPv4, or in a name. Without a letter it is the former only: `10.0.*` must
+/// not let in who is called `10.0.example.com`, as it does with tcp-wrappers. What would fit the text of an address of
+/// IPv6 with them, or what they have in the place of a name, is none.
 fn glob(word: &str) -> Option<Pattern> {
     let address = |byte: u8| byte.is_ascii_digit() || b".*?".contains(&byte);
-    let plain = word.bytes().all(address) && !word.starts_with('.') && !word.ends_with('.');
-    plain.then(|| Pattern::Written(word.to_owned()))
+    let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.*?".contains(&byte);
+    // A dot at either end would be a beginning or a domain to a person, and fits nothing.
+    let plain = !word.starts_with('.') && !word.ends_with('.') && !word.contains("..");
+    match word {
+        _ if !plain => None,
+        _ if word.bytes().all(address) => {
+            let number = word.bytes().any(|byte| byte.is_ascii_digit());
+            let everybody = word.bytes().all(|byte| byte == b'*');
+            (number || everybody).then(|| Pattern::Written(word.to_owned()))
+        }
+        _ if word.bytes().all(name) => {
+            let pattern = word.to_ascii_lowercase();
+            let hex = |byte: u8| byte.is_ascii_hexdigit() || b"*?".contains(&byte);
+            let fits = |text: &str| is_like(pattern.as_bytes(), text.as_bytes());
+            let clear = !pattern.bytes().all(hex) && !fits(UNKNOWN) && !fits(PARANOID);
+            clear.then_some(Pattern::Like(pattern))
+        }
+        _ => None,
+    }
 }
 
 /// A decimal number of at most three digits, without a sign and without zeros before it.
@@ -399,7 +559,8 @@ mod tests {
             allow: Rules::parse(allow.as_bytes()).unwrap(),
             deny: Rules::parse(deny.as_bytes()).unwrap(),
         };
-        hosts.admits(address.parse().unwrap())
+        // Nothing here goes by names.
+        hosts.admits_address(address.parse().unwrap()).unwrap()
     }
 
     #[test]
@@ -427,13 +588,25 @@ mod tests {
     #[test]
     fn what_cannot_be_put_in_force_is_named() {
         for (text, part) in [
-            ("xpra: host.example.com\n", "names are not looked up"),
-            ("xpra: .example.com\n", "names are not looked up"),
-            ("xpra: *.example.com\n", "names are not looked up"),
-            ("xpra: LOCAL\n", "`LOCAL` asks for the client's name"),
-            ("xpra: known\n", "`known` asks for"),
-            ("xpra: ALL EXCEPT PARANOID\n", "`PARANOID` asks for"),
-            ("xpra: UNKNOWN\n", "asks for"),
+            ("xpra: host..example.com\n", "no name of a machine"),
+            ("xpra: b\u{fc}cher.example\n", "no name of a machine"),
+            ("xpra: -x.example.com\n", "no name of a machine"),
+            ("xpra: host.example.com.\n", "no dot at their end"),
+            ("xpra: .\n", "no dot at their end"),
+            ("xpra: .0.1\n", "no name of a machine or .domain"),
+            ("xpra: *.\n", "no pattern of"),
+            ("xpra: .example.*\n", "no pattern of"),
+            ("xpra: a*b\u{e4}\n", "no pattern of"),
+            // They fit `paranoid`, `unknown`, an address of IPv6, or a name with tcp-wrappers.
+            ("xpra: p*\n", "no pattern of"),
+            ("xpra: *N*\n", "no pattern of"),
+            ("xpra: un????n\n", "no pattern of"),
+            ("xpra: fd*\n", "no pattern of"),
+            ("xpra: *cafe\n", "no pattern of"),
+            ("xpra: *.*\n", "no pattern of"),
+            ("xpra: ?\n", "no pattern of"),
+            ("xpra: UNKOWN\n", "no word for clients"),
+            ("xpra: PARANOIA\n", "no word for clients"),
             ("xpra: @group\n", "is a netgroup"),
             ("xpra: ann@10.0.0.1\n", "asks for a user's name"),
             ("xpra: /etc/hosts.list\n", "is a file"),
@@ -445,8 +618,8 @@ mod tests {
             ("xpra: [::ffff:10.0.0.1]\n", "IPv4 without brackets"),
             ("xpra: [::ffff:10.0.0.0]/104\n", "IPv4 without brackets"),
             ("xpra: 10.0.0.0/08\n", "no network/mask"),
-            ("xpra: 256.\n", "no address"),
-            ("xpra: 1.2.3.4.\n", "no address"),
+            ("xpra: 256.\n", "no beginning of an address"),
+            ("xpra: 1.2.3.4.\n", "no beginning of an address"),
             ("xpra: 010.0.0.1\n", "no address"),
             ("xpra: ::1\n", "an empty list"),
             ("xpra: [::1\n", "no [IPv6"),
@@ -496,6 +669,109 @@ mod tests {
         assert!(keeps_out("xpra: ALL: deny\n", ""));
     }
 
+    fn naming(text: &str) -> Naming {
+        match text {
+            "?" => Naming::Unknown,
+            "!" => Naming::Paranoid,
+            name => Naming::Name(Name::new(name).unwrap()),
+        }
+    }
+
+    /// What is said of a client at 10.0.0.1 by `xpra: PATTERN` and nothing else, for each of these names.
+    #[test]
+    fn names_are_compared_as_hosts_access_says() {
+        for (pattern, fit, do_not) in [
+            ("ALL", "a.example.org ? !", ""),
+            ("KNOWN", "a.example.org a", "? !"),
+            ("known", "a.example.org a", "? !"),
+            ("UNKNOWN", "?", "! a a.example.org"),
+            ("PARANOID", "!", "? a"),
+            ("LOCAL", "a localhost", "a.b ? !"),
+            (
+                "A.example.ORG",
+                "a.example.org",
+                "b.example.org ? ! b.a.example.org",
+            ),
+            (
+                ".Example.org",
+                "a.example.org b.a.example.org",
+                "example.org aexample.org ? !",
+            ),
+            (
+                "*.example.org",
+                "a.example.org b.a.example.org",
+                "example.org ? !",
+            ),
+            (
+                "a?.example.org",
+                "a1.example.org",
+                "a.example.org a12.example.org ?",
+            ),
+            // Addresses only, whatever somebody calls a machine.
+            ("11.*", "", "11.example.org ? !"),
+            ("10.*", "a ? !", ""),
+            ("ALL EXCEPT LOCAL", "a.b ? !", "a"),
+            (
+                "KNOWN EXCEPT .example.org EXCEPT a.example.org",
+                "a.example.org b.example.com",
+                "b.example.org ? !",
+            ),
+            ("a, 11.0.0.0/8 b", "a b", "c ? !"),
+        ] {
+            let rules = Rules::parse(format!("xpra: {pattern}\n").as_bytes()).unwrap();
+            let deny = Rules::parse(b"xpra: ALL\n").unwrap();
+            let hosts = Hosts { allow: rules, deny };
+            let address = "10.0.0.1".parse().unwrap();
+            for (names, wanted) in [(fit, true), (do_not, false)] {
+                for name in names.split(' ').filter(|name| !name.is_empty()) {
+                    let admits = hosts.admits_named(address, &naming(name));
+                    assert_eq!(admits, wanted, "{pattern}: {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_needed_where_no_rule_before_it_decides() {
+        let say = |allow: &str, deny: &str, address: &str| {
+            let [allow, deny] = [allow, deny].map(|text| Rules::parse(text.as_bytes()).unwrap());
+            let hosts = Hosts { allow, deny };
+            (
+                hosts.admits_address(address.parse().unwrap()),
+                hosts.goes_by_names(),
+            )
+        };
+        let at = "10.0.0.1";
+        assert_eq!(
+            say("xpra: 10.\nxpra: a.b\n", "ALL: ALL\n", at),
+            (Some(true), true)
+        );
+        assert_eq!(say("xpra: a.b 10.\n", "ALL: ALL\n", at), (Some(true), true));
+        assert_eq!(
+            say("xpra: a.b\nxpra: 10.\n", "ALL: ALL\n", at),
+            (None, true)
+        );
+        assert_eq!(
+            say("xpra: a.b EXCEPT 10.\n", "ALL: ALL\n", at),
+            (Some(false), true)
+        );
+        assert_eq!(
+            say("xpra: 11. EXCEPT a.b\n", "ALL: ALL\n", at),
+            (Some(false), true)
+        );
+        assert_eq!(
+            say("xpra: 10. EXCEPT a.b\n", "ALL: ALL\n", at),
+            (None, true)
+        );
+        assert_eq!(say("xpra: 11.\n", "xpra: PARANOID\n", at), (None, true));
+        assert_eq!(
+            say("xpra: 10.: deny\n", "xpra: PARANOID\n", at),
+            (Some(false), true)
+        );
+        // Of others' rules nobody asks for a name.
+        assert_eq!(say("sshd: a.b\n", "ALL: ALL\n", at), (Some(false), false));
+    }
+
     proptest! {
         #[test]
         fn nothing_panics(text in prop::collection::vec(any::<u8>(), 0..200)) {
@@ -507,13 +783,21 @@ mod tests {
             words in prop::collection::vec(prop::sample::select(vec![
                 "xpra", "ALL", "EXCEPT", ":", " ", ",", "\n", "\\", "\\\n", "[::1]", "[2001:db8::]/32", "10.",
                 "10.0.0.0/8", "192.168.1.1", "1.2.*", "?", "allow", "deny", "#", "@", "/", "LOCAL",
+                "KNOWN", "PARANOID", "a.b", ".b", "*.b",
             ]), 0..30),
             address in any::<std::net::IpAddr>(),
+            name in prop::sample::select(vec!["?", "!", "a", "a.b", "c.b"]),
         ) {
             if let Ok(rules) = Rules::parse(words.concat().as_bytes()) {
                 let hosts = Hosts { allow: Rules::default(), deny: rules };
+                let named = hosts.admits_named(address, &naming(name));
                 // Whom nobody keeps out is let in.
-                prop_assert!(hosts.admits(address) || hosts.keeps_out());
+                prop_assert!(named || hosts.keeps_out());
+                // What is decided by an address no name changes.
+                match hosts.admits_address(address) {
+                    Some(admits) => prop_assert_eq!(admits, named),
+                    None => prop_assert!(hosts.goes_by_names()),
+                }
             }
         }
 
