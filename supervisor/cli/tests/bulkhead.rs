@@ -675,7 +675,7 @@ fn the_processes_get_what_they_are_meant_to_have_and_no_secret() {
     assert_eq!(place.report("supervisor", "cwd"), "/\n");
 
     // 0 to 4; three unix sockets and one for TCP; thirteen executables; the empty directory; what
-    // auth is given and its three secrets.
+    // auth is given and its three secrets; what the launcher is told of its file.
     let found = place.descriptors("supervisor");
     let kinds: Vec<_> = found
         .values()
@@ -714,6 +714,7 @@ fn the_processes_get_what_they_are_meant_to_have_and_no_secret() {
             "empty",
             "/memfd",
             "password.txt",
+            "/memfd",
             "/memfd",
             "/memfd"
         ],
