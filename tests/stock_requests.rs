@@ -151,7 +151,8 @@ fn a_password_file_is_written_and_replaced() {
         let next = file.write("next.txt", "third", 0o600);
         std::fs::rename(&next, &file.path).unwrap();
         assert!(door.lets_in("", "third"));
-        door.recorded(&["a file that decides who is let in is another one now"]);
+        let replaced = format!("password file {} is another one now", file.path.display());
+        door.recorded(&[&replaced]);
         assert!(!door.lets_in("", "second"));
         // As an editor does that keeps the old file.
         std::fs::rename(&file.path, &next).unwrap();

@@ -203,7 +203,12 @@ pub enum LauncherToSupervisor {
     /// which is its standard input.
     CommandInput(ConnectionId),
     /// Another file has the name of this one. Descriptor: it, opened for reading.
-    File(FileId),
+    File {
+        /// Which.
+        file: FileId,
+        /// What it is, and its name, for the log; at most 1024 bytes.
+        name: String,
+    },
     /// What has the name of this one cannot be used, or nothing has it.
     NoFile {
         /// Which.
@@ -220,7 +225,7 @@ impl Message for LauncherToSupervisor {
     fn descriptors(&self) -> usize {
         match self {
             Self::Display => 2,
-            Self::CommandInput(_) | Self::File(_) => 1,
+            Self::CommandInput(_) | Self::File { .. } => 1,
             Self::Connecting { sockets, .. } => usize::from(*sockets).min(MAX_FDS),
             _ => 0,
         }

@@ -352,7 +352,7 @@ impl Session {
             LauncherToSupervisor::CheckEnded { connection, end } => {
                 self.outside_ended(connection, end, now);
             }
-            LauncherToSupervisor::File(file) => self.other_file(file, fds, now),
+            LauncherToSupervisor::File { file, name } => self.other_file(file, &name, fds, now),
             LauncherToSupervisor::NoFile { file, reason } => self.no_file(file, reason),
             LauncherToSupervisor::Looked => self.looked(),
             LauncherToSupervisor::CommandStarted {

@@ -19,8 +19,8 @@ mod spot;
 pub use identity::{Ids, as_user};
 pub use made::{made, remove};
 pub use named::{
-    MAX_AUTHORITIES, MAX_SECRET, check_file, check_len, check_owner, identity, identity_of, noun,
-    open_named, reason,
+    MAX_AUTHORITIES, MAX_SECRET, check_file, check_len, check_owner, identity, identity_of, name,
+    noun, open_named, reason,
 };
 pub use open::{ordinary, small};
 pub use socket::{connect, listens, listens_abstract};

@@ -30,6 +30,12 @@ pub fn noun(kind: FileKind) -> &'static str {
     }
 }
 
+/// What messages call one, and where it is.
+#[must_use]
+pub fn name(path: &Path, kind: FileKind) -> String {
+    format!("{} {}", noun(kind), path.display())
+}
+
 /// Describes what the kernel said without the number.
 #[must_use]
 pub fn reason(error: &io::Error) -> String {
@@ -116,7 +122,7 @@ pub fn open_named(
     user: Option<Ids>,
 ) -> Result<(File, FileIdentity), String> {
     let spot = Spot::of_existing(path, user);
-    let fail = |why: String| format!("{} {}: {why}{}", noun(kind), path.display(), spot.rights());
+    let fail = |why: String| format!("{}: {why}{}", name(path, kind), spot.rights());
     // What it is, is seen before it is opened: to open a device may do something.
     let found = spot.act(|path| {
         let found = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;

@@ -790,7 +790,9 @@ impl Launcher {
     fn look(&mut self) {
         for change in self.named.look(self.user()) {
             let (message, fds) = match change {
-                Change::Other(file, fd) => (LauncherToSupervisor::File(file), vec![fd]),
+                Change::Other { file, name, fd } => {
+                    (LauncherToSupervisor::File { file, name }, vec![fd])
+                }
                 Change::Nothing(file, reason) => {
                     (LauncherToSupervisor::NoFile { file, reason }, vec![])
                 }

@@ -6,16 +6,30 @@ use ipc::launcher::FileId;
 use ipc::spec::{FileIdentity, NamedFile};
 use std::os::fd::OwnedFd;
 
-/// Longest reason, in bytes.
-const MAX_REASON: usize = 1024;
+/// Longest text for the log, in bytes.
+const MAX_TEXT: usize = 1024;
 
 /// What has changed.
 #[derive(Debug)]
 pub enum Change {
     /// Another file has the name, and may be used.
-    Other(FileId, OwnedFd),
+    Other {
+        /// Which.
+        file: FileId,
+        /// What the log calls it.
+        name: String,
+        /// It, open.
+        fd: OwnedFd,
+    },
     /// What has the name may not, or nothing has it.
     Nothing(FileId, String),
+}
+
+/// One line that is not too long.
+fn text(words: &str) -> String {
+    let mut text = words.replace(char::is_control, " ");
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+    text
 }
 
 /// Those of a session.
@@ -44,13 +58,16 @@ impl Named {
             changes.push(match files::open_named(&file.path, file.kind, user) {
                 Ok((open, identity)) => {
                     *known = Some(identity);
-                    Change::Other(id, open.into())
+                    let name = files::name(&file.path, file.kind);
+                    Change::Other {
+                        file: id,
+                        name: text(&name),
+                        fd: open.into(),
+                    }
                 }
                 Err(reason) => {
                     *known = None;
-                    let mut reason = reason.replace(char::is_control, " ");
-                    reason.truncate(reason.floor_char_boundary(MAX_REASON));
-                    Change::Nothing(id, reason)
+                    Change::Nothing(id, text(&reason))
                 }
             });
         }
@@ -85,9 +102,13 @@ mod tests {
 
     /// What has changed, in words: the content of another file, or why there is none.
     fn look(named: &mut Named) -> Vec<(u16, String)> {
-        let changes = named.look(None).into_iter();
-        let words = changes.map(|change| match change {
-            Change::Other(file, fd) => {
+        let changes = named.look(None);
+        let words = changes.into_iter().map(|change| match change {
+            Change::Other { file, name, fd } => {
+                assert_eq!(
+                    name,
+                    files::name(&named.0[usize::from(file.0)].0.path, FileKind::Users)
+                );
                 let mut text = String::new();
                 File::from(fd).read_to_string(&mut text).unwrap();
                 (file.0, text)

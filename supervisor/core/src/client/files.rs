@@ -165,8 +165,8 @@ impl Session {
         }
     }
 
-    /// Another file has the name of one.
-    pub fn other_file(&mut self, file: FileId, fds: Vec<OwnedFd>, now: Instant) {
+    /// Another file has the name of one; `name` is what the log calls it.
+    pub fn other_file(&mut self, file: FileId, name: &str, fds: Vec<OwnedFd>, now: Instant) {
         let named = self.files.get_mut(usize::from(file.0));
         // The channel has checked that there is exactly one.
         let (Some(named), Some(fd)) = (named, fds.into_iter().next()) else {
@@ -206,8 +206,8 @@ impl Session {
         if matches!(holder, Holder::Keys(_)) && self.reload.trial().is_some() {
             self.refuse_visitor("a key file is another one since: try again", now);
         }
-        let text = "a file that decides who is let in is another one now, and counts";
-        self.log.own(Level::Info, None, text);
+        let text = format!("{name} is another one now, and counts");
+        self.log.own(Level::Info, None, &text);
     }
 
     /// There is none that can be used by the name of one.

@@ -53,7 +53,10 @@ fn comes(
 }
 
 fn other(file: u16, text: &str) -> (LauncherToSupervisor, Vec<OwnedFd>) {
-    let message = LauncherToSupervisor::File(FileId(file));
+    let message = LauncherToSupervisor::File {
+        file: FileId(file),
+        name: "password file x".into(),
+    };
     (message, vec![self::file(text)])
 }
 
