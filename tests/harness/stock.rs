@@ -244,6 +244,8 @@ pub fn command(
         .env("HOME", home)
         .env("XDG_RUNTIME_DIR", runtime)
         .env("NO_AT_BRIDGE", "1")
+        // Without one it starts a bus of its own, which stays when it has gone.
+        .env("DBUS_SESSION_BUS_ADDRESS", "disabled:")
         .env_remove("DISPLAY");
     command
 }
