@@ -36,7 +36,7 @@ fn noise(seed: usize) -> impl Iterator<Item = u8> {
 /// each time if it is to.
 fn redraw(session: &Session, titles: bool, over: &AtomicBool) {
     const SIZE: (u16, u16) = (1000, 700);
-    let shown = Shown::new(session, "redrawn", SIZE);
+    let shown = Shown::new(session.screen(), "redrawn", SIZE);
     let x = shown.application.x();
     let pictures = [1, 2].map(|seed| {
         let (picture, mut noise) = (x.generate_id().unwrap(), noise(seed));
@@ -165,7 +165,7 @@ fn nobody_else_loses_a_frame() {
     let _alone = alone();
     let all = usize::from(FRAMES);
     let session = Session::start(&["--sharing=yes"]);
-    let counter = Counter::new(&session, "counter");
+    let counter = Counter::new(session.screen(), "counter");
     let mut good = attach(&session, &options(1));
     let window = shown(&mut good, "counter");
     let pace = counter.pace(&mut good, window);

@@ -1,7 +1,7 @@
 //! A window whose frames are counted.
 
 use crate::application::Application;
-use crate::session::Session;
+use crate::screen::Screen;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use test_client::Client;
@@ -22,12 +22,11 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Shows it.
+    /// Shows it on the screen of a session.
     ///
     /// # Panics
     /// When the X server is not there.
-    pub fn new(session: &Session, title: &str, size: (u16, u16)) -> Self {
-        let screen = session.screen();
+    pub fn new(screen: Screen, title: &str, size: (u16, u16)) -> Self {
         let application = Application { screen };
         let window = application.create((0, 0), size, false);
         application.title(window, title);
@@ -66,9 +65,9 @@ impl Counter {
     const SIDE: u16 = 16;
     const SIZE: (u16, u16) = (Self::BITS * Self::SIDE, 2 * Self::SIDE);
 
-    /// Shows a window with this title.
-    pub fn new(session: &Session, title: &str) -> Self {
-        Self(Shown::new(session, title, Self::SIZE))
+    /// Shows a window with this title on the screen of a session.
+    pub fn new(screen: Screen, title: &str) -> Self {
+        Self(Shown::new(screen, title, Self::SIZE))
     }
 
     fn draw(&self, number: u16) {

@@ -23,6 +23,7 @@ pub mod session;
 pub mod slapd;
 pub mod sql_servers;
 pub mod stock;
+pub mod strangers;
 pub mod tls;
 pub mod twins;
 pub mod verdicts;

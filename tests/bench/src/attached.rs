@@ -31,8 +31,7 @@ impl Attached {
         arguments: &Arguments,
         number: usize,
     ) -> Result<(Self, Client), Error> {
-        let address = Address::Tcp(format!("127.0.0.1:{}", server.port));
-        let options = Options::gtk().password(PASSWORD);
+        let (address, options) = door(server);
         let (mut hello, mut pixels) = (Vec::new(), Vec::new());
         // The first one waits for the terminal.
         let mut client = Client::connect(&address, &options, PATIENCE)?;
@@ -71,6 +70,18 @@ impl Attached {
         };
         Ok((seen, client))
     }
+}
+
+/// Where a client connects, and as whom.
+fn door(server: &Server) -> (Address, Options) {
+    let address = Address::Tcp(format!("127.0.0.1:{}", server.port));
+    (address, Options::gtk().password(PASSWORD))
+}
+
+/// A client that is attached.
+pub fn connect(server: &Server) -> Result<Client, Error> {
+    let (address, options) = door(server);
+    Client::connect(&address, &options, PATIENCE)
 }
 
 /// Goes on for this long.

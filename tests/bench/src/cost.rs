@@ -57,18 +57,30 @@ pub fn look(server: &Server) -> Vec<Look> {
 }
 
 /// What processes did between two looks; memory is from the second.
-pub fn between(before: &[Look], after: &[Look]) -> Vec<Cost> {
+///
+/// # Errors
+/// There are none, or not the same ones any more.
+pub fn between(before: &[Look], after: &[Look]) -> Result<Vec<Cost>, String> {
+    if after.is_empty() || before.len() != after.len() {
+        let names = |looks: &[Look]| {
+            let names: Vec<_> = looks.iter().map(|look| look.name.as_str()).collect();
+            names.join(", ")
+        };
+        let (before, after) = (names(before), names(after));
+        return Err(format!("the processes were {before}, and are {after}"));
+    }
     let cost = |new: &Look| {
-        let old = before.iter().find(|old| old.pid == new.pid)?;
+        let old = before.iter().find(|old| old.pid == new.pid);
+        let old = old.ok_or_else(|| format!("another {} has come", new.name))?;
         let seconds = (new.at - old.at).as_secs_f64();
-        Some(Cost {
+        Ok(Cost {
             name: new.name.clone(),
             memory: new.memory,
             cpu: (new.ran - old.ran) / 1e9 / seconds * 100.0,
             wakeups: (new.slept - old.slept) / seconds,
         })
     };
-    after.iter().filter_map(cost).collect()
+    after.iter().map(cost).collect()
 }
 
 fn pythons(top: u32) -> Vec<(u32, String)> {

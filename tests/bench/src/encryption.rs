@@ -15,8 +15,6 @@ const RECORDS: f64 = 0.8;
 const AES: f64 = 0.5;
 /// Of the speed of OpenSSL's programs, a connection with TLS has at least this part.
 const TLS: f64 = 0.8;
-/// Milliseconds that a signature takes longer because the key is elsewhere, at most.
-const SIGNING: f64 = 1.0;
 
 /// What was measured.
 pub struct Encryption {
@@ -25,7 +23,7 @@ pub struct Encryption {
     pipes: Vec<(Carrier, Vec<f64>)>,
     /// The same of OpenSSL's programs.
     openssl: Vec<f64>,
-    signing: Signing,
+    signing: Vec<Signing>,
 }
 
 /// Measures each thing in turn, so often.
@@ -98,19 +96,10 @@ fn write_document(out: &mut String, measured: &Encryption) -> std::fmt::Result {
             )?;
         }
     }
-    let Signing { asked, own } = measured.signing;
-    let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
-    let more = milliseconds(asked) - milliseconds(own);
+    signing::rows(out, &measured.signing)?;
     writeln!(
         out,
-        "| a signature by `keys`, ECDSA P-256 | {} ms | | {} ms more than where the key is | ≤ {SIGNING} ms more | {} |\n",
-        short(milliseconds(asked)),
-        short(more),
-        verdict(more <= SIGNING)
-    )?;
-    writeln!(
-        out,
-        "| pictures through `network` | | of plain TCP | target | |\n|---|---|---|---|---|"
+        "\n| pictures through `network` | | of plain TCP | target | |\n|---|---|---|---|---|"
     )?;
     let plain = measured
         .pipes

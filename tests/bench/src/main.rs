@@ -1,6 +1,6 @@
 //! Measures Bulkhead and the stock server, in turn, on this machine, and writes what it measured
 //! into a document: `bulkhead-bench RELEASE_DIR [--runs=N] [--connects=N] [--keys=N] [--idle=SECONDS]
-//! [--write=FILE]`. `--only=encryption` leaves the servers out, and prints what encryption costs.
+//! [--write=FILE]`. `--only=encryption`, `--only=signatures` and `--only=strangers` print that part alone.
 
 #![forbid(unsafe_code)]
 
@@ -14,11 +14,13 @@ mod pipe;
 mod records;
 mod server;
 mod signing;
+mod strangers;
 mod table;
 
 use attached::Attached;
 use cost::Cost;
 use server::{Kind, Place, Server};
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -33,7 +35,52 @@ struct Arguments {
     keys: usize,
     idle: Duration,
     write: Option<PathBuf>,
-    only_encryption: bool,
+    only: Option<Only>,
+}
+
+/// A part of it all.
+#[derive(Clone, Copy)]
+enum Only {
+    Encryption,
+    Signatures,
+    Strangers,
+}
+
+impl Only {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "encryption" => Some(Self::Encryption),
+            "signatures" => Some(Self::Signatures),
+            "strangers" => Some(Self::Strangers),
+            _ => None,
+        }
+    }
+
+    /// Measures it, and writes its rows.
+    fn rows(self, arguments: &Arguments) -> Result<String, Box<dyn Error>> {
+        let mut text = String::new();
+        match self {
+            Self::Encryption => {
+                text = encryption::document(&encryption::measure(arguments.runs)?);
+            }
+            Self::Signatures => {
+                let mut keys = keys::Keys::start()?;
+                signing::rows(&mut text, &signing::measure(&mut keys)?)?;
+                keys.stop();
+            }
+            Self::Strangers => {
+                let place = Place::new(&arguments.executables);
+                let frames: Result<Vec<_>, _> = (0..arguments.runs)
+                    .map(|_| {
+                        let (server, _) = Server::start(Kind::Bulkhead, &place);
+                        strangers::measure(&server, &mut attached::connect(&server)?)
+                    })
+                    .collect();
+                strangers::rows(&mut text, &frames?)?;
+            }
+        }
+        Ok(text)
+    }
 }
 
 fn arguments() -> Option<Arguments> {
@@ -45,7 +92,7 @@ fn arguments() -> Option<Arguments> {
         keys: 100,
         idle: Duration::from_secs(12),
         write: None,
-        only_encryption: false,
+        only: None,
     };
     for word in words {
         let word = word.into_string().ok()?;
@@ -56,7 +103,7 @@ fn arguments() -> Option<Arguments> {
             "--keys" => all.keys = value.parse().ok().filter(|keys| *keys > 0)?,
             "--idle" => all.idle = Duration::from_secs(value.parse().ok()?),
             "--write" => all.write = Some(value.into()),
-            "--only" if value == "encryption" => all.only_encryption = true,
+            "--only" => all.only = Some(Only::named(value)?),
             _ => return None,
         }
     }
@@ -68,6 +115,8 @@ struct Run {
     ready: Duration,
     attached: Attached,
     costs: Vec<Cost>,
+    /// Not of the stock server.
+    frames: Option<strangers::Frames>,
     /// Share of the CPUs that was busy with other things just before.
     others: f64,
 }
@@ -75,18 +124,18 @@ struct Run {
 fn main() -> ExitCode {
     let Some(arguments) = arguments() else {
         eprintln!(
-            "usage: bulkhead-bench RELEASE_DIR [--runs=N] [--connects=N] [--keys=N] [--idle=SECONDS] [--write=FILE] [--only=encryption]"
+            "usage: bulkhead-bench RELEASE_DIR [--runs=N] [--connects=N] [--keys=N] [--idle=SECONDS] [--write=FILE] [--only=encryption|signatures|strangers]"
         );
         return ExitCode::from(2);
     };
-    if arguments.only_encryption {
-        return match encryption::measure(arguments.runs) {
-            Ok(measured) => {
-                println!("{}", encryption::document(&measured));
+    if let Some(only) = arguments.only {
+        return match only.rows(&arguments) {
+            Ok(text) => {
+                println!("{text}");
                 ExitCode::SUCCESS
             }
             Err(error) => {
-                eprintln!("bulkhead-bench: encryption: {error}");
+                eprintln!("bulkhead-bench: {error}");
                 ExitCode::FAILURE
             }
         };
@@ -146,7 +195,7 @@ fn one_run(
     place: &Place,
     arguments: &Arguments,
     number: usize,
-) -> Result<Run, test_client::Error> {
+) -> Result<Run, Box<dyn Error>> {
     let others = machine::wait_until_quiet();
     let (server, ready) = Server::start(kind, place);
     let (attached, mut client) = Attached::measure(&server, arguments, number)
@@ -155,13 +204,20 @@ fn one_run(
     let before = cost::look(&server);
     attached::idle(&mut client, arguments.idle)?;
     let after = cost::look(&server);
+    let frames = match kind {
+        Kind::Xpra => None,
+        Kind::Bulkhead => Some(strangers::measure(&server, &mut client)?),
+    };
     client.disconnect()?;
-    Ok(Run {
+    let run = Run {
         ready,
         attached,
-        costs: cost::between(&before, &after),
+        costs: cost::between(&before, &after)?,
+        frames,
         others,
-    })
+    };
+    table::check(&run)?;
+    Ok(run)
 }
 
 const BEGIN: &str = "<!-- make bench: begin -->";

@@ -282,7 +282,10 @@ pub fn openssl(keys: &Keys) -> Result<f64> {
         .stdout(Stdio::null())
         .spawn()?;
     let end = Instant::now() + PATIENCE;
-    while !listens(port)? && Instant::now() < end {
+    while !listens(port)? {
+        if Instant::now() > end {
+            return Err("openssl s_server does not listen".into());
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
     let start = Instant::now();
@@ -295,10 +298,13 @@ pub fn openssl(keys: &Keys) -> Result<f64> {
         .spawn()?;
     let mut question = client.stdin.take().ok_or("no standard input")?;
     std::io::Write::write_all(&mut question, b"GET /pictures HTTP/1.0\r\n\r\n")?;
-    client.wait()?;
+    let ended = client.wait()?;
     let time = start.elapsed();
     drop(question);
     server.wait()?;
+    if !ended.success() {
+        return Err(format!("openssl s_client: {ended}").into());
+    }
     Ok(total as f64 / time.as_secs_f64())
 }
 

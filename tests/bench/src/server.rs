@@ -1,7 +1,9 @@
 //! A session of either server, with an xterm, a port and a password.
 
 use bulkhead_tests::commands::{chmod, stock_xpra, test_user};
+use bulkhead_tests::eventually;
 use bulkhead_tests::process::Process;
+use bulkhead_tests::screen::Screen;
 use bulkhead_tests::session::free_port;
 use bulkhead_tests::tls;
 use std::fmt;
@@ -24,6 +26,8 @@ const APPLICATION: &str = "xterm -e bash --norc --noprofile";
 /// Certificate and key in the home directory of both.
 const CERTIFICATE: &str = "tls-cert.pem";
 const KEY: &str = "tls-key.pem";
+/// A file with [`PASSWORD`], likewise.
+const PASSWORD_FILE: &str = "password.txt";
 
 /// Longest start or end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -85,6 +89,7 @@ impl Place {
             }
             place.write(kind, CERTIFICATE, &tls::files().certificate);
             place.write(kind, KEY, &tls::files().key);
+            place.write(kind, PASSWORD_FILE, PASSWORD);
         }
         place
     }
@@ -154,6 +159,9 @@ pub struct Server {
     pub port: u16,
     /// The same with TLS.
     pub tls_port: u16,
+    display: u32,
+    /// Where the cookie of its X server is.
+    xauthority: PathBuf,
     process: Process,
 }
 
@@ -161,15 +169,16 @@ impl Server {
     /// Starts one; also says how long it took until it was ready.
     pub fn start(kind: Kind, place: &Place) -> (Self, Duration) {
         let (port, tls_port) = (free_port(), free_port());
+        let display = free_display();
+        let auth = format!(
+            "auth=file(filename={})",
+            place.home(kind).join(PASSWORD_FILE).display()
+        );
         let mut command = place.command(kind);
-        command.args(["seamless", &format!(":{}", free_display())]);
+        command.args(["seamless", &format!(":{display}")]);
         command.arg("--daemon=no");
-        command.arg(format!(
-            "--bind-tcp=127.0.0.1:{port},auth=password,value={PASSWORD}"
-        ));
-        command.arg(format!(
-            "--bind-ssl=127.0.0.1:{tls_port},auth=password,value={PASSWORD}"
-        ));
+        command.arg(format!("--bind-tcp=127.0.0.1:{port},{auth}"));
+        command.arg(format!("--bind-ssl=127.0.0.1:{tls_port},{auth}"));
         command.args([
             format!("--ssl-cert={CERTIFICATE}"),
             format!("--ssl-key={KEY}"),
@@ -190,9 +199,18 @@ impl Server {
             kind,
             port,
             tls_port,
+            display,
+            xauthority: place.home(kind).join(".Xauthority"),
             process,
         };
         (server, ready)
+    }
+
+    /// A look at its X server.
+    pub fn screen(&self) -> Screen {
+        eventually("connect to the X server", PATIENCE, || {
+            Screen::connect(self.display, Some(&self.xauthority))
+        })
     }
 
     /// What it has said.

@@ -1,7 +1,7 @@
 //! The tables.
 
 use crate::server::{Kind, Place};
-use crate::{Arguments, Run, machine};
+use crate::{Arguments, Run, machine, strangers};
 use policy::Role;
 use std::fmt::Write;
 use std::time::Duration;
@@ -85,6 +85,17 @@ const CALLS: [(Role, usize); 4] = [
     (Role::Auth, 24),
 ];
 
+/// Every figure of a run is one.
+///
+/// # Errors
+/// Which is not.
+pub fn check(run: &Run) -> Result<(), String> {
+    match ROWS.iter().find(|row| !(row.of)(run).is_finite()) {
+        None => Ok(()),
+        Some(row) => Err(format!("{}: could not be measured", row.name)),
+    }
+}
+
 /// One run in a line.
 pub fn line(run: &Run) -> String {
     let mut text = String::new();
@@ -148,6 +159,8 @@ fn write_document(
             verdict(median(&ours) <= row.target)
         )?;
     }
+    let frames: Vec<_> = bulkhead.iter().filter_map(|run| run.frames).collect();
+    strangers::rows(out, &frames)?;
     for (role, target) in CALLS {
         let calls = policy::of(role).calls().len();
         writeln!(
