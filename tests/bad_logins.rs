@@ -9,12 +9,10 @@ use bulkhead_tests::processes;
 use bulkhead_tests::security_keys::KeyFiles;
 use bulkhead_tests::session::{KEY, Session, Start, encrypted_socket};
 use bulkhead_tests::slapd::Slapd;
+use bulkhead_tests::source::connect_from;
 use bulkhead_tests::sql_servers::SqlServer;
 use bulkhead_tests::verdicts;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 use std::collections::BTreeMap;
-use std::net::TcpStream;
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 use test_client::wire::cipher::Mode;
 use test_client::wire::hello::{ClientHello, Request};
@@ -197,13 +195,7 @@ impl Socket {
 
     /// A client, from an address of its own.
     fn comes(&self, from: [u8; 2], options: &Options) -> Outcome {
-        let flags = SockFlag::SOCK_CLOEXEC;
-        let stream = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
-        let own = SockaddrIn::new(127, 9, from[0], from[1], 0);
-        bind(stream.as_raw_fd(), &own).unwrap();
-        let there = SockaddrIn::new(127, 0, 0, 1, self.port);
-        connect(stream.as_raw_fd(), &there).unwrap();
-        let stream = TcpStream::from(stream);
+        let stream = connect_from([9, from[0], from[1]], self.port).unwrap();
         let address = stream.local_addr().unwrap().to_string();
         let outcome = Client::on(stream, options).handshake(LONG);
         (address, outcome.map_err(|error| error.to_string()))

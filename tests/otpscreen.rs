@@ -3,12 +3,10 @@
 use bulkhead_tests::door::Door;
 use bulkhead_tests::otpscreen::{self as shown, Shown, TITLE};
 use bulkhead_tests::session::{PASSWORD, Session};
+use bulkhead_tests::source::connect_from;
 use bulkhead_tests::{eventually, processes, stock, twins};
 use nix::sys::signal::Signal;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -40,16 +38,6 @@ fn is_clean(session: &Session, codes: &[&str]) {
     }
 }
 
-/// A stream that comes from this address on the loopback interface.
-fn from(last: u8, port: u16) -> TcpStream {
-    let flags = SockFlag::SOCK_CLOEXEC;
-    let stream = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
-    bind(stream.as_raw_fd(), &SockaddrIn::new(127, 0, 1, last, 0)).unwrap();
-    let server = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
-    connect(stream.as_raw_fd(), &SockaddrIn::from(server)).unwrap();
-    TcpStream::from(stream)
-}
-
 /// Somebody who waits for a code, and then types what they are told.
 struct Waiting {
     types: std::sync::mpsc::Sender<String>,
@@ -66,7 +54,7 @@ impl Waiting {
             code.unwrap_or_else(|_| "nothing".into()).into_bytes()
         });
         let outcome = std::thread::spawn(move || {
-            let mut client = Client::on(from(last, port), &options);
+            let mut client = Client::on(connect_from([0, 1, last], port).unwrap(), &options);
             let shaken = client.handshake(2 * LONG);
             shaken.map(|()| client).map_err(|error| error.to_string())
         });
@@ -85,7 +73,7 @@ struct Silent(JoinHandle<Result<Client, String>>);
 impl Silent {
     fn new(port: u16, last: u8) -> Self {
         Self(std::thread::spawn(move || {
-            let mut client = Client::on(from(last, port), &Options::gtk());
+            let mut client = Client::on(connect_from([0, 1, last], port).unwrap(), &Options::gtk());
             // It has nothing that the challenge could be answered with.
             assert!(matches!(client.handshake(LONG), Err(Error::Challenge(_))));
             loop {
@@ -284,7 +272,7 @@ fn what_nobody_types_goes_away() {
     waiting.expect_refusal();
     session.logged(&["auth-otpscreen", "the code cannot be shown"]);
     // The client leaves: that is as much as a wrong answer.
-    let gone = Client::on(from(5, slow), &Options::gtk());
+    let gone = Client::on(connect_from([0, 1, 5], slow).unwrap(), &Options::gtk());
     let hello = leave_when_shown(&session, gone);
     drop(hello);
     session.logged(&["127.0.1.5", "has left before the answer"]);

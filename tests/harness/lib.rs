@@ -21,6 +21,7 @@ pub mod screen;
 pub mod security_keys;
 pub mod session;
 pub mod slapd;
+pub mod source;
 pub mod sql_servers;
 pub mod stock;
 pub mod strangers;

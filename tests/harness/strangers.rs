@@ -1,13 +1,10 @@
 //! Two hundred connections a second that never log in.
 
+use crate::source::connect_from;
 use crate::twins::options;
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, bind, connect, socket,
-};
 use std::collections::VecDeque;
 use std::io::Write;
 use std::net::TcpStream;
-use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use test_client::Client;
@@ -24,19 +21,8 @@ const LONG: Duration = Duration::from_secs(20);
 
 /// A connection from an address of its own, all of 127.0.0.0/8.
 fn stranger(port: u16, number: usize) -> Option<TcpStream> {
-    let fd = socket(
-        AddressFamily::Inet,
-        SockType::Stream,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::Tcp,
-    )
-    .unwrap();
     let byte = |number: usize| u8::try_from(number % 250 + 1).unwrap();
-    let from = SockaddrIn::new(127, byte(number / 250), byte(number), 1, 0);
-    bind(fd.as_raw_fd(), &from).unwrap();
-    let to = SockaddrIn::new(127, 0, 0, 1, port);
-    connect(fd.as_raw_fd(), &to).ok()?;
-    Some(TcpStream::from(fd))
+    connect_from([byte(number / 250), byte(number), 1], port).ok()
 }
 
 /// What they say: nothing, what is no Xpra, or a hello whose challenge is never answered.

@@ -7,12 +7,12 @@ use bulkhead_cli::bind::{Host, TcpAddress, UnixAddress};
 use bulkhead_network::transport::Transport;
 use bulkhead_tests::commands::{chmod, test_user};
 use bulkhead_tests::session::{KEY, PASSWORD, Session, free_port};
+use bulkhead_tests::source::connect_from;
 use bulkhead_tests::tls;
 use ipc::keys::{AesMode, Encryption};
 use ipc::spec::ListenerKind;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 use std::fs::{File, OpenOptions};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -369,12 +369,7 @@ fn client(
 /// A connection from another address of this machine.
 fn tcp(number: u32, port: u16) -> TcpStream {
     let [_, b, c, d] = (number + (1 << 16)).to_be_bytes();
-    let flags = SockFlag::SOCK_CLOEXEC;
-    let stream = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
-    bind(stream.as_raw_fd(), &SockaddrIn::new(127, b, c, d, 0)).unwrap();
-    let server = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
-    connect(stream.as_raw_fd(), &SockaddrIn::from(server)).unwrap();
-    TcpStream::from(stream)
+    connect_from([b, c, d], port).unwrap()
 }
 
 /// A connection of this user of this machine.

@@ -6,11 +6,9 @@ use crate::peer::{LONG, hello, logged, sharing};
 use bulkhead_tests::commands::{chmod, test_user};
 use bulkhead_tests::eventually;
 use bulkhead_tests::session::{Session, free_port};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
+use bulkhead_tests::source::connect_from;
 use nix::unistd::chown;
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
-use std::os::fd::AsRawFd;
 use test_client::wire::packet::ServerPacket;
 
 struct Door {
@@ -45,14 +43,8 @@ impl Door {
 
     /// What somebody hears who comes from 127.0.0.0/8 and says this.
     fn hears(&self, from: [u8; 3], user: &str, password: &str) -> String {
-        let [b, c, d] = from;
-        let flags = SockFlag::SOCK_CLOEXEC;
-        let stream = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
-        bind(stream.as_raw_fd(), &SockaddrIn::new(127, b, c, d, 0)).unwrap();
-        let server = SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port);
-        connect(stream.as_raw_fd(), &SockaddrIn::from(server)).unwrap();
-        let mut stream = TcpStream::from(stream);
-        let mut first = sharing(usize::from(d)).username(user);
+        let mut stream = connect_from(from, self.port).unwrap();
+        let mut first = sharing(usize::from(from[2])).username(user);
         first.hello.auth.response = None;
         stream.write_all(&hello(&first)).unwrap();
         let (answered, _) = answer(&mut stream, password);
