@@ -98,10 +98,13 @@ pub fn nobody_goes_on_before_the_files_were_looked_at() {
 pub fn who_waits_in_vain_is_told_about() {
     let mut bench = bench();
     let mut clients = [(); 3].map(|()| bench.tcp());
+    let mut asked = Vec::new();
     for client in &mut clients {
         client.say("login secret:old");
+        // They come one after the other, so their time is over one after the other.
+        asked.extend(bench.answer(Duration::from_millis(200)));
     }
-    assert_eq!(bench.asked(), SupervisorToLauncher::Look);
+    assert_eq!(asked, [SupervisorToLauncher::Look]);
     let late = "nobody is let in: the launcher does not say";
     bench.logged(0, &[late]);
     for client in &mut clients {
@@ -195,6 +198,12 @@ pub fn key_data_is_another_for_who_connects() {
     // One that is started anew has it from the start.
     bench.kill_last("keys", Signal::SIGKILL);
     bench.logged(0, &["\"keys\"", "and third"]);
+    // What is lost is lost to the next one too.
+    comes(&mut bench, "secret:old", vec![none(2)]).expect("accepted");
+    let before = bench.lines().len();
+    bench.kill_last("keys", Signal::SIGKILL);
+    bench.logged(before, &["\"keys\"", "and third"]);
+    bench.logged(before, &["\"keys\"", "replaced by nothing"]);
 }
 
 /// Who does not wait for the launcher gets no process.

@@ -65,6 +65,7 @@ tests![
     reload::a_new_keys_takes_the_place_of_the_old,
     reload::an_old_keys_is_not_believed_about_others,
     reload::what_cannot_be_used_changes_nothing,
+    reload::a_key_file_that_is_replaced_ends_what_is_tried,
     reload::one_visitor_at_a_time_and_not_for_long,
     reload::who_breaks_the_rules_is_sent_away,
     ends::ends_in_order,

@@ -3,8 +3,9 @@
 use crate::bench::{Bench, Client, PATIENCE, wait_for};
 use crate::fake;
 use ipc::keys::Encryption;
+use ipc::launcher::{FileId, LauncherToSupervisor};
 use ipc::reload::{CommandToSupervisor, SupervisorToCommand};
-use ipc::spec::{self, KeyData, KeysSpec, ListenerKey, PrivateKey};
+use ipc::spec::{self, FdIndex, KeyData, KeysSpec, ListenerKey, PrivateKey, SupervisorSpec};
 use ipc::tls::{Certificate, Clients, KeyKind, Suite, Version};
 use ipc::{Channel, ChannelError, ListenerId};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -103,6 +104,11 @@ fn given(bench: &Bench) -> Vec<String> {
 
 impl Scene {
     fn new() -> Self {
+        Self::with(|_, _| ())
+    }
+
+    /// The descriptors from this one on are the visitors' socket, and those of `keys`.
+    fn with(change: impl FnOnce(&mut SupervisorSpec, FdIndex)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("door");
         let door = seqpacket();
@@ -121,6 +127,7 @@ impl Scene {
             }));
             spec.door = Some(place);
             spec.keys_fds = (place + 1..=place + 4).collect();
+            change(spec, place);
         });
         Self {
             bench,
@@ -306,6 +313,23 @@ pub fn what_cannot_be_used_changes_nothing() {
     kill(Pid::from_raw(first), Signal::SIGKILL).unwrap();
     wait_for("the next", || (given(bench).len() == 6).then_some(()));
     assert_eq!(given(bench).last().unwrap(), "first");
+}
+
+/// What is tried was given the one before.
+pub fn a_key_file_that_is_replaced_ends_what_is_tried() {
+    // The key data of AES has a name.
+    let mut scene = Scene::with(|spec, place| spec.files = vec![place + 3]);
+    let mut visitor = scene.visit();
+    bring(&mut visitor, "hang");
+    keys(&scene.bench, 2);
+    let other = LauncherToSupervisor::File {
+        file: FileId(0),
+        name: "key file x".into(),
+    };
+    let fds = vec![memory(b"other")];
+    scene.bench.launcher.send(&other, fds).unwrap();
+    let why = reason(answer(&mut visitor));
+    assert!(why.contains("a key file is another one since"), "{why}");
 }
 
 pub fn one_visitor_at_a_time_and_not_for_long() {
