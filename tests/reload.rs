@@ -1,6 +1,7 @@
 //! `bulkhead reload`: another certificate, another key, and nobody who is there notices.
 
 use bulkhead_tests::screen::ClientScreen;
+use bulkhead_tests::secrets::holds;
 use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket, free_port};
 use bulkhead_tests::stock::{StockClient, Via};
 use bulkhead_tests::tls::{Files, made_until};
@@ -10,9 +11,9 @@ use ipc::reload::{CommandToSupervisor, SupervisorToCommand};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::Pid;
-use std::fs::{self, File};
+use std::fs;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -364,20 +365,6 @@ fn the_old_key_is_nowhere_any_more() {
             (session.typed() == "still here\n").then_some(())
         });
     }
-}
-
-fn holds(pid: u32, secret: &[u8]) -> bool {
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    let memory = File::open(format!("/proc/{pid}/mem")).unwrap();
-    maps.lines().any(|line| {
-        let (range, rest) = line.split_once(' ').unwrap();
-        let (from, to) = range.split_once('-').unwrap();
-        let number = |text| u64::from_str_radix(text, 16).unwrap();
-        let mut bytes = vec![0; usize::try_from(number(to) - number(from)).unwrap()];
-        rest.starts_with('r')
-            && memory.read_exact_at(&mut bytes, number(from)).is_ok()
-            && bytes.windows(secret.len()).any(|window| window == secret)
-    })
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! TLS with the stock Xpra 6.5.5 client, with openssl, and with a client of ours on rustls.
 
 use bulkhead_tests::screen::ClientScreen;
+use bulkhead_tests::secrets::holds;
 use bulkhead_tests::session::{PASSWORD, Session, Start, free_port};
 use bulkhead_tests::stock::{self, StockClient, Via};
 use bulkhead_tests::tls::{address, files, locked_key, tls_socket};
@@ -697,28 +698,6 @@ fn setup_ssl_makes_what_clients_accept() {
     assert!(String::from_utf8_lossy(&again.stderr).contains("key.pem is there already"));
     assert_eq!(std::fs::read(directory.join("key.pem")).unwrap(), key);
     assert!(setup(&["--dir=here"]).status.success());
-}
-
-/// Does the memory of a process contain this?
-fn holds(pid: u32, secret: &[u8]) -> bool {
-    use std::os::unix::fs::FileExt;
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"));
-    let memory = std::fs::File::open(format!("/proc/{pid}/mem"));
-    // One that has ended meanwhile has nothing.
-    let (Ok(maps), Ok(memory)) = (maps, memory) else {
-        return false;
-    };
-    maps.lines().any(|line| {
-        let Some((range, rest)) = line.split_once(' ') else {
-            return false;
-        };
-        let (from, to) = range.split_once('-').unwrap();
-        let [from, to] = [from, to].map(|text| u64::from_str_radix(text, 16).unwrap());
-        let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
-        rest.starts_with('r')
-            && memory.read_exact_at(&mut bytes, from).is_ok()
-            && bytes.windows(secret.len()).any(|window| window == secret)
-    })
 }
 
 /// From a file and, with a warning, from the command line; once the session runs, nobody has it.

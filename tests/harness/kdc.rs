@@ -49,6 +49,9 @@ pub struct Kdc {
     pub port: u16,
 }
 
+/// The key of [`lonely_keytab`].
+pub const LONELY_KEY: &[u8; 32] = b"a key that no KDC knows, of AES.";
+
 /// A keytab with a key that no KDC knows, for who starts a session.
 ///
 /// # Panics
@@ -58,7 +61,7 @@ pub fn lonely_keytab(path: &Path, start: Start) {
         let len = u16::try_from(text.len()).unwrap();
         [&len.to_be_bytes()[..], text.as_bytes()].concat()
     };
-    let (kind, key) = (18_u16, [7; 32]);
+    let kind = 18_u16;
     let entry = [
         &2_u16.to_be_bytes()[..],
         &text(REALM),
@@ -70,7 +73,7 @@ pub fn lonely_keytab(path: &Path, start: Start) {
         &[1],
         &kind.to_be_bytes(),
         &32_u16.to_be_bytes(),
-        &key,
+        LONELY_KEY,
     ]
     .concat();
     let len = u32::try_from(entry.len()).unwrap();

@@ -18,6 +18,7 @@ pub mod pam;
 pub mod process;
 pub mod processes;
 pub mod screen;
+pub mod secrets;
 pub mod security_keys;
 pub mod session;
 pub mod slapd;

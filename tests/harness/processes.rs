@@ -22,22 +22,41 @@ pub struct Worker {
 /// Every process below `top` whose program is one of ours, `top` included.
 pub fn workers(top: u32) -> Vec<Worker> {
     let parents = parents();
-    let below = |mut pid: u32| {
-        while pid > 1 {
-            if pid == top {
-                return true;
-            }
-            pid = *parents.get(&pid).unwrap_or(&0);
-        }
-        false
-    };
     let ours = |(&pid, &parent): (&u32, &u32)| {
         let role = role_name(pid)?;
         // Between fork and exec a child still has its parent's arguments.
         let forked = role_name(parent).as_ref() == Some(&role);
-        (below(pid) && !forked).then_some(Worker { pid, parent, role })
+        (is_below(pid, top, &parents) && !forked).then_some(Worker { pid, parent, role })
     };
     parents.iter().filter_map(ours).collect()
+}
+
+/// Every process below `top`, `top` included, by its role or, where it is not one of ours, by the name of its
+/// program.
+pub fn all(top: u32) -> Vec<(u32, String)> {
+    let parents = parents();
+    let name = |pid| {
+        Some(
+            fs::read_to_string(format!("/proc/{pid}/comm"))
+                .ok()?
+                .trim()
+                .to_owned(),
+        )
+    };
+    let below = parents.keys().filter(|pid| is_below(**pid, top, &parents));
+    below
+        .filter_map(|pid| Some((*pid, role_name(*pid).or_else(|| name(*pid))?)))
+        .collect()
+}
+
+fn is_below(mut pid: u32, top: u32, parents: &BTreeMap<u32, u32>) -> bool {
+    while pid > 1 {
+        if pid == top {
+            return true;
+        }
+        pid = *parents.get(&pid).unwrap_or(&0);
+    }
+    false
 }
 
 /// The processes of this role below `top`.

@@ -5,13 +5,12 @@ use crate::login::answer;
 use crate::peer::{LONG, address, hello, knock, logged, processes_but, sharing};
 use bulkhead_tests::commands::{OTP_KEY, OTP_KEY_BYTES, chmod, oathtool, test_user};
 use bulkhead_tests::databases::Files;
-use bulkhead_tests::kdc::SilentKdc;
 use bulkhead_tests::openid::{Provider, SECRET};
-use bulkhead_tests::pam::PasswordFile;
+use bulkhead_tests::secrets::{files_hold, holds, only_these_hold};
 use bulkhead_tests::security_keys::KeyFiles;
 use bulkhead_tests::session::{KEY, PASSWORD, Session, Start, encrypted_socket, free_port};
 use bulkhead_tests::slapd::Slapd;
-use bulkhead_tests::sql_servers::SqlServer;
+use bulkhead_tests::sql_servers::{READER, SqlServer};
 use bulkhead_tests::{eventually, processes, tls};
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
@@ -19,38 +18,10 @@ use nix::sys::stat;
 use nix::unistd::{chown, mkfifo};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use test_client::wire::cipher::{Mode, SessionKey};
 use test_client::{Address, Client, Options};
-
-/// Does the memory of a process contain this, as it is or mixed with the constants of HMAC?
-fn holds(pid: u32, secret: &[u8]) -> bool {
-    let needles = [0, 0x36, 0x5c].map(|pad| secret.iter().map(|b| b ^ pad).collect::<Vec<_>>());
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"));
-    let (Ok(maps), Ok(memory)) = (maps, File::open(format!("/proc/{pid}/mem"))) else {
-        // Who has ended has nothing: the `network` of a client that was refused goes soon.
-        let state = processes::status(pid, "State");
-        assert!(state.is_none_or(|state| state.starts_with('Z')), "{pid}");
-        return false;
-    };
-    let ranges = maps.lines().filter_map(|line| {
-        let (range, rest) = line.split_once(' ')?;
-        let (from, to) = range.split_once('-')?;
-        let parse = |text| u64::from_str_radix(text, 16).ok();
-        rest.starts_with('r').then_some((parse(from)?, parse(to)?))
-    });
-    let mut found = false;
-    for (from, to) in ranges {
-        let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
-        // Devices and memory that even root may not read are no concern of ours.
-        if memory.read_exact_at(&mut bytes, from).is_ok() {
-            let hit = |window: &[u8]| needles.iter().any(|needle| needle == window);
-            found |= bytes.windows(secret.len()).any(hit);
-        }
-    }
-    found
-}
 
 /// Only `auth` ever has a password, and it forgets it when it has compared.
 fn nobody_keeps_it(start: Start) {
@@ -191,7 +162,7 @@ fn no_process_keeps_the_passwords_of_a_user_s_sessions() {
         let session = Session::start_as(start, &["--sharing=yes", "--start=xterm", &bind]);
         let nobody_has_them = |when: &str| {
             for worker in processes_but(&session, &[]) {
-                for secret in SECRETS {
+                for secret in SECRETS.into_iter().chain([READER]) {
                     let found = holds(worker.pid, secret.as_bytes());
                     assert!(!found, "{when}, {module}: {secret:?} is at {worker:?}");
                 }
@@ -260,65 +231,6 @@ fn no_process_keeps_a_password_while_a_server_is_asked() {
     assert!(holds(std::process::id(), PASSWORD.as_bytes()));
     slapd.process().signal(Signal::SIGCONT);
     assert!(asking.join().unwrap(), "it is not her password");
-}
-
-/// A password that is sent is at the process that asks about it, and nowhere else of ours; with the
-/// answer it is gone. What `asked` returns makes the answer a no.
-fn only_the_check_has_it<R: FnOnce()>(
-    start: Start,
-    (port, bind): (u16, String),
-    role: &str,
-    asked: impl FnOnce(&Session) -> R,
-) {
-    const SENT: &str = "sent once, to look for";
-    let session = Session::start_as(start, &["--start=xterm", &bind]);
-    let before = processes_but(&session, &[]);
-    let options = Options::gtk().username("ann").password(SENT).xor();
-    let options = options.encrypted(Mode::Gcm, KEY.as_bytes());
-    let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
-    let login = std::thread::spawn(move || Client::connect(&address, &options, LONG).is_ok());
-    let answer = asked(&session);
-    let checks = processes::of_role(session.process().id(), role);
-    let [check] = checks[..] else {
-        panic!("one check: {checks:?}");
-    };
-    eventually("the password at the check", LONG, || {
-        holds(check, SENT.as_bytes()).then_some(())
-    });
-    for worker in processes_but(&session, &[]) {
-        let found = holds(worker.pid, SENT.as_bytes());
-        assert_eq!(found, worker.pid == check, "{worker:?}");
-    }
-    answer();
-    assert!(!login.join().unwrap());
-    eventually("the end of the check and of the connection", LONG, || {
-        processes_but(&session, &before).is_empty().then_some(())
-    });
-    for worker in before {
-        assert!(!holds(worker.pid, SENT.as_bytes()), "{worker:?}");
-    }
-}
-
-#[test]
-fn only_the_check_of_a_login_has_the_password_that_was_sent() {
-    if !needs::root("read the memory of our processes") {
-        return;
-    }
-    let service = PasswordFile::new("ann", "another");
-    for start in [Start::User, Start::Root] {
-        service.hang();
-        let socket = encrypted_socket(&service.module());
-        only_the_check_has_it(start, socket, "auth-pam", |session| {
-            service.is_asked(session);
-            || service.release()
-        });
-        let kdc = SilentKdc::new(start);
-        let socket = encrypted_socket(&kdc.module());
-        only_the_check_has_it(start, socket, "auth-kerberos", |_| {
-            let asked = kdc.is_asked();
-            || drop(asked)
-        });
-    }
 }
 
 /// Our secret at an OpenID Connect provider is in a file, and nobody has read it who still lives.
@@ -435,14 +347,16 @@ fn files(top: &Path) -> Vec<(String, Vec<u8>)> {
 fn no_secret_is_shown_anywhere() {
     const TYPED: &str = "typed on the command line";
     const HEADER: &str = "what a proxy would say";
+    const CAPABILITY: &str = "what a client would say of itself";
     const VARIABLE: &str = "a secret of the environment";
     const PASS_PHRASE: &str = "the pass phrase of a key";
-    let ports = [(); 4].map(|()| free_port());
+    let ports = [(); 5].map(|()| free_port());
     let binds = [
         format!("auth=password(value={TYPED})"),
         "auth=env,encryption=AES-CTR,keyfile=key.txt".to_owned(),
         "auth=env,encryption=AES-GCM,keyfile=key.txt".to_owned(),
         format!("auth=http-header(value={HEADER}),auth=env"),
+        format!("auth=capability(value={CAPABILITY}),auth=env"),
     ];
     let mut options = vec!["--debug=all".to_owned(), "--sharing=yes".to_owned()];
     options.extend(
@@ -480,15 +394,29 @@ fn no_secret_is_shown_anywhere() {
     }
     let options = sharing(2).password(VARIABLE);
     drop(Client::connect(&tls::address(tls_port), &options, LONG).unwrap());
-    let refused = Address::parse(&format!("tcp://127.0.0.1:{}", ports[3])).unwrap();
-    let options = sharing(3).password(VARIABLE);
-    assert!(Client::connect(&refused, &options, LONG).is_err());
+    for port in [ports[3], ports[4]] {
+        let refused = Address::parse(&format!("tcp://127.0.0.1:{port}")).unwrap();
+        let options = sharing(3).password(VARIABLE);
+        assert!(Client::connect(&refused, &options, LONG).is_err());
+    }
     // A login that succeeds, by hand: its response would let anybody try passwords at home.
     let mut stream = knock(&session);
     stream.write_all(&hello(&sharing(1))).unwrap();
     let (answered, response) = answer(&mut stream, PASSWORD);
     stream.write_all(&answered).unwrap();
     logged(&session, "accepted", 1);
+    if needs::root("read the memory of our processes") {
+        for secret in [TYPED, VARIABLE, HEADER, CAPABILITY].map(str::as_bytes) {
+            only_these_hold(&session, &[secret], &[], "after logins");
+            // Whose it is, and who passes it on when that one is started again. Neither has a copy but
+            // while it compares.
+            let open: Vec<_> = files_hold(&session, secret).into_iter().collect();
+            assert_eq!(open, ["auth", "supervisor"]);
+        }
+        only_these_hold(&session, &[PASS_PHRASE.as_bytes()], &[], "after logins");
+        // The control: what is there is found.
+        assert!(holds(std::process::id(), TYPED.as_bytes()));
+    }
     let cookie = {
         let file = std::fs::read(session.session_dir().join("x11/xauthority")).unwrap();
         file[file.len() - 16..].to_vec()
@@ -498,6 +426,7 @@ fn no_secret_is_shown_anywhere() {
         ("the password on the command line", TYPED.into()),
         ("the password in the environment", VARIABLE.into()),
         ("the value of a header", HEADER.into()),
+        ("what a client has to say of itself", CAPABILITY.into()),
         ("the pass phrase", PASS_PHRASE.into()),
         ("the key data", KEY.into()),
         ("the cookie", cookie.clone()),

@@ -7,6 +7,7 @@ mod a05_listeners;
 mod a05_matrix;
 mod a06_upgrades;
 mod a08_guesses;
+mod a09_during_logins;
 mod a09_secrets;
 mod a13_lengths;
 mod a14_identifiers;

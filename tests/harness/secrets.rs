@@ -1,0 +1,111 @@
+//! Who has a secret in memory.
+
+use crate::processes;
+use crate::session::Session;
+use memchr::memmem;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+/// Memory is read in such pieces.
+const PIECE: usize = 1 << 20;
+
+/// Does the memory of a process contain this, as it is or mixed with the constants of HMAC? Who has ended has
+/// nothing. Root only.
+///
+/// # Panics
+/// When the memory of a process that lives cannot be read.
+#[must_use]
+pub fn holds(pid: u32, secret: &[u8]) -> bool {
+    held(pid, &[secret]) == [true]
+}
+
+/// The same of several, each by itself.
+fn held(pid: u32, secrets: &[&[u8]]) -> Vec<bool> {
+    let forms = |secret: &&[u8]| {
+        [0, 0x36, 0x5c].map(|pad| secret.iter().map(|b| b ^ pad).collect::<Vec<_>>())
+    };
+    let forms: Vec<_> = secrets.iter().map(forms).collect();
+    let mut found = vec![false; secrets.len()];
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps"));
+    let (Ok(maps), Ok(memory)) = (maps, File::open(format!("/proc/{pid}/mem"))) else {
+        let state = processes::status(pid, "State");
+        assert!(state.is_none_or(|state| state.starts_with('Z')), "{pid}");
+        return found;
+    };
+    let ranges = maps.lines().filter_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (from, to) = range.split_once('-')?;
+        let parse = |text| u64::from_str_radix(text, 16).ok();
+        rest.starts_with('r').then_some((parse(from)?, parse(to)?))
+    });
+    // What lies across the border of two pieces is in the first one.
+    let longest = secrets.iter().map(|secret| secret.len()).max().unwrap_or(0);
+    let mut bytes = vec![0; PIECE + longest];
+    for (from, to) in ranges {
+        for at in (from..to).step_by(PIECE) {
+            let len = usize::try_from(to - at).unwrap().min(bytes.len());
+            let piece = &mut bytes[..len];
+            // Devices and memory that even root may not read are no concern of ours.
+            if memory.read_exact_at(piece, at).is_ok() {
+                for (found, forms) in found.iter_mut().zip(&forms) {
+                    *found |= forms.iter().any(|it| memmem::find(piece, it).is_some());
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Waits until, of all processes of a session, these and no others have these in memory, all of them: ours by
+/// role, others (its X server, its applications, the commands of `exec`) by the name of their program. Root
+/// only.
+///
+/// # Panics
+/// When others have one, or not all of these do. `when` that is.
+pub fn only_these_hold(session: &Session, secrets: &[&[u8]], wanted: &[&str], when: &str) {
+    // Who has read can be looked at before the one that wrote has wiped.
+    const LIMIT: Duration = Duration::from_secs(10);
+    let end = Instant::now() + LIMIT;
+    let wanted: BTreeSet<String> = wanted.iter().copied().map(str::to_owned).collect();
+    loop {
+        let mut holders = vec![BTreeSet::new(); secrets.len()];
+        for (pid, name) in processes::all(session.process().id()) {
+            for (holders, held) in holders.iter_mut().zip(held(pid, secrets)) {
+                held.then(|| holders.insert(name.clone()));
+            }
+        }
+        if holders.iter().all(|it| *it == wanted) {
+            return;
+        }
+        let wrong = secrets.iter().zip(holders).find(|(_, it)| *it != wanted);
+        let (secret, holders) = wrong.expect("one of them");
+        assert!(
+            Instant::now() < end,
+            "{when}, {:?} is at {holders:?}, not at {wanted:?}",
+            String::from_utf8_lossy(secret)
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Which processes of a session have a memory file open that holds this: ours by role. Nobody needs to have
+/// read it. Root only.
+///
+/// # Panics
+/// When there is no such session.
+#[must_use]
+pub fn files_hold(session: &Session, secret: &[u8]) -> BTreeSet<String> {
+    let holds = |pid: u32| {
+        let open = fs::read_dir(format!("/proc/{pid}/fd"));
+        open.into_iter().flatten().flatten().any(|entry| {
+            let link = fs::read_link(entry.path()).unwrap_or_default();
+            link.to_string_lossy().starts_with("/memfd:")
+                && fs::read(entry.path()).is_ok_and(|it| memmem::find(&it, secret).is_some())
+        })
+    };
+    let all = processes::all(session.process().id()).into_iter();
+    let found = all.filter(|(pid, _)| holds(*pid));
+    found.map(|(_, name)| name).collect()
+}
