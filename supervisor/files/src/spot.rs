@@ -166,9 +166,7 @@ pub fn is_of_a_process(path: &Path) -> bool {
         let Some(parent) = path.parent() else {
             return false;
         };
-        if path.starts_with("/proc")
-            || fs::canonicalize(parent).is_ok_and(|real| real.starts_with("/proc"))
-        {
+        if fs::canonicalize(parent).is_ok_and(|real| real.starts_with("/proc")) {
             return true;
         }
         match fs::read_link(&path) {
