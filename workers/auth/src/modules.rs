@@ -586,6 +586,30 @@ mod tests {
         assert_eq!(open(), Opening::Refuse(Refusal::Unusable));
     }
 
+    /// Nor is an empty one that takes the place of one that was empty at the start.
+    #[test]
+    fn rules_that_are_replaced_count_and_may_be_half_written() {
+        let hosts = AuthModule::Hosts {
+            allow: at(0),
+            deny: at(1),
+            names: None,
+        };
+        let files = vec![file("xpra: 10.0.0.66: deny\n"), file("")];
+        let mut buffer = Buffer::new().unwrap();
+        let mut modules =
+            Modules::new(spec(vec![vec![hosts.clone()]]), files, &mut buffer).unwrap();
+        let mut open = |modules: &Modules| {
+            modules.open(&hosts, &tcp("10.1.2.3:4"), &Told::default(), &mut buffer)
+        };
+        assert_eq!(open(&modules), Opening::Pass);
+        modules.replace(1, Some(file("ALL: ALL\n")));
+        assert_eq!(open(&modules), NO);
+        for none in [Some(file("")), None] {
+            modules.replace(1, none);
+            assert_eq!(open(&modules), Opening::Refuse(Refusal::Unusable));
+        }
+    }
+
     fn tcp(address: &str) -> PeerFacts {
         PeerFacts::Tcp {
             address: address.parse().unwrap(),
