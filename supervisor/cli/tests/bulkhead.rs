@@ -150,6 +150,39 @@ fn mistakes_on_the_command_line_are_one_line() {
 }
 
 #[test]
+fn a_key_file_that_is_empty_or_that_others_may_read_is_refused() {
+    let place = Place::new();
+    for (mode, text, why) in [
+        (0o600, "", "is empty"),
+        (
+            0o644,
+            "key",
+            "others may read it (mode 644): chmod 600 FILE",
+        ),
+        (
+            0o640,
+            "key",
+            "others may read it (mode 640): chmod 600 FILE",
+        ),
+        (
+            0o602,
+            "key",
+            "others may write it (mode 602): chmod 600 FILE",
+        ),
+    ] {
+        let file = place.file("key", mode, text);
+        let why = format!("key file {file}: {}", why.replace("FILE", &file));
+        for options in ["encryption=AES,keyfile=", "encryption=AES-GCM,keyfile="] {
+            let bind = format!("--bind-tcp=:10000,auth=fail,{options}{file}");
+            place.refused(&["start", &bind], &why);
+        }
+        let switch = format!("--tcp-encryption-keyfile={file}");
+        let bind = "--bind-tcp=:10000,auth=fail";
+        place.refused(&["start", bind, "--tcp-encryption=AES-GCM", &switch], &why);
+    }
+}
+
+#[test]
 fn the_directory_of_the_commands_is_entered_with_their_users_rights() {
     let place = Place::new();
     let file = place.file("file", 0o600, "");
