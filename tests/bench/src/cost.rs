@@ -125,3 +125,38 @@ fn field(text: &str, name: &str) -> Option<f64> {
 fn number(text: &str) -> Option<f64> {
     text.split_whitespace().next()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(pid: u32) -> Look {
+        let (memory, ran, slept) = (1.0, 0.0, 0.0);
+        let (at, name) = (Instant::now(), format!("role{pid}"));
+        Look {
+            at,
+            pid,
+            name,
+            memory,
+            ran,
+            slept,
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_same_processes_is_no_figure() {
+        let is_one = |before: &[u32], after: &[u32]| {
+            let looks = |pids: &[u32]| pids.iter().map(|pid| look(*pid)).collect::<Vec<_>>();
+            between(&looks(before), &looks(after)).is_ok()
+        };
+        assert!(is_one(&[1, 2], &[1, 2]));
+        for (before, after) in [
+            (&[][..], &[][..]),
+            (&[1, 2], &[1]),
+            (&[1], &[1, 2]),
+            (&[1], &[2]),
+        ] {
+            assert!(!is_one(before, after), "{before:?} {after:?}");
+        }
+    }
+}
