@@ -9,6 +9,7 @@ use crate::tls::{MAX_CHAIN, Shown};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 /// A check that a module of a listener needs: an index into
@@ -46,8 +47,16 @@ impl Message for CheckToSupervisor {
 }
 
 /// The password of one login. Wiped when dropped, and not shown.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Password(pub Vec<u8>);
+
+impl PartialEq for Password {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Password {}
 
 impl Drop for Password {
     fn drop(&mut self) {

@@ -30,7 +30,7 @@ pub enum Command {
 }
 
 /// What to ask, and with which password.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct CommandSpec {
     /// What to ask.
     pub command: Command,
@@ -56,7 +56,7 @@ impl fmt::Debug for CommandSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CommandSpec")
             .field("command", &self.command)
-            .field("password", &self.password.as_ref().map(|_| "***"))
+            .field("password", &self.password.is_some())
             .finish_non_exhaustive()
     }
 }

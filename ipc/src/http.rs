@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 /// Most header fields that are told of a request.
@@ -12,7 +13,7 @@ pub const MAX_HEADER_BYTES: usize = 8 * 1024;
 
 /// A header field as it came: nothing is decoded, trimmed or put together. What a proxy says there may be
 /// known to it and us alone: it is wiped when dropped, and not shown.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Header {
     /// In whatever case.
     pub name: Vec<u8>,
@@ -34,6 +35,14 @@ impl Header {
         headers.len() <= MAX_HEADERS && headers.iter().map(len).sum::<usize>() <= MAX_HEADER_BYTES
     }
 }
+
+impl PartialEq for Header {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && bool::from(self.value.ct_eq(&other.value))
+    }
+}
+
+impl Eq for Header {}
 
 impl Drop for Header {
     fn drop(&mut self) {

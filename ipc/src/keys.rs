@@ -7,6 +7,7 @@ use crate::tls::{Certificate, Handshake, Scheme, Version};
 use crate::verdict::Violation;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 /// The hash in a key derivation (protocol: `key_hash`).
@@ -88,7 +89,7 @@ pub struct Derivation {
 }
 
 /// A derived key, 16, 24 or 32 bytes. Wiped when dropped, never shown.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct DerivedKey(pub Vec<u8>);
 
 impl fmt::Debug for DerivedKey {
@@ -96,6 +97,14 @@ impl fmt::Debug for DerivedKey {
         f.write_str("<key>")
     }
 }
+
+impl PartialEq for DerivedKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for DerivedKey {}
 
 impl Drop for DerivedKey {
     fn drop(&mut self) {

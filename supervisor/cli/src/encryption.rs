@@ -2,6 +2,7 @@
 //! "AES layer").
 
 use crate::error::{Error, Result};
+use crate::hidden::Hidden;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ipc::keys::AesMode;
@@ -30,7 +31,7 @@ pub struct Encryption {
 #[derive(Clone, PartialEq, Eq)]
 pub enum Source {
     /// On the command line.
-    Data(Zeroizing<Vec<u8>>),
+    Data(Hidden<Vec<u8>>),
     /// In a file.
     File(PathBuf),
     /// Nothing was said: in [`VARIABLE`], if that is set; else it is the password of the socket.
@@ -105,7 +106,7 @@ impl Written {
             (Some(_), Some(_)) => {
                 return Err(Error::usage("keydata= and keyfile=: which of them?"));
             }
-            (Some(data), None) => Source::Data(data),
+            (Some(data), None) => Source::Data(data.into()),
             (None, Some(file)) => Source::File(file),
             (None, None) => Source::Default,
         };

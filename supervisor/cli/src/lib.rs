@@ -15,6 +15,7 @@ pub mod error;
 pub mod exposure;
 pub mod find;
 pub mod generate;
+pub mod hidden;
 pub mod listen;
 pub mod names;
 pub mod offer;

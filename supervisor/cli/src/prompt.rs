@@ -77,7 +77,7 @@ pub fn password(terminal: BorrowedFd<'_>, question: &str) -> Result<Zeroizing<Ve
         let mut buffer = Zeroizing::new([0_u8; 256]);
         let read = nix::unistd::read(terminal, &mut buffer[..]).map_err(fail)?;
         answer.extend_from_slice(&buffer[..read]);
-        if answer.last() == Some(&b'\n') {
+        if answer.ends_with(b"\n") {
             answer.pop();
             return Ok(answer);
         }

@@ -17,6 +17,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 /// A secret in a descriptor, and what the user should know about it.
@@ -518,7 +519,7 @@ fn try_scrub(variables: &[String]) -> io::Result<()> {
             true => wipe_variables(&bytes, variables),
             false => wipe_values(&bytes),
         };
-        if *wiped != **bytes {
+        if !bool::from(wiped.ct_eq(&bytes)) {
             memory.write_all_at(&wiped, start)?;
         }
     }

@@ -4,13 +4,13 @@
 use crate::certificate;
 use crate::config;
 use crate::error::{Error, Result};
+use crate::hidden::Hidden;
 use crate::offer;
 use crate::options::boolean;
 use crate::trusted::{Authorities, Flags, Pem};
 use ipc::tls::{Suite, Version};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 /// Environment variable with the pass phrase of keys, when no option says it.
 pub const VARIABLE: &str = "XPRA_SSL_KEY_PASSWORD";
@@ -119,7 +119,7 @@ pub const FOR_CLIENTS: [&str; 3] = [
 #[derive(Clone, PartialEq, Eq)]
 pub enum PassPhrase {
     /// On the command line.
-    Text(Zeroizing<String>),
+    Text(Hidden<String>),
     /// In a file.
     File(PathBuf),
 }
@@ -244,7 +244,7 @@ impl Said {
             "ssl-cert" => self.certificate = Some(file()?),
             "ssl-key" => self.key = Some(file()?),
             "ssl-key-password" => {
-                self.pass_phrase = Some(PassPhrase::Text(Zeroizing::new(value.to_owned())));
+                self.pass_phrase = Some(PassPhrase::Text(Hidden::new(value.to_owned())));
             }
             "ssl-key-password-file" => self.pass_phrase = Some(PassPhrase::File(file()?)),
             "ssl-client-verify-mode" => {
@@ -496,7 +496,7 @@ mod tests {
 
     #[test]
     fn a_pass_phrase_is_not_shown() {
-        let text = |text: &str| PassPhrase::Text(Zeroizing::new(text.to_owned()));
+        let text = |text: &str| PassPhrase::Text(Hidden::new(text.to_owned()));
         let all = said(&[("ssl-cert", "c"), ("ssl-key-password", "hunter2")]).unwrap();
         let own = said(&[("ssl-key-password-file", "pass.txt")]).unwrap();
         let tls = own.required(&all, false).unwrap();

@@ -1,5 +1,6 @@
 //! Where a database is, in one text, as SQLAlchemy has it: `DIALECT+DRIVER://USER:PASSWORD@HOST:PORT/DATABASE`.
 
+use crate::hidden::Hidden;
 use std::ops::Range;
 use zeroize::Zeroizing;
 
@@ -11,7 +12,7 @@ pub struct Uri {
     /// As whom; empty if nobody is named.
     pub user: String,
     /// With which password.
-    pub password: Option<Zeroizing<String>>,
+    pub password: Option<Hidden<String>>,
     /// Where; empty if nothing is named. Without the brackets of IPv6.
     pub host: String,
     /// At which port.
@@ -37,7 +38,7 @@ impl Uri {
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
         let (user, place) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) = match user.split_once(':') {
-            Some((user, password)) => (user, Some(Zeroizing::new(decoded(password)?))),
+            Some((user, password)) => (user, Some(Hidden::new(decoded(password)?))),
             None => (user, None),
         };
         let (host, port) = match place.strip_prefix('[').and_then(|it| it.split_once(']')) {

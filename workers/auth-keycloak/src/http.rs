@@ -96,7 +96,7 @@ pub enum Mistake {
 }
 
 /// A whole answer.
-#[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug, PartialEq, Eq))]
 pub struct Answer {
     /// Its status.
     pub status: u16,

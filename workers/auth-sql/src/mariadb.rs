@@ -63,9 +63,9 @@ impl<W: Wire> Connection<W> {
         it.prove(tls, login)?;
         // Nothing that the query calls can write.
         it.command(&[&[QUERY], &b"SET SESSION TRANSACTION READ ONLY"[..]].concat())?;
-        match it.next()?.first() == Some(&OK) {
-            true => Ok(it),
-            false => Err(Failure::Malformed),
+        match it.next()?[..] {
+            [OK, ..] => Ok(it),
+            _ => Err(Failure::Malformed),
         }
     }
 

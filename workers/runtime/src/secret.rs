@@ -14,7 +14,6 @@ use zeroize::Zeroize;
 pub const MAX_SECRET: usize = 64 * 1024;
 
 /// Memory for one secret at a time.
-#[derive(Debug)]
 pub struct Buffer(SecretMemory);
 
 impl Buffer {

@@ -2,7 +2,7 @@
 
 use super::{Options, What};
 use crate::error::Result;
-use zeroize::Zeroizing;
+use crate::hidden::Hidden;
 
 /// Its options.
 pub(super) const OPTIONS: &[&str] = &["property", "value"];
@@ -23,7 +23,7 @@ pub(super) fn read(options: &mut Options<'_>) -> Result<What> {
             &format!("printable texts of 1 to {MAX_PROPERTY} bytes"),
         ));
     }
-    let value = Zeroizing::new(options.require("value", "TEXT")?);
+    let value = Hidden::new(options.require("value", "TEXT")?);
     if value.len() > MAX_CAPABILITY {
         return Err(options.wrong(
             "value",

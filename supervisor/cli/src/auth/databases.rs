@@ -3,6 +3,7 @@
 use crate::auth::ldap::LdapTls;
 use crate::auth::{Options, What};
 use crate::error::{Error, Result};
+use crate::hidden::Hidden;
 use crate::uri::Uri;
 use accounts::query::{self, Refused};
 use ipc::spec::{SessionsQuery, SqlServer};
@@ -103,7 +104,7 @@ pub struct Server {
 #[derive(Clone, PartialEq, Eq)]
 pub enum Password {
     /// On the command line.
-    Value(Zeroizing<String>),
+    Value(Hidden<String>),
     /// In a file.
     File(PathBuf),
 }
@@ -348,7 +349,7 @@ mod tests {
             (it.host.as_str(), it.database.as_str()),
             ("db.test", "users")
         );
-        assert!(it.password == Some(Password::Value(Zeroizing::new("p,w".into()))));
+        assert!(it.password == Some(Password::Value(Hidden::new("p,w".into()))));
         assert!(!it.is_confidential() && !it.hashed);
         assert!(it.query.ends_with("username=(?) COLLATE utf8mb4_bin"));
         let sessions = it.sessions.unwrap();

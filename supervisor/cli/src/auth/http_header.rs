@@ -3,9 +3,9 @@
 
 use crate::auth::{Module, Options, What};
 use crate::error::Result;
+use crate::hidden::Hidden;
 use ipc::http::Cidr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use zeroize::Zeroizing;
 
 /// The header when nobody names one (protocol "Modules").
 const PROPERTY: &str = "X-Forwarded-Proto";
@@ -27,7 +27,7 @@ pub struct HttpHeader {
     /// The name of the header.
     pub property: String,
     /// What has to stand there.
-    pub value: Zeroizing<String>,
+    pub value: Hidden<String>,
     /// Whose requests count.
     pub proxies: Vec<Cidr>,
 }
@@ -50,7 +50,7 @@ impl HttpHeader {
                 ),
             ));
         }
-        let value = Zeroizing::new(options.take("value").unwrap_or_else(|| VALUE.to_owned()));
+        let value = Hidden::new(options.take("value").unwrap_or_else(|| VALUE.to_owned()));
         // Whitespace around it is not of the value (RFC 9110, section 5.5): nothing would ever be the same.
         let ends = value.starts_with(' ') || value.ends_with(' ');
         let printable = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
@@ -74,7 +74,7 @@ impl HttpHeader {
     /// Does it say what everybody can guess?
     #[must_use]
     pub fn is_usual(&self) -> bool {
-        self.value.as_str() == VALUE
+        self.value.is(VALUE)
     }
 }
 

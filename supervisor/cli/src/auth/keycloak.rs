@@ -3,10 +3,10 @@
 use crate::auth::Options;
 use crate::auth::ldap::LdapTls;
 use crate::error::{Error, Result};
+use crate::hidden::Hidden;
 use crate::uri::Uri;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use zeroize::Zeroizing;
 
 /// Longest value of an option that goes to the provider, in bytes.
 const MAX_TEXT: usize = 400;
@@ -50,9 +50,9 @@ pub struct Keycloak {
 #[derive(Clone, PartialEq, Eq)]
 pub enum Secret {
     /// On the command line.
-    Value(Zeroizing<String>),
+    Value(Hidden<String>),
     /// In the environment.
-    Variable(Zeroizing<String>),
+    Variable(Hidden<String>),
     /// In a file.
     File(PathBuf),
 }
@@ -144,10 +144,10 @@ impl Keycloak {
             (Some(value), None) if value.is_empty() => {
                 return Err(Error::usage("auth=keycloak: `client_secret_key=` is empty"));
             }
-            (Some(value), None) => Some(Secret::Value(Zeroizing::new(value))),
+            (Some(value), None) => Some(Secret::Value(Hidden::new(value))),
             (None, Some(file)) => Some(Secret::File(file.into())),
             (None, None) => of_environment("client_secret_key")?
-                .map(|value| Secret::Variable(Zeroizing::new(value))),
+                .map(|value| Secret::Variable(Hidden::new(value))),
         };
         let redirect = required(options, "redirect_uri", "https://xpra.example.org/")?;
         let redirect_host = match redirect.split_once("://") {

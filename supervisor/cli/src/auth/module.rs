@@ -13,10 +13,10 @@ use super::origin::Names;
 use super::otp::OtpKey;
 use super::otpscreen::Screen;
 use super::pam::Pam;
+use crate::hidden::Hidden;
 use crate::syntax::Pair;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 /// What a module checks.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum What {
     /// The password stands on the command line.
     Password {
         /// It.
-        value: Zeroizing<String>,
+        value: Hidden<String>,
     },
     /// The password is the contents of a file.
     File {
@@ -74,7 +74,7 @@ pub enum What {
         /// The key in its hello.
         property: String,
         /// What has to stand there.
-        value: Zeroizing<String>,
+        value: Hidden<String>,
     },
     /// A proxy says something of the client.
     HttpHeader(HttpHeader),

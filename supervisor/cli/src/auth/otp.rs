@@ -2,8 +2,8 @@
 
 use super::{Options, What};
 use crate::error::{Error, Result};
+use crate::hidden::Hidden;
 use std::path::PathBuf;
-use zeroize::Zeroizing;
 
 /// Where the key of one-time codes is.
 #[derive(Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub enum OtpKey {
     /// In a file.
     File(PathBuf),
     /// On the command line.
-    Value(Zeroizing<String>),
+    Value(Hidden<String>),
 }
 
 /// Its options.
@@ -33,7 +33,7 @@ pub(super) fn read(options: &mut Options<'_>) -> Result<What> {
         (Some(_), Some(_)) => {
             return Err(Error::usage("auth=otp: either `filename=` or `secret=`"));
         }
-        (_, Some(value)) => OtpKey::Value(Zeroizing::new(value)),
+        (_, Some(value)) => OtpKey::Value(Hidden::new(value)),
         _ => OtpKey::File(options.require("filename", "otp.txt")?.into()),
     };
     Ok(What::Otp {

@@ -3,7 +3,7 @@
 
 use super::{Options, What};
 use crate::error::{Error, Result};
-use zeroize::Zeroizing;
+use crate::hidden::Hidden;
 
 /// Environment variable that `env` reads when it is not told another.
 pub const DEFAULT_VARIABLE: &str = "XPRA_PASSWORD";
@@ -42,6 +42,6 @@ pub(super) fn env(options: &mut Options<'_>) -> Result<What> {
 
 pub(super) fn password(options: &mut Options<'_>) -> Result<What> {
     Ok(What::Password {
-        value: Zeroizing::new(options.require("value", "SECRET")?),
+        value: Hidden::new(options.require("value", "SECRET")?),
     })
 }

@@ -5,6 +5,7 @@ use crate::auth::{Module, What};
 use crate::certificate::{self, Chain};
 use crate::encryption::{self, Encryption, Source, VARIABLE};
 use crate::error::{Error, Result};
+use crate::hidden::Hidden;
 use crate::offer;
 use crate::secrets::{self, Secret};
 use crate::session::Owner;
@@ -14,6 +15,7 @@ use ipc::keys::Encryption as Demand;
 use ipc::spec::{KeyData, ListenerKey, NamedFile, PrivateKey};
 use ipc::tls::{Certificate, Clients, Suite, Version};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 
 /// The key of a socket, as `keys` is told of it, and what its clients have to do.
 #[derive(Clone)]
@@ -194,7 +196,7 @@ fn open(wanted: &Encryption, chain: &[Module], owner: &Owner) -> Result<(Secret,
             Ok((secrets::key_file(path, owner.ids())?, true))
         }
         Source::Data(data) => {
-            let same = |module: &Module| matches!(&module.what, What::Password { value } if value.as_bytes() == data.as_slice());
+            let same = |module: &Module| matches!(&module.what, What::Password { value } if data.is(value.as_bytes()));
             if chain.iter().any(same) {
                 return Err(is_the_password("keydata="));
             }
@@ -212,12 +214,16 @@ fn open(wanted: &Encryption, chain: &[Module], owner: &Owner) -> Result<(Secret,
             ))
         }
         Source::Default if std::env::var_os(VARIABLE).is_some() => {
-            let value = std::env::var_os(VARIABLE);
+            let variable = |name: &str| {
+                let value = std::env::var_os(name);
+                value.map(|value| Hidden::new(value.into_vec()))
+            };
+            let key = variable(VARIABLE);
             let same = |module: &Module| match &module.what {
-                What::Env { name } => std::env::var_os(name) == value,
-                What::Password { value: password } => value
-                    .as_ref()
-                    .is_some_and(|value| value == password.as_str()),
+                What::Env { name } => variable(name) == key,
+                What::Password { value } => {
+                    key.as_ref().is_some_and(|key| key.is(value.as_bytes()))
+                }
                 _ => false,
             };
             if chain.iter().any(same) {

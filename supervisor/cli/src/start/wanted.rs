@@ -6,6 +6,7 @@ use crate::bind::{Host, SocketOptions, TcpBind, UnixAddress, UnixBind, masked};
 use crate::encryption::{Encryption, Source, Written};
 use crate::error::{Error, Result};
 use crate::exposure::{self, NetworkSocket, Traffic, Typed};
+use crate::hidden::Hidden;
 use crate::offer;
 use crate::options::StartArgs;
 use crate::syntax::RawModule;
@@ -14,7 +15,6 @@ use crate::trusted::Authorities;
 use crate::users;
 use ipc::spec::{AuthModule, CheckAsks};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use zeroize::Zeroizing;
 
 /// A socket that is to be opened.
 pub struct Wanted {
@@ -384,7 +384,7 @@ impl Defaults {
 
 /// A file counts first: whoever names it in a configuration file may have the text in another.
 fn pass_phrase(args: &StartArgs) -> Option<PassPhrase> {
-    let text = |text: &String| PassPhrase::Text(Zeroizing::new(text.clone()));
+    let text = |text: &String| PassPhrase::Text(Hidden::new(text.clone()));
     let file = args.ssl_key_password_file.clone().map(PassPhrase::File);
     file.or_else(|| args.ssl_key_password.as_ref().map(text))
 }

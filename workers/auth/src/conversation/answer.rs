@@ -13,7 +13,6 @@ use std::time::Instant;
 use zeroize::Zeroizing;
 
 /// A client's answer to a challenge.
-#[derive(Debug)]
 pub(super) struct Answer {
     pub(super) response: Zeroizing<Vec<u8>>,
     pub(super) client_salt: Vec<u8>,

@@ -19,7 +19,6 @@ use runtime::secret::{self, Buffer};
 use std::time::Instant;
 
 /// What checks of answers need, for all connections.
-#[derive(Debug)]
 pub struct Verifier {
     pub(super) buffer: Buffer,
     pub(super) used: UsedSalts,
