@@ -136,6 +136,18 @@ impl PasswordFile {
     }
 }
 
+/// Kills the process of this role, and waits for the next.
+fn is_started_again(door: &Door, role: &str) {
+    let pids = || processes::of_role(door.session.process().id(), role);
+    let [old] = pids()[..] else {
+        panic!("one {role}")
+    };
+    kill(Pid::from_raw(old.try_into().unwrap()), Signal::SIGKILL).unwrap();
+    eventually("the next one", LONG, || {
+        pids().first().is_some_and(|pid| *pid != old).then_some(())
+    });
+}
+
 /// What is written into the password file counts at once, and so does another file in its place.
 #[test]
 fn a_password_file_is_written_and_replaced() {
@@ -160,18 +172,10 @@ fn a_password_file_is_written_and_replaced() {
         door.recorded(&[
             "no such file or directory: until that is mended nobody is let in with it",
         ]);
-        // An `auth` that is started again has other sockets to look after.
-        let auth = |door: &Door| processes::of_role(door.session.process().id(), "auth");
-        let [old] = auth(&door)[..] else {
-            panic!("one auth")
-        };
-        kill(Pid::from_raw(old.try_into().unwrap()), Signal::SIGKILL).unwrap();
-        eventually("another auth", LONG, || {
-            auth(&door)
-                .first()
-                .is_some_and(|pid| *pid != old)
-                .then_some(())
-        });
+        // An `auth` that is started again has other sockets to look after, also when what it gets in its place
+        // is of no use.
+        file.write("next.txt", "", 0o600);
+        is_started_again(&door, "auth");
         text(&ask(&door.session, &["info"]));
         file.write("password.txt", "fourth", 0o666);
         assert!(!door.lets_in("", "fourth"));
@@ -202,6 +206,12 @@ fn a_key_file_is_replaced() {
     let next = file.write("next.txt", OTHER_KEY, 0o600);
     std::fs::rename(&next, &key).unwrap();
     assert!(asks(&door, OTHER_KEY, "first"));
+    // A `keys` that is started again while somebody writes it serves who comes afterwards.
+    file.write("key.txt", "", 0o600);
+    is_started_again(&door, "keys");
+    assert!(!asks(&door, OTHER_KEY, "first"));
+    file.write("key.txt", KEY, 0o600);
+    assert!(asks(&door, KEY, "first"));
     let both = format!("file(filename={path}),encryption=AES-CTR");
     let door = Door::under(&[], Start::User, &both, &[]);
     assert!(asks(&door, "first", "first"));
