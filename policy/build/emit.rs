@@ -148,6 +148,7 @@ pub fn role(
     count: {:?},
     unconfined: {:?},
     dies_with_parent: {},
+    locks_memory: {},
     channels: {},
     descriptors: {},
     received: {},
@@ -172,6 +173,7 @@ pub fn role(
         source.count,
         source.unconfined.as_deref(),
         source.dies_with_parent,
+        source.locks_memory,
         slice(&source.channels, |role| variant("Role", role)),
         slice(&source.descriptors, |entry| format!(
             "Descriptor {{ fd: {}, what: {:?}, kinds: {}, optional: {}, onwards: {}, \

@@ -32,6 +32,7 @@ const DANGEROUS: &[&str] = &[
     "listen",
     "madvise",
     "memfd_create",
+    "mlock2",
     "mmap",
     "mprotect",
     "mremap",
@@ -205,6 +206,9 @@ pub fn file(source: &Source) -> Vec<String> {
         if source.default.is_some() || !source.limits.is_empty() {
             complain("unconfined: has a filter or limits all the same".into());
         }
+        if source.locks_memory {
+            complain("unconfined: what it starts needs what could be locked".into());
+        }
     } else {
         confined(source, &mut complain);
     }
@@ -297,6 +301,22 @@ fn descriptors(source: &Source, complain: &mut impl FnMut(String)) {
     }
 }
 
+/// What a role can hold that nobody else must read, also not from a disk. (Of session keys and passwords on
+/// their way the `network` of a connection has its own client's.)
+const SECRETS: [&str; 8] = [
+    "backend-secret",
+    "key-data",
+    "login-password",
+    "passwords",
+    "private-keys",
+    "service-keys",
+    "shown-code",
+    "system-passwords",
+];
+
+/// The limit on locked memory of a role that locks memory: the kernel's default.
+const LOCKED: u64 = 8 << 20;
+
 /// What holds for every role but the launcher.
 fn confined(source: &Source, complain: &mut impl FnMut(String)) {
     if source.default.as_deref() != Some("kill-process") {
@@ -328,6 +348,17 @@ fn confined(source: &Source, complain: &mut impl FnMut(String)) {
         if !supervisor && limit(wanted).is_none() {
             complain(format!("limits: {} is missing", wanted.name()));
         }
+    }
+    let secret = source
+        .holds
+        .iter()
+        .find(|it| SECRETS.contains(&it.as_str()));
+    if let (Some(secret), false) = (secret, source.locks_memory) {
+        complain(format!("locks_memory: false, but it holds `{secret}`"));
+    }
+    // Enough for what `runtime` locks, and no more than a kernel grants by itself.
+    if source.locks_memory && limit(Resource::LockedMemory) != Some(LOCKED) {
+        complain("limits: memlock must be 8 MiB with locks_memory".into());
     }
     if limit(Resource::FileSize) == Some(0)
         && source.rules.iter().any(|rule| rule.call == "ftruncate")

@@ -19,6 +19,7 @@ struct File {
     count: String,
     unconfined: Option<String>,
     dies_with_parent: bool,
+    locks_memory: bool,
     #[serde(default)]
     reads_as_root: bool,
     channels: Vec<String>,
@@ -130,6 +131,7 @@ pub struct Source {
     pub count: String,
     pub unconfined: Option<String>,
     pub dies_with_parent: bool,
+    pub locks_memory: bool,
     pub reads_as_root: bool,
     pub channels: Vec<Role>,
     pub descriptors: Vec<Descriptor>,
@@ -190,6 +192,7 @@ pub fn read(role: Role, text: &str) -> Result<Source, String> {
         count: file.count,
         unconfined: file.unconfined,
         dies_with_parent: file.dies_with_parent,
+        locks_memory: file.locks_memory,
         reads_as_root: file.reads_as_root,
         channels,
         descriptors: file

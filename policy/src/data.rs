@@ -21,6 +21,9 @@ pub struct RolePolicy {
     /// Whether the process is killed by the kernel when the one that started it ends
     /// (`PR_SET_PDEATHSIG`).
     pub dies_with_parent: bool,
+    /// Whether what it computes with is kept out of swap space: its first memory, where secrets get
+    /// (`mlock2(2)`, as far as its limit on locked memory goes).
+    pub locks_memory: bool,
     /// The roles at the other ends of its channels.
     pub channels: &'static [Role],
     /// The descriptors it has when it is executed; nothing else is open.

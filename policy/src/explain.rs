@@ -280,6 +280,12 @@ fn write_policy(out: &mut String, role: Role) -> std::fmt::Result {
             "  root: its user id reads as 0 inside, which gives it no right"
         )?;
     }
+    if policy.locks_memory {
+        writeln!(
+            out,
+            "Memory: where its secrets get is not written to swap space, as far as its limit goes"
+        )?;
+    }
     writeln!(out, "Limits:")?;
     for limit in policy.limits {
         let name = limit.resource.proc_name().trim_start_matches("Max ");

@@ -20,6 +20,7 @@ holds = ["pixels"]
 count = "none"
 channels = ["supervisor"]
 dies_with_parent = true
+locks_memory = false
 
 [[descriptors]]
 fd = 0
@@ -270,6 +271,17 @@ fn bad_files_are_found() {
             "no role is called",
         ),
         ("core = 0", "core = 1", "core must be 0"),
+        ("locks_memory = false\n", "", "missing field `locks_memory`"),
+        (
+            "[\"pixels\"]",
+            "[\"passwords\"]",
+            "locks_memory: false, but",
+        ),
+        (
+            "locks_memory = false",
+            "locks_memory = true",
+            "memlock must be 8 MiB",
+        ),
         ("nproc = 0", "nproc = 1", "nproc must be 0"),
         ("nofile = 16\n", "", "nofile is missing"),
         ("\"1 GiB\"", "\"1 GB\"", "is not `N KiB`"),

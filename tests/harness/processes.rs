@@ -87,7 +87,8 @@ fn parent_of(pid: u32) -> Option<u32> {
     (state != "Z").then(|| fields.next()?.parse().ok())?
 }
 
-fn role_name(pid: u32) -> Option<String> {
+/// The role of a process, if it is one of ours.
+pub fn role_name(pid: u32) -> Option<String> {
     let cmdline = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let program = cmdline.split(|byte| *byte == 0).next()?;
     let name = String::from_utf8_lossy(program).into_owned();

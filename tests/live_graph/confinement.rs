@@ -3,6 +3,7 @@
 use crate::live::{Live, Who};
 use bulkhead_tests::commands::test_user;
 use bulkhead_tests::processes;
+use bulkhead_tests::secrets;
 use bulkhead_tests::session::Session;
 use policy::{Role, StartMode};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ pub fn is_as_declared(session: &Session, all: &[Live], mode: StartMode) {
         filters(live);
         capabilities(live, launcher, mode);
         limits(live, launcher);
+        locked_memory(live);
         // No policy declares a security label: every process has the one it was started in.
         assert_eq!(label(live.pid), label(std::process::id()), "{:?}", live.who);
         let supervisor = session.process().id();
@@ -181,6 +183,19 @@ fn limits(live: &Live, launcher: &Live) {
         *outside = [value.clone(), value];
     }
     assert_eq!(limits_of(live), expected, "{:?}", live.who);
+}
+
+/// A role with secrets has its heap and its stack in memory that is not swapped out, and no other has.
+fn locked_memory(live: &Live) {
+    const HEAP: u64 = 4 << 20;
+    const STACK: u64 = 96 << 10;
+    let policy = policy::of(live.who.role);
+    let locks = policy.locks_memory && secrets::may_lock(live.pid);
+    for (name, least) in [("[heap]", HEAP), ("[stack]", STACK)] {
+        let locked = secrets::locked(live.pid, name);
+        assert_eq!(locked >= least, locks, "{:?}: {name} {locked}", live.who);
+        assert!(locks || locked == 0, "{:?}: {name} {locked}", live.who);
+    }
 }
 
 /// The security label, or the kernel's word that there is none.

@@ -20,12 +20,13 @@
 //! the start parameters; not dumpable; the descriptor table must be exactly the declared one;
 //! namespaces, all in one call and **after** exec; the empty directory becomes the root; no
 //! capability; parent-death signal, and the parent must still be the one that started us; limits;
-//! the warm-up; Landlock; everything is read back; the system-call filter. There is no way to
+//! memory is locked, where the role has secrets; the warm-up; Landlock; everything is read back; the system-call filter. There is no way to
 //! leave a step out.
 
 #![deny(unsafe_code)]
 
 mod confine;
+mod locked;
 pub mod log;
 mod options;
 mod panic;
@@ -97,10 +98,27 @@ fn start<W, E: Display>(
     let mut seat = Seat::take(role, options)?;
     log::install(options.log);
     confine::before_warm_up(role, &mut seat)?;
+    lock_memory(role);
     let warm = warm_up(&mut seat).map_err(|error| Error::WarmUp(error.to_string()))?;
     confine::after_warm_up(role, &mut seat)?;
     if let Some(missing) = seat.enforced().missing_layers() {
         tracing::warn!("best effort: without {missing}");
     }
     Ok((seat, warm))
+}
+
+/// Where the role has secrets. That it cannot be done keeps nobody from working.
+fn lock_memory(role: Role) {
+    let policy = policy::of(role);
+    if !policy.locks_memory {
+        return;
+    }
+    if let Err(error) = locked::lock() {
+        const WHAT: &str = "passwords and keys may be written to swap space: raise the limit on locked memory to 8 MiB (ulimit -l)";
+        // Others are started for each login, and would say so each time.
+        match policy.restart.enabled {
+            true => tracing::warn!("{WHAT}: {error}"),
+            false => tracing::debug!("{WHAT}: {error}"),
+        }
+    }
 }

@@ -24,13 +24,7 @@ impl Buffer {
     pub fn new() -> std::io::Result<Self> {
         // One more byte, to tell what is too large.
         let len = NonZeroUsize::MIN.saturating_add(MAX_SECRET);
-        let memory = SecretMemory::new(len)?;
-        if !memory.is_locked() {
-            tracing::warn!(
-                "passwords and keys may be written to swap space: raise the limit on locked memory (ulimit -l)"
-            );
-        }
-        Ok(Self(memory))
+        Ok(Self(SecretMemory::new(len)?))
     }
 }
 
