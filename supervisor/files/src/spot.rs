@@ -159,19 +159,30 @@ fn writable(path: &Path, meta: &fs::Metadata) -> io::Error {
 /// that is another thing to another process?
 #[must_use]
 pub fn is_of_a_process(path: &Path) -> bool {
-    let Ok(mut path) = std::path::absolute(path) else {
+    let names = |path: &Path| -> Vec<OsString> {
+        let names = path.components().rev();
+        names.map(|part| part.as_os_str().to_owned()).collect()
+    };
+    let Ok(path) = std::path::absolute(path) else {
         return false;
     };
-    for _ in 0..MAX_LINKS {
-        let Some(parent) = path.parent() else {
-            return false;
-        };
-        if fs::canonicalize(parent).is_ok_and(|real| real.starts_with("/proc")) {
+    let (mut left, mut links) = (names(&path), 0);
+    let mut at = PathBuf::new();
+    while let Some(name) = left.pop() {
+        if at.starts_with("/proc") {
             return true;
         }
-        match fs::read_link(&path) {
-            Ok(target) => path = parent.join(target),
-            Err(_) => return false,
+        if name == ".." {
+            at.pop();
+            continue;
+        }
+        let next = at.join(&name);
+        match fs::read_link(&next) {
+            Ok(target) if links < MAX_LINKS => {
+                links += 1;
+                left.extend(names(&target));
+            }
+            _ => at = next,
         }
     }
     false
@@ -285,6 +296,7 @@ mod tests {
 
     #[test]
     fn descriptors_have_names_that_mean_another_thing_elsewhere() {
+        use std::os::fd::AsRawFd;
         let tmp = tempfile::tempdir().unwrap();
         let link = |name: &str, target: &str| {
             let path = tmp.path().join(name);
@@ -294,6 +306,15 @@ mod tests {
         for path in ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "/proc/uptime"] {
             assert!(is_of_a_process(Path::new(path)), "{path}");
         }
+        let directory = fs::File::open(tmp.path()).unwrap();
+        for path in [
+            "/proc/self/cwd/x".to_owned(),
+            format!("/proc/self/fd/{}/x", directory.as_raw_fd()),
+            format!("/dev/fd/{}/x", directory.as_raw_fd()),
+        ] {
+            assert!(is_of_a_process(Path::new(&path)), "{path}");
+        }
+        assert!(is_of_a_process(&link("cwd", "/proc/self/cwd").join("x")));
         let first = link("first", "/dev/stdin");
         assert!(is_of_a_process(&first));
         assert!(is_of_a_process(&link("second", "first")));
@@ -302,6 +323,8 @@ mod tests {
         for path in [
             link("third", "file"),
             link("loop", "loop"),
+            link("up", "..").join("../etc/passwd"),
+            tmp.path().join("file/../missing/x"),
             "/etc/passwd".into(),
         ] {
             assert!(!is_of_a_process(&path), "{}", path.display());
