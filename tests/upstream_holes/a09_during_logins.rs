@@ -9,15 +9,14 @@ use bulkhead_tests::kdc::{LONELY_KEY, SilentKdc};
 use bulkhead_tests::pam::PasswordFile;
 use bulkhead_tests::secrets::{holds, only_these_hold};
 use bulkhead_tests::session::{KEY, Session, Start, encrypted_socket};
+use bulkhead_tests::source::connect_from;
 use bulkhead_tests::{eventually, otpscreen, processes};
 use nix::fcntl::OFlag;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 use nix::sys::stat;
 use nix::unistd::{chown, mkfifo};
 use std::fs::File;
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -29,16 +28,6 @@ const SENT: &str = "sent once, to look for";
 /// The passwords of our own users at servers.
 const SQL_READER: &str = "of the user of a database, to look for";
 const LDAP_READER: &str = "of the user who searches, to look for";
-
-/// A stream from an address of its own on the loopback interface: who fails has to wait.
-fn from(last: u8, port: u16) -> TcpStream {
-    let flags = SockFlag::SOCK_CLOEXEC;
-    let stream = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
-    bind(stream.as_raw_fd(), &SockaddrIn::new(127, 0, 9, last, 0)).unwrap();
-    let server = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
-    connect(stream.as_raw_fd(), &SockaddrIn::from(server)).unwrap();
-    TcpStream::from(stream)
-}
 
 /// A server that takes connections and what is sent on them, as its kernel does, and says nothing.
 struct SilentServer(TcpListener);
@@ -85,7 +74,7 @@ impl Scene {
     fn login(&self, socket: usize, options: Options) -> Login {
         let options = options.encrypted(Mode::Gcm, KEY.as_bytes());
         let source = u8::try_from(socket + 1).unwrap();
-        let stream = from(source, self.sockets[socket]);
+        let stream = connect_from([0, 9, source], self.sockets[socket]).unwrap();
         Login(std::thread::spawn(move || {
             Client::on(stream, &options).handshake(2 * LONG).is_ok()
         }))

@@ -97,15 +97,18 @@ pub fn nobody_goes_on_before_the_files_were_looked_at() {
 /// The launcher hangs: the log says once that nobody is let in.
 pub fn who_waits_in_vain_is_told_about() {
     let mut bench = bench();
-    let (mut clients, mut asked) = (Vec::new(), Vec::new());
-    for _ in 0..3 {
+    let comes_in_vain = |bench: &Bench| {
         let mut client = bench.tcp();
         client.say("login secret:old");
-        clients.push(client);
-        // They come one after the other, so their time is over one after the other.
-        asked.extend(bench.answer(Duration::from_millis(200)));
+        client
+    };
+    let mut clients = vec![comes_in_vain(&bench)];
+    assert_eq!(bench.asked(), SupervisorToLauncher::Look);
+    // They come one after the other, so their time is over one after the other.
+    for _ in 0..2 {
+        assert_eq!(bench.answer(Duration::from_millis(200)), None);
+        clients.push(comes_in_vain(&bench));
     }
-    assert_eq!(asked, [SupervisorToLauncher::Look]);
     let late = "nobody is let in: the launcher does not say";
     bench.logged(0, &[late]);
     for client in &mut clients {
@@ -202,7 +205,9 @@ pub fn key_data_is_another_for_who_connects() {
     bench.kill_last("keys", Signal::SIGKILL);
     bench.logged(0, &["\"keys\"", "and third"]);
     // What is lost is lost to the next one too.
+    let before = bench.lines().len();
     comes(&mut bench, "secret:old", vec![none(2)]).expect("accepted");
+    bench.logged(before, &["\"keys\"", "replaced by nothing"]);
     let before = bench.lines().len();
     bench.kill_last("keys", Signal::SIGKILL);
     bench.logged(before, &["\"keys\"", "and third"]);
