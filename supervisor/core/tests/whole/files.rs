@@ -86,7 +86,10 @@ pub fn nobody_goes_on_before_the_files_were_looked_at() {
     first.expect("start id=none").expect("accepted");
     assert_eq!(bench.asked(), SupervisorToLauncher::Look);
     assert_eq!(bench.answer(Duration::from_millis(200)), None);
-    assert_eq!(bench.pids("network").len(), 1);
+    // It says so to the log, which comes by another way.
+    wait_for("its process", || {
+        (bench.pids("network").len() == 1).then_some(())
+    });
     bench.launcher.send(&looked, vec![]).unwrap();
     for other in &mut others {
         other.expect("start id=none").expect("accepted");
@@ -231,5 +234,7 @@ pub fn who_leaves_before_is_forgotten() {
     assert_eq!(bench.pids("network"), []);
     bench.launcher.send(&looked, vec![]).unwrap();
     next.expect("start id=none").expect("accepted");
-    assert_eq!(bench.pids("network").len(), 1);
+    wait_for("its process", || {
+        (bench.pids("network").len() == 1).then_some(())
+    });
 }
