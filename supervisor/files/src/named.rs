@@ -245,34 +245,6 @@ mod tests {
         assert!(identity_of(&path, None).is_err());
     }
 
-    /// Where somebody's path leads, it is read with that one's rights.
-    #[test]
-    fn what_only_root_may_read_is_not_read_for_somebody() {
-        if !needs::root("give a directory to somebody else") {
-            return;
-        }
-        let tmp = tempfile::tempdir().unwrap();
-        let (file, theirs) = (tmp.path().join("file"), tmp.path().join("theirs"));
-        std::fs::create_dir(&theirs).unwrap();
-        for directory in [tmp.path(), &theirs] {
-            let all = std::fs::Permissions::from_mode(0o755);
-            std::fs::set_permissions(directory, all).unwrap();
-        }
-        nix::unistd::chown(&theirs, Some(65534.into()), None).unwrap();
-        let link = theirs.join("link");
-        std::os::unix::fs::symlink(&file, &link).unwrap();
-        let user = Ids {
-            uid: 65534,
-            gid: 65534,
-        };
-        set(&file, b"x", 0o644);
-        assert!(open_named(&link, FileKind::Users, Some(user)).is_ok());
-        set(&file, b"x", 0o600);
-        let why = open_named(&link, FileKind::Users, Some(user)).unwrap_err();
-        assert!(why.contains("permission denied"), "{why}");
-        assert!(open_named(&file, FileKind::Users, Some(user)).is_ok());
-    }
-
     #[test]
     fn another_user_s_file_decides_nothing() {
         if !needs::root("give a file to somebody else") {

@@ -1,6 +1,7 @@
 //! An identity is the whole process's, so this is one test in a process of its own.
 
 use files::{Ids, Spot, made, remove};
+use ipc::spec::FileKind;
 use nix::unistd::{chown, geteuid};
 use std::fs;
 use std::io;
@@ -32,6 +33,14 @@ fn in_a_users_directory_root_can_do_what_the_user_can() {
     let error = spot.act(|path| fs::read(path)).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     assert!(geteuid().is_root(), "we are ourselves again");
+
+    // Nor does a file that decides about logins, whose name is found with those rights: it is read with them too.
+    let open = || files::open_named(&theirs.join("x"), FileKind::Users, Some(nobody));
+    let why = open().unwrap_err();
+    assert!(why.contains("permission denied"), "{why}");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(open().is_ok());
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
 
     // What is made is the user's, and a directory put in the way by a link stays as it is.
     let spot = Spot::new(&theirs.join("dir/y"), Some(nobody));
