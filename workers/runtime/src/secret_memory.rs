@@ -30,7 +30,7 @@ impl SecretMemory {
             unsafe { mmap_anonymous(None, len, prot, MapFlags::MAP_PRIVATE | flags) }
         };
         let start = map(MapFlags::MAP_LOCKED).or_else(|error| match error {
-            // More than may be locked, which was said at the start.
+            // More than may be locked. That was said at the start, unless the limit is just what heap and stack took.
             Errno::EAGAIN => map(MapFlags::empty()),
             error => Err(error),
         })?;
