@@ -104,8 +104,11 @@ impl Session {
     /// What `keys` says.
     pub fn hear_keys(&mut self, message: KeysToSupervisor, now: Instant) {
         match message {
+            // Once.
+            KeysToSupervisor::Ready if self.keys.ready => {}
             KeysToSupervisor::Ready => {
                 self.keys.ready = true;
+                self.log.own(Level::Debug, None, "keys is ready");
                 self.check_ready();
             }
             KeysToSupervisor::Failed { reason } => {

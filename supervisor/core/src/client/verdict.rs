@@ -17,8 +17,11 @@ impl Session {
     /// What `auth` says.
     pub fn hear_auth(&mut self, message: AuthToSupervisor, now: Instant) {
         match message {
+            // Once.
+            AuthToSupervisor::Ready if self.auth.ready => {}
             AuthToSupervisor::Ready => {
                 self.auth.ready = true;
+                self.log.own(Level::Debug, None, "auth is ready");
                 self.check_ready();
             }
             AuthToSupervisor::Failed { reason } => {

@@ -8,6 +8,8 @@ use std::time::Duration;
 /// Whatever a worker repeats, it is written once.
 pub fn nobody_fills_the_log() {
     let mut bench = Bench::start(|spec| spec.session_name = fake::NOISY_DISPLAY.into());
+    // A display that fails before `auth` is ready ends the start.
+    bench.logged(0, &["auth is ready"]);
     let told = LauncherToSupervisor::XReady {
         display: 77,
         adopted: false,
