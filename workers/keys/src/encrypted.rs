@@ -156,7 +156,7 @@ impl<'d> Der<'d> {
     fn number(&self) -> Option<u32> {
         let digits = match self.0 {
             [0, rest @ ..] => rest,
-            [..=0x7f, ..] => self.0,
+            [0..=0x7f, ..] => self.0,
             _ => return None,
         };
         let mut number = [0; 4];
