@@ -113,7 +113,7 @@ fn a_display_is_free_when_stop_returns_and_waits_for_a_server_when_exit_does() {
 #[test]
 fn the_stock_client_sees_the_session_end() {
     for command in ["stop", "exit"] {
-        let session = Session::start(&[XTERM]);
+        let mut session = Session::start(&[XTERM]);
         let output = stock::run(&session, Via::UnixSocket, &[command]);
         assert!(output.status.success(), "{output:?}");
         let text = String::from_utf8_lossy(&output.stdout);
@@ -121,6 +121,7 @@ fn the_stock_client_sees_the_session_end() {
         let wanted = format!("xpra at {} has exited.", session.display);
         assert_eq!(last, wanted, "{command}: {}", said(&output));
         if command == "exit" {
+            session.process_mut().wait(LONG);
             succeeds(&session, "stop");
         }
     }

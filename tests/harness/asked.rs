@@ -38,7 +38,7 @@ pub struct Asked<'a> {
 pub struct Answered {
     /// `None`: it ended without an answer.
     pub answer: Option<CheckToAuth>,
-    /// From the start to the answer, or to the end.
+    /// From the question to the answer, or to the end.
     pub took: Duration,
     /// All that it has written.
     pub log: String,
@@ -109,9 +109,7 @@ impl Asked<'_> {
         })
         .unwrap();
         drop((log_there, theirs));
-        let start = Instant::now();
-        let answer = answer(Channel::new(ours), question, start + LONG);
-        let took = start.elapsed();
+        let (answer, took) = answer(Channel::new(ours), question, Instant::now() + LONG);
         let end = waitpid(Pid::from_raw(pid), None).unwrap();
         let mut text = String::new();
         File::from(log).read_to_string(&mut text).unwrap();
@@ -124,25 +122,27 @@ impl Asked<'_> {
     }
 }
 
-/// What it answers, if it does.
+/// What it answers, if it does, and how long it took from the question.
 fn answer(
     mut channel: Channel<AuthToCheck, CheckToAuth>,
     question: &AuthToCheck,
     until: Instant,
-) -> Option<CheckToAuth> {
+) -> (Option<CheckToAuth>, Duration) {
+    let mut start = Instant::now();
     loop {
         match channel.receive() {
             Ok(Some((CheckToAuth::Ready, _))) => {
+                start = Instant::now();
                 let _ = channel.send(question, Vec::<OwnedFd>::new());
             }
-            Ok(Some((answer, _))) => return Some(answer),
+            Ok(Some((answer, _))) => return (Some(answer), start.elapsed()),
             Ok(None) => {
                 let left = until.saturating_duration_since(Instant::now());
                 assert!(!left.is_zero(), "it says nothing");
                 let mut fds = [PollFd::new(channel.as_fd(), PollFlags::POLLIN)];
                 poll(&mut fds, PollTimeout::try_from(left).unwrap()).unwrap();
             }
-            Err(_) => return None,
+            Err(_) => return (None, start.elapsed()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Child processes that end with the test.
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read};
@@ -29,6 +30,10 @@ impl Process {
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let output = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
         collect(child.stdout.take(), &output);
+        if let Some(stderr) = &child.stderr {
+            // Whose log is not read in time drops records.
+            let _ = fcntl(stderr, FcntlArg::F_SETPIPE_SZ(1 << 20));
+        }
         collect(child.stderr.take(), &output);
         Self { child, output }
     }

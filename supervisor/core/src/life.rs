@@ -108,7 +108,7 @@ impl Session {
             KeysToSupervisor::Ready if self.keys.ready => {}
             KeysToSupervisor::Ready => {
                 self.keys.ready = true;
-                self.log.own(Level::Debug, None, "keys is ready");
+                self.log.own(Level::Debug, None, "keys is up");
                 self.check_ready();
             }
             KeysToSupervisor::Failed { reason } => {

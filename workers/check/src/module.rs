@@ -91,13 +91,14 @@ mod tests {
     #[test]
     fn a_no_comes_after_a_multiple_of_a_time() {
         const EVERY: Duration = Duration::from_millis(500);
-        for spent in [0, 100, 510] {
+        for (spent, multiple) in [(0, 1), (100, 1), (510, 2)] {
             let asked = Instant::now()
                 .checked_sub(Duration::from_millis(spent))
                 .unwrap();
             wait_for_nothing(asked, EVERY);
-            let late = asked.elapsed().as_millis() % EVERY.as_millis();
-            assert!(late < 100, "{spent}: {late}");
+            let took = asked.elapsed();
+            assert!(took >= EVERY * multiple, "{spent}: {took:?}");
+            assert!(took < EVERY * (multiple + 1), "{spent}: {took:?}");
         }
     }
 }

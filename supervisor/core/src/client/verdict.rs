@@ -21,7 +21,7 @@ impl Session {
             AuthToSupervisor::Ready if self.auth.ready => {}
             AuthToSupervisor::Ready => {
                 self.auth.ready = true;
-                self.log.own(Level::Debug, None, "auth is ready");
+                self.log.own(Level::Debug, None, "auth is up");
                 self.check_ready();
             }
             AuthToSupervisor::Failed { reason } => {

@@ -271,7 +271,7 @@ impl Bench {
     }
 
     pub fn kill_last(&self, role: &str, signal: Signal) -> i32 {
-        let pid = *self.pids(role).last().unwrap();
+        let pid = wait_for("what it says at its start", || self.pids(role).pop());
         kill(Pid::from_raw(pid), signal).unwrap();
         pid
     }
@@ -327,10 +327,10 @@ impl Bench {
             .collect();
         let code = self.supervisor.wait().unwrap().code().unwrap();
         for pid in pids {
-            assert!(
-                !PathBuf::from(format!("/proc/{pid}")).exists(),
-                "process {pid} is left"
-            );
+            // One that was killed at last may be with init for a moment.
+            wait_for("the end of a worker", || {
+                (!PathBuf::from(format!("/proc/{pid}")).exists()).then_some(())
+            });
         }
         code
     }

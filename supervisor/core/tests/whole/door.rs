@@ -27,10 +27,12 @@ pub fn probes_cost_nothing() {
     std::thread::sleep(Duration::from_millis(100));
     // The kernel counts a FIN among what can be read a moment before it marks the end: poll(2) may call the one
     // of hundreds that it hits then readable, and not at its end. So it was seen, on a machine under load.
-    let processes = bench.pids("network").len();
-    assert!(processes <= 2, "{processes} processes for 400 probes");
-    if processes == 0 {
-        assert_eq!(bench.lines().len(), before);
+    let said = bench.lines().split_off(before);
+    let came = said.iter().filter(|line| line.contains("connection from"));
+    let came = came.count();
+    assert!(came <= 2, "{came} processes for 400 probes");
+    if came == 0 {
+        assert_eq!(said, [""; 0]);
     }
     // Nor does the supervisor go round and round for those that have gone.
     let ran = || {
@@ -38,13 +40,11 @@ pub fn probes_cost_nothing() {
         let text = std::fs::read_to_string(path).unwrap();
         Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
     };
-    let start = ran();
-    std::thread::sleep(Duration::from_millis(400));
-    let busy = ran() - start;
-    assert!(
-        busy < Duration::from_millis(20),
-        "busy for {busy:?} of 400 ms"
-    );
+    wait_for("the supervisor to be quiet for 400 ms", || {
+        let start = ran();
+        std::thread::sleep(Duration::from_millis(400));
+        (ran() - start < Duration::from_millis(20)).then_some(())
+    });
     drop(silent);
 }
 
@@ -61,17 +61,21 @@ pub fn a_thousand_half_open_connections() {
             })
             .collect();
         for round in 0..3 {
+            // Who is turned away for another tries again, as a client does.
             let start = Instant::now();
-            let mut client = bench.tcp();
-            client.say("login ok").expect("start").expect("accepted");
+            wait_for("to be let in", || {
+                let mut client = bench.tcp();
+                let heard = [client.say("login ok").hear(), client.hear()];
+                (heard[0].starts_with("start") && heard[1].starts_with("accepted")).then_some(())
+            });
             println!("let in after {:?} (`{word}`, {round})", start.elapsed());
-            assert!(start.elapsed() < Duration::from_secs(1));
+            assert!(start.elapsed() < Duration::from_secs(5));
             // And from elsewhere.
             let start = Instant::now();
             let mut local = bench.unix();
             local.say("login ok").expect("start").expect("accepted");
             println!("from elsewhere after {:?}", start.elapsed());
-            assert!(start.elapsed() < Duration::from_secs(1));
+            assert!(start.elapsed() < Duration::from_secs(5));
         }
     }
     let live = bench.pids("network");

@@ -79,7 +79,7 @@ pub fn nobody_goes_on_before_the_files_were_looked_at() {
     assert_eq!(bench.asked(), SupervisorToLauncher::Look);
     // Those who come meanwhile are for the next question, which is one for all.
     let mut others = [(); 3].map(|()| comes(&bench));
-    assert_eq!(bench.answer(Duration::from_millis(200)), None);
+    assert_eq!(bench.answer(Duration::from_secs(1)), None);
     assert_eq!(bench.pids("network"), []);
     let looked = LauncherToSupervisor::Looked;
     bench.launcher.send(&looked, vec![]).unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub fn nobody_fills_the_log() {
     let mut bench = Bench::start(|spec| spec.session_name = fake::NOISY_DISPLAY.into());
     // A display that fails before `auth` is ready ends the start.
-    bench.logged(0, &["auth is ready"]);
+    bench.logged(0, &["auth is up"]);
     let told = LauncherToSupervisor::XReady {
         display: 77,
         adopted: false,
@@ -52,7 +52,7 @@ pub fn nobody_fills_the_log() {
 pub fn rules_are_kept_or_the_breaker_ends() {
     let bench = Bench::new(|_| {});
     let mut victim = bench.attached("a", "share steal");
-    let display = bench.pids("display")[0];
+    let display = wait_for("its display", || bench.pids("display").pop());
     // A connection's word does not end what everybody needs.
     let mut liar = bench.attached("b", "share steal");
     liar.say("accuse display").expect_end();

@@ -184,6 +184,11 @@ impl Peers {
         }
     }
 
+    /// Has it given this one back?
+    pub fn has_back(&self, buffer: CaptureBuffer) -> bool {
+        self.captures.get(&buffer.0).is_some_and(|it| it.free)
+    }
+
     /// Waits for a free capture buffer of at least this size and fills it.
     pub fn capture(&mut self, pixels: &[u8]) -> CaptureBuffer {
         let bytes = u32::try_from(pixels.len()).unwrap();
