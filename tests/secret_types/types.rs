@@ -15,6 +15,7 @@ const DERIVED: [&str; 7] = [
     "Debug",
     "Display",
 ];
+
 /// What is wrong with a type.
 fn faults(holder: &Holder, impls: &[&syn::ItemImpl]) -> Vec<String> {
     if holder.parts.is_empty() {
