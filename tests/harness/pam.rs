@@ -210,16 +210,11 @@ impl PasswordFile {
     /// # Panics
     /// When there is none.
     pub fn is_asked(&self, session: &Session) -> u32 {
-        let filters = |pid| {
-            processes::status(pid, "Seccomp_filters")?
-                .parse::<usize>()
-                .ok()
-        };
-        let outside = filters(std::process::id()).unwrap();
+        let outside = processes::seccomp_filters(std::process::id()).unwrap();
         let own = 1 + policy::of(policy::Role::AuthPam).refusals.len();
         eventually("a process that asks PAM", Duration::from_secs(20), || {
             let pid = processes::of_role(session.process().id(), "auth-pam").pop()?;
-            (filters(pid)? == outside + own).then_some(pid)
+            (processes::seccomp_filters(pid)? == outside + own).then_some(pid)
         })
     }
 

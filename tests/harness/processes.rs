@@ -105,6 +105,11 @@ pub fn status(pid: u32, key: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
+/// How many seccomp filters a process has, those that it inherited among them.
+pub fn seccomp_filters(pid: u32) -> Option<usize> {
+    status(pid, "Seccomp_filters")?.parse().ok()
+}
+
 /// Inode of a unix socket to the inode of its peer (`ss -x`).
 ///
 /// # Panics

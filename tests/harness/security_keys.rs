@@ -175,7 +175,7 @@ pub fn held(session: &Session, key: &SecurityKey, begin: impl FnOnce(SecurityKey
     drop(supervisor);
     eventually("a check that is confined", LONG, || {
         let check = *processes::of_role(top, "auth-fido").first()?;
-        (filters(check) != filters(top)).then_some(())
+        (processes::seccomp_filters(check) != processes::seccomp_filters(top)).then_some(())
     });
     held
 }
@@ -183,10 +183,6 @@ pub fn held(session: &Session, key: &SecurityKey, begin: impl FnOnce(SecurityKey
 /// How often a process has waited for something.
 fn switches(pid: u32) -> Option<String> {
     processes::status(pid, "voluntary_ctxt_switches")
-}
-
-fn filters(pid: u32) -> Option<String> {
-    processes::status(pid, "Seccomp_filters")
 }
 
 const LONG: Duration = Duration::from_secs(20);

@@ -131,15 +131,10 @@ impl Held {
             while !children(top).iter().any(|pid| is_check(*pid)) && !login.is_finished() {}
             // Who cannot ask it keeps it waiting.
             signal(auth, Signal::SIGSTOP);
-            let filters = |pid| {
-                processes::status(pid, "Seccomp_filters")?
-                    .parse::<usize>()
-                    .ok()
-            };
             let own = 1 + policy::of(policy::Role::AuthCertificate).refusals.len();
-            let confined = filters(top).map(|inherited| inherited + own);
+            let confined = processes::seccomp_filters(top).map(|inherited| inherited + own);
             let waits = found().is_some_and(|pid| {
-                let waits = || match filters(pid) {
+                let waits = || match processes::seccomp_filters(pid) {
                     None => Some(false),
                     now => (now == confined).then_some(true),
                 };
